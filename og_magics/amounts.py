@@ -1,0 +1,70 @@
+"""Money as integers of base units; `Decimal` only to show it. 1 OPG = 10**18 base units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation, localcontext
+
+from .errors import ConfigError
+
+OPG_DECIMALS = 18
+OPG = 10**OPG_DECIMALS
+
+
+def parse_opg(amount: str | int | float | Decimal) -> int:
+    """Base units of an amount of OPG given by a person.
+
+    A float is read by its shortest decimal form, so 1.1 is 1.1 OPG and not 1.100000000000000088.
+
+    Raises:
+        ConfigError: not a number, negative, or finer than 18 decimals.
+    """
+    try:
+        value = Decimal(repr(amount) if isinstance(amount, float) else str(amount).strip())
+        if not value.is_finite():
+            raise InvalidOperation
+    except InvalidOperation:
+        raise ConfigError(f"{amount!r} is not an amount of OPG.", remedy="Write a number such as 0.5.") from None
+    with localcontext(prec=100):
+        units = value.scaleb(OPG_DECIMALS)
+        if units != units.to_integral_value():
+            raise ConfigError(f"{amount!r} OPG is finer than one base unit (10**-18 OPG).")
+    if units < 0:
+        raise ConfigError(f"{amount!r} OPG is negative.", remedy="Write an amount of 0 or more.")
+    return int(units)
+
+
+def to_opg(units: int) -> Decimal:
+    """Exact OPG of base units."""
+    with localcontext(prec=100):
+        return Decimal(units).scaleb(-OPG_DECIMALS)
+
+
+def format_opg(units: int, places: int = 6) -> str:
+    """An amount for people: at most `places` decimals, at least two significant digits, no trailing zeros."""
+    value = to_opg(units)
+    with localcontext(prec=100):
+        if value and value.adjusted() < -places + 1:
+            places = 1 - value.adjusted()
+        text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def split(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` in whole base units, in proportion to `weights`; the parts always add up to `total`.
+
+    The remainders go to the largest fractions, the earlier part first, so that the split is the same every time.
+    All-zero weights share alike.
+
+    Shape: one part for each weight.
+    """
+    if not weights:
+        return []
+    scale = sum(weights)
+    if scale == 0:
+        weights, scale = [1] * len(weights), len(weights)
+    parts = [total * weight // scale for weight in weights]
+    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % scale), i))
+    for i in order[: total - sum(parts)]:
+        parts[i] += 1
+    return parts

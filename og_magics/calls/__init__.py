@@ -1,0 +1,9 @@
+"""One call from its question to its receipt: which gateway, what payment, what proof, which settlement."""
+
+from __future__ import annotations
+
+from .caller import Caller
+from .gateways import Gateways
+from .settlement import SettlementWatch
+
+__all__ = ["Caller", "Gateways", "SettlementWatch"]

@@ -1,0 +1,272 @@
+"""Asking one question: open the receipt, pay, read, prove, close the receipt."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
+
+import httpx
+
+from .. import chain
+from ..amounts import format_opg
+from ..errors import (
+    AllowanceRequired,
+    ChainError,
+    GatewayUnreachable,
+    InsufficientBalance,
+    OGError,
+    PaymentRejected,
+    StreamError,
+)
+from ..gateway import GatewayClient
+from ..gateway.answers import Transcript
+from ..gateway.client import events, read_json
+from ..catalogue import Price, price_usd
+from ..networks import Network
+from ..payment import Payments, Policy, QuestionAuth
+from ..ports import Clock, Journal
+from ..proofs import EnclaveCheck, EnclaveEvidence, check_enclave
+from ..settings import Settings
+from ..types import Outcome, Question, StreamChunk, TextGenerationOutput
+from .gateways import Gateways
+from .settlement import SettlementWatch
+
+Note = Callable[[str], None]
+"""Told what the call is doing: "connecting", "paying", "waiting", "answering"."""
+
+_ResultT = TypeVar("_ResultT", StreamChunk, TextGenerationOutput)
+
+_TYPICAL = Price(Decimal(1), Decimal(5))
+"""USD per million tokens where the catalogue has no price: only to split a session's settlement among its calls."""
+
+_WEIGHT_UNITS = 10**15
+
+
+@dataclass
+class _Asked:
+    """A question on its way."""
+
+    question: Question
+    receipt_id: str
+    transcript: Transcript
+    began: float
+    first: float | None = None
+
+    def outcome(self) -> Outcome:
+        return self.transcript.outcome(time.perf_counter() - self.began, self.first)
+
+    def progress(self) -> None:
+        if self.first is None and self.transcript.texted:
+            self.first = time.perf_counter() - self.began
+
+
+class Caller:
+    """Asks questions over one network with one wallet. Its coroutines run on the background loop."""
+
+    def __init__(
+        self,
+        network: Network,
+        gateways: Gateways,
+        payments: Payments,
+        journal: Journal,
+        watch: SettlementWatch,
+        settings: Settings,
+        clock: Clock = time.time,
+    ) -> None:
+        self._network = network
+        self._gateways = gateways
+        self._payments = payments
+        self._journal = journal
+        self._watch = watch
+        self._settings = settings
+        self._clock = clock
+
+    async def stream(self, question: Question, note: Note = lambda _: None) -> AsyncGenerator[StreamChunk, None]:
+        """The chunks of a streamed answer; the last one has the proof and the receipt.
+
+        Closing this early keeps what had arrived, and its receipt.
+
+        Raises:
+            OGError: see the tree; a StreamError has what had arrived in `partial`.
+        """
+        async with self._asking(question) as asked:
+            async with self._answered(asked, note) as (response, auth):
+                note("answering")
+                async for event in events(response):
+                    chunk = asked.transcript.add(event, response.headers)
+                    asked.progress()
+                    if chunk is not None:
+                        yield chunk
+            final = asked.transcript.final()
+            await self._served(asked, auth)
+        yield self._with_receipt(final, asked)
+
+    async def answer(self, question: Question, note: Note = lambda _: None) -> TextGenerationOutput:
+        """A whole answer.
+
+        Raises:
+            OGError: see the tree.
+        """
+        async with self._asking(question) as asked:
+            async with self._answered(asked, note) as (response, auth):
+                content = await response.aread()
+                asked.transcript.take(read_json(content, response.status_code), response.headers)
+                asked.progress()
+            await self._served(asked, auth)
+        return self._with_receipt(asked.transcript.output(), asked)
+
+    @contextlib.asynccontextmanager
+    async def _asking(self, question: Question) -> AsyncGenerator[_Asked, None]:
+        """A receipt around the work: whatever happens, it says how it ended."""
+        client = await self._gateways.current()
+        receipt_id = self._journal.open(question, self._network.name, self._clock())
+        asked = _Asked(question, receipt_id, Transcript(client.enclave), time.perf_counter())
+        try:
+            yield asked
+        except (asyncio.CancelledError, GeneratorExit):
+            self._failed(asked, "interrupted")
+            raise
+        except OGError as error:
+            explained = await self._explained(error)
+            if isinstance(explained, StreamError):
+                explained.partial = self._with_receipt(asked.transcript.output(), asked)
+            self._failed(asked, f"{type(explained).__name__}: {explained.what}")
+            if explained is error:
+                raise
+            raise explained from error
+        except Exception as error:
+            self._failed(asked, f"{type(error).__name__}: {error}")
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _answered(self, asked: _Asked, note: Note) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
+        """A good response. A gateway that could not be connected to at all is left for another one, once."""
+        note("connecting")
+        async with contextlib.AsyncExitStack() as stack:
+            for last in (False, True):
+                client = await self._gateways.current()
+                try:
+                    opened = await stack.enter_async_context(self._connection(client, asked, note))
+                    break
+                except GatewayUnreachable as error:
+                    if not isinstance(error.__cause__, (httpx.ConnectError, httpx.ConnectTimeout)):
+                        raise  # it was sent: another gateway would be asked, and paid, a second time
+                    await self._gateways.give_up(client)
+                    if last or not self._gateways.can_change:
+                        raise
+            yield opened
+
+    @contextlib.asynccontextmanager
+    async def _connection(
+        self, client: GatewayClient, asked: _Asked, note: Note
+    ) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
+        question, enclave = asked.question, client.enclave
+        asked.transcript = Transcript(enclave)
+        policy = Policy(
+            network=self._network.caip2,
+            token=self._network.opg_token,
+            payee=enclave.payment_address,
+            max_amount=self._settings.max_authorization,
+            max_deadline=self._settings.max_deadline,
+        )
+        auth = self._payments.question(
+            asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=note
+        )
+        async with client.post(question.path, question.body, question.settlement, auth) as response:
+            yield response, auth
+
+    async def _served(self, asked: _Asked, auth: QuestionAuth) -> None:
+        outcome = asked.outcome()
+        usd, weight = _cost(asked.question, outcome)
+        self._journal.serve(
+            asked.receipt_id,
+            outcome,
+            cost_usd=None if usd is None else str(usd),
+            weight=weight,
+            enclave=_check(asked.question, outcome),
+        )
+        if auth.settled:
+            # The gateway says that it is settled already, so one look finds it; the claim itself is not believed.
+            with contextlib.suppress(ChainError):
+                await self._watch.look()
+        self._wake()
+
+    def _failed(self, asked: _Asked, error: str) -> None:
+        outcome = asked.outcome()
+        self._journal.fail(asked.receipt_id, error, outcome, weight=_cost(asked.question, outcome)[1])
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._settings.watch:
+            self._watch.wake()
+
+    def _with_receipt(self, result: _ResultT, asked: _Asked) -> _ResultT:
+        journal, receipt_id = self._journal, asked.receipt_id
+        result._lookup = lambda: journal.receipt(receipt_id)
+        return result
+
+    async def _explained(self, error: OGError) -> OGError:
+        """A refused payment, explained by the wallet's state: gateways call an empty wallet a lack of allowance."""
+        if not isinstance(error, PaymentRejected) or not error.reason.startswith("permit2_"):
+            return error
+        try:
+            balances = await asyncio.to_thread(chain.balances, self._network, self._payments.payer)
+        except ChainError:
+            return error
+        wallet = f"The wallet {self._payments.payer} on {self._network.name}"
+        if "balance" in error.reason or balances.opg == 0:
+            faucet = self._network.faucet
+            return InsufficientBalance(
+                f"{wallet} holds {format_opg(balances.opg)} OPG, too little for the payment that the gateway asks for.",
+                money="Nothing was paid.",
+                remedy=f"Get test tokens at {faucet}" if faucet else "Send OPG to it; %og wallet shows the balance.",
+            )
+        if "allowance" in error.reason:
+            return AllowanceRequired(
+                f"{wallet} allows Permit2 to move {format_opg(balances.allowance)} OPG, too little for the payment.",
+                money="Nothing was paid.",
+                remedy="Approve once with `%og approve`, or llm.ensure_opg_approval(min_allowance=5).",
+            )
+        return error
+
+
+def _check(question: Question, outcome: Outcome) -> EnclaveCheck:
+    """The enclave's proof against what was sent and what is shown."""
+    return check_enclave(
+        EnclaveEvidence(
+            path=question.path,
+            body=question.body,
+            text=outcome.text,
+            tool_calls=outcome.tool_calls,
+            finish_reason=outcome.finish_reason,
+            tee_id=outcome.tee_id,
+            tee_signature=outcome.tee_signature,
+            tee_timestamp=outcome.tee_timestamp,
+            tee_request_hash=outcome.tee_request_hash,
+            tee_output_hash=outcome.tee_output_hash,
+            public_key_der=outcome.enclave.public_key or None,
+        )
+    )
+
+
+def _cost(question: Question, outcome: Outcome) -> tuple[Decimal | None, int]:
+    """USD by the catalogue, and the call's weight when a settlement is split among a session's calls.
+
+    An answer that broke off has no usage: it weighs what its text is worth at four characters a token.
+    """
+    prompt, completion = outcome.prompt_tokens, outcome.completion_tokens
+    counted = prompt is not None and completion is not None
+    if prompt is None or completion is None:
+        if not outcome.text:
+            return None, 0
+        prompt, completion = len(str(question.body)) // 4, len(outcome.text) // 4
+    usd = price_usd(question.model, prompt, completion)
+    basis = usd
+    if basis is None:
+        basis = (_TYPICAL.input * prompt + _TYPICAL.output * completion) / 1_000_000
+    return (usd if counted else None), int(basis * _WEIGHT_UNITS)

@@ -1,0 +1,112 @@
+"""Finding the transactions that settle what was signed, in the background and on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from .. import chain
+from ..errors import ChainError
+from ..networks import Network
+from ..ports import Clock, Journal
+from ..types import Authorization
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 15.0
+_PAUSE_GROWTH = 1.3
+_EXPIRY_GRACE = 60
+"""Seconds after its deadline for which an authorization is still looked for: blocks and clocks lag."""
+
+
+class SettlementWatch:
+    """Looks for the pending authorizations of one wallet on one network until none is left.
+
+    Attributes:
+        trouble: the last failure to read the chain, or None. It is kept here and not raised: the next look may succeed.
+    """
+
+    def __init__(self, network: Network, payer: str, journal: Journal, clock: Clock = time.time) -> None:
+        self._network = network
+        self._payer = payer
+        self._journal = journal
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self.trouble: ChainError | None = None
+
+    def wake(self) -> None:
+        """Something was signed or served: look soon, and go on until all is settled. On the background loop."""
+        self._woken.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._watch())
+
+    async def look(self) -> int:
+        """Look once; how many are still pending.
+
+        Raises:
+            ChainError: the chain cannot be read.
+        """
+        async with self._looking:
+            pending = self._pending()
+            if not pending:
+                return 0
+            found = await asyncio.to_thread(chain.find_settlements, self._network, pending)
+            for settlement in found.values():
+                self._journal.settle(settlement)
+            rest = [a for a in pending if a.hash not in found]
+            for authorization in rest:
+                if self._clock() > authorization.deadline + _EXPIRY_GRACE:
+                    self._journal.expire(authorization.hash)
+            self.trouble = None
+            return len(self._pending())
+
+    async def settle(self, timeout: float) -> int:
+        """Look until nothing is pending or the time is over; how many are still pending.
+
+        Raises:
+            ChainError: the chain could not be read at the end of that time.
+        """
+        end = time.monotonic() + timeout
+        pause = 0.2
+        while True:
+            try:
+                left = await self.look()
+            except ChainError:
+                if time.monotonic() >= end:
+                    raise
+                left = -1
+            remaining = end - time.monotonic()
+            if left == 0 or remaining <= 0:
+                return left if left >= 0 else len(self._pending())
+            await asyncio.sleep(min(pause, max(remaining, 0)))
+            pause = min(pause * _PAUSE_GROWTH, 2.0)
+
+    def close(self) -> None:
+        """Stop looking. What is pending stands in the ledger and is found another time."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _pending(self) -> Sequence[Authorization]:
+        return [
+            a
+            for a in self._journal.pending()
+            if a.network == self._network.caip2 and a.payer.lower() == self._payer.lower()
+        ]
+
+    async def _watch(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if await self.look() == 0:
+                    return
+            except ChainError as error:
+                self.trouble = error
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), pause)
+                pause = _FIRST_PAUSE
+                await asyncio.sleep(_FIRST_PAUSE)  # a stream of calls does not make a stream of looks
+            except TimeoutError:
+                pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)

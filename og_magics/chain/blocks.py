@@ -1,0 +1,72 @@
+"""Which blocks were mined around a moment, found with a handful of requests."""
+
+from __future__ import annotations
+
+from . import rpc
+
+TOLERANCE = 32
+"""Blocks; `around` is not more exact than this."""
+
+_SECONDS_PER_BLOCK = 2.0
+"""Of Base. Only a first guess: what is read corrects it."""
+
+
+class Timeline:
+    """A chain's block times, learned as they are asked for. Made anew for each search: a local chain may restart."""
+
+    def __init__(self, node: rpc.Node) -> None:
+        """Reads the newest block. Raises ChainError."""
+        self._node = node
+        self._times: dict[int, int] = {}
+        self.head = self._learn("latest")[0]
+
+    def around(self, moment: int) -> tuple[int, int]:
+        """The last block known to be at or before a moment, and the first known to be after it.
+
+        They are at most `TOLERANCE` blocks apart. Both are the newest block when all are older than the moment, and
+        both are block 0 when none is.
+
+        Args:
+            moment: unix seconds, of the chain's clock.
+
+        Raises:
+            ChainError: the chain cannot be read.
+        """
+        tries = 0
+        while True:
+            low = max((number for number, time in self._times.items() if time <= moment), default=None)
+            high = min((number for number, time in self._times.items() if time > moment), default=None)
+            if high is None:
+                return self.head, self.head
+            if high == 0:
+                return 0, 0
+            if low is not None and high - low <= TOLERANCE:
+                return low, high
+            guess = self._guess(low, high, moment, tries)
+            least, most = (0 if low is None else low), high - 1
+            self._learn(*(max(least, min(most, guess + offset)) for offset in (-TOLERANCE // 2, TOLERANCE // 2)))
+            tries += 1
+
+    def _guess(self, low: int | None, high: int, moment: int, tries: int) -> int:
+        """Where the moment may be. By turns straight-line and halving, so that no shape of time is slow."""
+        ahead = self._times[high] - moment
+        if low is None:
+            return high - int(ahead / _SECONDS_PER_BLOCK * 4**tries) - TOLERANCE // 2
+        if tries % 2:
+            return (low + high) // 2
+        return high - ahead * (high - low) // (self._times[high] - self._times[low])
+
+    def _learn(self, *numbers: int | str) -> list[int]:
+        """Read blocks (numbers, or "latest"); their numbers."""
+        calls: list[rpc.Call] = [
+            ("eth_getBlockByNumber", [hex(number) if isinstance(number, int) else number, False])
+            for number in dict.fromkeys(numbers)
+            if number not in self._times
+        ]
+        learned = []
+        for block in self._node.ask(calls):
+            with rpc.guard(self._node.url, setting=self._node.setting):
+                number = int(block["number"], 16)
+                self._times[number] = int(block["timestamp"], 16)
+            learned.append(number)
+        return learned

@@ -1,0 +1,282 @@
+"""JSON-RPC to a node: one connection for each URL, calls in batches, every failure a `ChainError` a person can act on.
+
+Results are the node's own JSON (0x hex), so no middleware has a say in them. Messages name a node by its host only: the
+rest of an RPC URL is often an API key.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..errors import ChainError
+from ..networks import Network
+from . import abi
+
+if TYPE_CHECKING:
+    from requests import RequestException
+    from web3 import Web3
+
+TIMEOUT = 10.0
+"""Seconds that a node has to answer."""
+
+BATCH_LIMIT = 10
+"""Calls in one batch: the least that a public node of Base allows."""
+
+READ_ONLY = "No money moved: the chain was only read."
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_TRANSIENT = (429, 502, 503, 504)
+_PAUSES = (0.25, 1.0)
+
+Call = tuple[str, list[Any]]
+"""A JSON-RPC method and its parameters."""
+
+_lock = threading.Lock()
+_connections: dict[str, Web3] = {}
+_without_batches: set[str] = set()
+
+
+class NodeError(ChainError):
+    """The node understood, and answered with a JSON-RPC error.
+
+    Attributes:
+        text: the node's words, shortened. Untrusted.
+        code: the JSON-RPC error code.
+        rate_limited: True when it wants fewer requests.
+        reverted: True when a contract refused the call.
+    """
+
+    def __init__(self, host: str, error: Any, *, money: str, remedy: str) -> None:
+        fields = error if isinstance(error, dict) else {"message": error}
+        self.text = str(fields.get("message") or error)[:200]
+        self.code = fields.get("code")
+        self.rate_limited = _is_rate_limit(error)
+        self.reverted = self.code == 3 or "revert" in self.text.lower()
+        super().__init__(f"The RPC at {host} answered with an error: {self.text}.", money=money, remedy=remedy)
+
+
+def connect(rpc_url: str) -> Web3:
+    """A web3 for an RPC URL, the same one each time. Safe to share between threads."""
+    with _lock:
+        known = _connections.get(rpc_url)
+        if known is None:
+            known = _connections[rpc_url] = _connection(rpc_url)
+        return known
+
+
+def _connection(rpc_url: str) -> Web3:
+    import requests
+    from web3 import HTTPProvider, Web3
+    from web3.middleware import ExtraDataToPOAMiddleware
+
+    session = requests.Session()
+    # A proxy of the environment is for the world outside; it could not reach a node on this machine.
+    session.trust_env = urlsplit(rpc_url).hostname not in _LOOPBACK
+    provider = HTTPProvider(
+        rpc_url, request_kwargs={"timeout": TIMEOUT}, session=session, exception_retry_configuration=None
+    )
+    web3 = Web3(provider)
+    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)  # does nothing to the blocks of other chains
+    return web3
+
+
+@contextmanager
+def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) -> Iterator[None]:
+    """Turn whatever an RPC client raises inside into a `ChainError`.
+
+    Args:
+        rpc_url: of the node that is spoken to.
+        setting: the environment variable that names another node.
+        money: what a failure here means for the user's money.
+    """
+    import requests
+    from web3.exceptions import Web3Exception
+
+    host = _host(rpc_url)
+    elsewhere = f"Name another RPC with {setting}."
+    try:
+        yield
+    except requests.Timeout:
+        what, remedy = f"The RPC at {host} did not answer within {TIMEOUT:.0f} s.", f"Try again, or: {elsewhere}"
+    except requests.HTTPError as error:
+        status = _status(error)
+        what, remedy = f"The RPC at {host} answered with HTTP {status}.", elsewhere
+        if status == 429:
+            what, remedy = f"The RPC at {host} allows no more requests for now.", f"Wait a minute, or: {elsewhere}"
+        elif status in (401, 403):
+            what = f"The RPC at {host} refuses this client (HTTP {status}): its key or its host is not allowed."
+    except requests.ConnectionError:
+        what, remedy = f"The RPC at {host} cannot be reached.", f"Check the connection, or: {elsewhere}"
+    except requests.RequestException as error:
+        what, remedy = f"The RPC URL with host {host!r} cannot be used ({type(error).__name__}).", elsewhere
+    except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, ChainError):
+            raise
+        what = f"What the RPC at {host} answered is not Ethereum JSON-RPC ({type(error).__name__})."
+        remedy = f"Check the URL in {setting}."
+    else:
+        return
+    raise ChainError(what, money=money, remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node to ask.
+
+    Attributes:
+        url: its JSON-RPC endpoint.
+        setting: the environment variable that names another one.
+    """
+
+    url: str
+    setting: str = "OG_RPC_URL"
+
+    @property
+    def host(self) -> str:
+        return _host(self.url)
+
+    def one(self, method: str, *params: Any, money: str = READ_ONLY, retry: bool = True) -> Any:
+        """The result of one call.
+
+        Raises:
+            NodeError: the node answered with an error. ChainError: it did not answer properly.
+        """
+        return self._result(self._post([(method, list(params))], money, retry), money)
+
+    def ask(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of several calls that change nothing, in as few requests as the node allows.
+
+        Shape: one result for each call, in order.
+
+        Raises:
+            NodeError, ChainError: as for `one`, when any of them fails.
+        """
+        results: list[Any] = []
+        for start in range(0, len(calls), BATCH_LIMIT):
+            results += self._batch(calls[start : start + BATCH_LIMIT])
+        return results
+
+    def read(self, address: str, function: abi.Function, *arguments: Any) -> tuple[Any, ...]:
+        """What a contract's view function returns. Raises as `one` does."""
+        return self.decode(address, function, self.one(*view(address, function, *arguments)))
+
+    def decode(self, address: str, function: abi.Function, result: Any) -> tuple[Any, ...]:
+        """The values in the result of an `eth_call`.
+
+        Raises:
+            ChainError: they are not there, which is what an address without that contract looks like.
+        """
+        try:
+            return function.decode_result(bytes.fromhex(result.removeprefix("0x")))
+        except (ValueError, AttributeError):
+            raise ChainError(
+                f"{address} does not answer {function.name} on the chain behind {self.host}.",
+                money=READ_ONLY,
+                remedy=f"Check that {self.setting} is an RPC of the right chain, and any address that was overridden.",
+            ) from None
+
+    def number(self, quantity: Any) -> int:
+        """The int of a 0x quantity that the node sent. Raises ChainError when it is not one."""
+        with guard(self.url, setting=self.setting):
+            return int(quantity, 16)
+
+    def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        if len(calls) > 1 and self.url not in _without_batches:
+            answers = self._post(calls, READ_ONLY, retry=True)
+            if isinstance(answers, list) and len(answers) == len(calls):
+                return [self._result(answer, READ_ONLY) for answer in answers]
+            if _is_rate_limit(answers):
+                return [self._result(answers, READ_ONLY)]
+            _without_batches.add(self.url)
+        return [self.one(method, *params) for method, params in calls]
+
+    def _result(self, answer: Any, money: str) -> Any:
+        with guard(self.url, setting=self.setting, money=money):
+            if answer.get("error") is not None:
+                wait = "Wait a minute, or" if _is_rate_limit(answer) else "If it stays so,"
+                remedy = f"{wait} name another RPC with {self.setting}."
+                raise NodeError(self.host, answer["error"], money=money, remedy=remedy)
+            return answer["result"]
+
+    def _post(self, calls: Sequence[Call], money: str, retry: bool) -> Any:
+        """The node's answer: an object for one call, for several a list (or an object, where batches are refused)."""
+        import requests
+
+        pauses = _PAUSES if retry else ()
+        with guard(self.url, setting=self.setting, money=money):
+            for pause in (*pauses, None):
+                try:
+                    answer = self._post_once(calls)
+                except requests.Timeout:
+                    raise
+                except (requests.ConnectionError, requests.HTTPError) as error:
+                    if pause is None or _status(error) not in (None, *_TRANSIENT):
+                        raise
+                else:
+                    if pause is None or not _is_rate_limit(answer):
+                        return answer
+                time.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def _post_once(self, calls: Sequence[Call]) -> Any:
+        import requests
+
+        provider: Any = connect(self.url).provider
+        try:
+            return provider.make_batch_request(list(calls)) if len(calls) > 1 else provider.make_request(*calls[0])
+        except requests.HTTPError as error:
+            # Some nodes send their JSON-RPC errors, or their refusal of a batch, with a status of 4xx or 5xx.
+            explained = _explanation(error.response)
+            if explained is None and (len(calls) == 1 or _status(error) in (*_TRANSIENT, 401, 403)):
+                raise
+            return explained
+
+
+def payments(network: Network) -> Node:
+    """The node of a network's payment chain."""
+    return Node(network.rpc_url, "OG_RPC_URL")
+
+
+def registry(network: Network) -> Node:
+    """The node of the chain with a network's enclave registry."""
+    return Node(network.registry_rpc_url, "OG_REGISTRY_RPC_URL")
+
+
+def view(address: str, function: abi.Function, *arguments: Any) -> Call:
+    """The call of a contract's view function, on the latest block."""
+    return "eth_call", [{"to": address, "data": function.encode(*arguments)}, "latest"]
+
+
+def _host(rpc_url: str) -> str:
+    return urlsplit(rpc_url).netloc.rpartition("@")[2] or rpc_url[:20]
+
+
+def _status(error: RequestException) -> int | None:
+    """The HTTP status behind an error, None when there was no answer."""
+    return None if error.response is None else error.response.status_code
+
+
+def _explanation(response: Any) -> Any:
+    """The JSON-RPC error in the body of an HTTP error, or None."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) and "error" in body else None
+
+
+def _is_rate_limit(answer: Any) -> bool:
+    """Whether a JSON-RPC answer (or one of a batch, or an error by itself) says "slow down"."""
+    if isinstance(answer, list):
+        return any(_is_rate_limit(one) for one in answer)
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    if not isinstance(error, dict):
+        return False
+    text = str(error.get("message")).lower()
+    return error.get("code") in (-32016, -32029, 429) or "rate limit" in text or "too many requests" in text

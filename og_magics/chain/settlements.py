@@ -1,0 +1,224 @@
+"""Finding the transaction that turned an authorization into a payment: a gateway never names it.
+
+First the cheap question, for all authorizations at once: is the nonce used? Only where it is, the OPG that moved from
+payer to payee between signing and deadline is looked through for the transaction that carries the nonce.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from ..networks import PERMIT2, UPTO_PROXY, Network
+from ..types import Authorization, Settlement
+from . import abi, rpc
+from .blocks import Timeline
+
+RANGE = 2_000
+"""Blocks in one `eth_getLogs`; halved, for a node, when that node refuses so many."""
+
+CLOCKS_APART = 60
+"""Seconds by which this machine's clock may run ahead of the chain's in the first search."""
+
+CLOCKS_FAR_APART = 1_800
+"""The same in the second search, made when the first found nothing."""
+
+_ranges: dict[str, int] = {}
+
+Log = dict[str, Any]
+
+
+def find_settlement(
+    network: Network, authorization: Authorization, *, from_block: int | None = None
+) -> Settlement | None:
+    """The payment that used up one authorization; see `find_settlements`."""
+    return find_settlements(network, [authorization], from_block=from_block).get(authorization.hash)
+
+
+def find_settlements(
+    network: Network, authorizations: Iterable[Authorization], *, from_block: int | None = None
+) -> dict[str, Settlement]:
+    """The payments that used up authorizations, as far as they are on chain.
+
+    An authorization that is missing from the result is not settled yet, or its nonce was invalidated by its payer, or
+    the node that was asked does not have the block yet.
+
+    Args:
+        authorizations: all of this network.
+        from_block: where to start reading; the block of `created` by default.
+
+    Shape: authorization hash -> settlement.
+
+    Raises:
+        ConfigError: an authorization of another network.
+        ChainError: the chain cannot be read.
+    """
+    wanted = list(authorizations)
+    for authorization in wanted:
+        if authorization.network != network.caip2:
+            raise ConfigError(f"{authorization.hash} is of {authorization.network}, not of {network.caip2}.")
+    node = rpc.payments(network)
+    used = _used(node, wanted)
+    if not used:
+        return {}
+    timeline = Timeline(node)
+    found: dict[str, Settlement] = {}
+    for group in _contemporaries(used):
+        for first, last in _stretches(timeline, group, from_block):
+            for logs in _transfers(node, group, first, last):
+                missing = [authorization for authorization in group if authorization.hash not in found]
+                found |= _match(node, missing, logs)
+                if all(authorization.hash in found for authorization in group):
+                    break
+            else:
+                continue
+            break
+    return found
+
+
+def _used(node: rpc.Node, authorizations: Sequence[Authorization]) -> list[Authorization]:
+    """Those whose nonce is used: by bit in Permit2's bitmap, or by the token's own record where there is no spender."""
+    bitmap, state = abi.function("permit2", "nonceBitmap"), abi.function("eip3009", "authorizationState")
+    asked: dict[tuple[Any, ...], tuple[str, abi.Function, tuple[Any, ...]]] = {}
+    for one in authorizations:
+        if one.spender or one.scheme == "upto":
+            asked[_nonce_key(one)] = (PERMIT2, bitmap, (one.payer, one.nonce >> 8))
+        else:
+            asked[_nonce_key(one)] = (one.token, state, (one.payer, one.nonce.to_bytes(32)))
+    results = node.ask([rpc.view(address, function, *arguments) for address, function, arguments in asked.values()])
+    answers = {
+        key: node.decode(address, function, result)[0]
+        for (key, (address, function, _)), result in zip(asked.items(), results, strict=True)
+    }
+    return [
+        one
+        for one in authorizations
+        if (answer := answers[_nonce_key(one)]) is True or (answer is not False and answer >> (one.nonce & 0xFF) & 1)
+    ]
+
+
+def _nonce_key(authorization: Authorization) -> tuple[Any, ...]:
+    if authorization.spender or authorization.scheme == "upto":
+        return PERMIT2, authorization.payer, authorization.nonce >> 8
+    return authorization.token, authorization.payer, authorization.nonce
+
+
+def _contemporaries(authorizations: Sequence[Authorization]) -> list[list[Authorization]]:
+    """Groups whose times (created to deadline) touch: each is read as one stretch of the chain."""
+    groups: list[list[Authorization]] = []
+    end = 0
+    for one in sorted(authorizations, key=lambda one: one.created):
+        if groups and one.created - CLOCKS_APART <= end:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+            end = 0
+        end = max(end, one.deadline)
+    return groups
+
+
+def _stretches(timeline: Timeline, group: Sequence[Authorization], from_block: int | None) -> Iterator[tuple[int, int]]:
+    """The blocks to read for a group, likeliest first. The contracts allow no settlement after the deadline."""
+    if from_block is not None:
+        yield from_block, timeline.head
+        return
+    created = min(one.created for one in group)
+    first = timeline.around(created - CLOCKS_APART)[0]
+    yield first, timeline.around(max(one.deadline for one in group))[1]
+    earlier = timeline.around(created - CLOCKS_FAR_APART)[0]
+    if earlier < first:
+        yield earlier, first - 1
+
+
+def _transfers(node: rpc.Node, group: Sequence[Authorization], first: int, last: int) -> Iterator[list[Log]]:
+    """The transfers from any payer to any payee of a group, a range of blocks at a time."""
+    topics = [
+        [abi.topic("erc20", "Transfer")],
+        sorted({_word(one.payer) for one in group}),
+        sorted({_word(one.pay_to) for one in group}),
+    ]
+    tokens = sorted({one.token for one in group})
+    while first <= last:
+        end = min(last, first + _ranges.get(node.url, RANGE) - 1)
+        query = {"address": tokens, "topics": topics, "fromBlock": hex(first), "toBlock": hex(end)}
+        try:
+            logs = node.one("eth_getLogs", query)
+        except rpc.NodeError as error:
+            # Every provider has its own words for "too many blocks" and "too many results", so that any error counts.
+            if error.rate_limited or first == end:
+                raise
+            _ranges[node.url] = (end - first + 1) // 2
+            continue
+        yield logs
+        first = end + 1
+
+
+def _match(node: rpc.Node, authorizations: Sequence[Authorization], logs: Sequence[Log]) -> dict[str, Settlement]:
+    """The settlements among transfers: those in a transaction that carries an authorization's nonce."""
+    with rpc.guard(node.url, setting=node.setting):
+        candidates: dict[str, list[tuple[Authorization, int]]] = defaultdict(list)
+        for log in logs:
+            value = int(log["data"], 16)
+            for one in authorizations:
+                if _moves(one, log) and (value == one.cap if one.scheme == "exact" else value <= one.cap):
+                    candidates[log["transactionHash"]].append((one, value))
+        transactions = node.ask([("eth_getTransactionByHash", [tx_hash]) for tx_hash in candidates])
+        paid = {
+            one.hash: (one, value, tx_hash)
+            for (tx_hash, pairs), transaction in zip(candidates.items(), transactions, strict=True)
+            for one, value in pairs
+            if transaction is not None and carries(transaction, one)
+        }
+        receipts = node.ask([("eth_getTransactionReceipt", [tx_hash]) for _, _, tx_hash in paid.values()])
+        return {
+            one.hash: Settlement(
+                authorization_hash=one.hash,
+                payment_hash=tx_hash,
+                amount=value,
+                block_number=int(receipt["blockNumber"], 16),
+                block_hash=receipt["blockHash"],
+                gas_used=int(receipt["gasUsed"], 16),
+            )
+            for (one, value, tx_hash), receipt in zip(paid.values(), receipts, strict=True)
+            if receipt is not None
+        }
+
+
+def carries(transaction: Log, authorization: Authorization) -> bool:
+    """Whether a transaction (as JSON-RPC gives it) uses this authorization.
+
+    For `upto` it must call the upto proxy with the very permit. Other schemes have no single entry (the token itself,
+    a proxy, a wallet that wraps either): there the 32 bytes of the random nonce in the calldata say so.
+    """
+    calldata = bytes.fromhex(transaction["input"].removeprefix("0x"))
+    if authorization.scheme != "upto":
+        return authorization.nonce.to_bytes(32) in calldata
+    if (transaction["to"] or "").lower() != UPTO_PROXY.lower():
+        return False
+    for name in ("settle", "settleWithPermit"):
+        arguments = abi.function("upto_proxy", name).decode_arguments(calldata)
+        if arguments is not None:
+            ((token, _cap), nonce, _deadline), _amount, owner, (payee, *_), _signature = arguments[-5:]
+            return (nonce, owner, token, payee) == (
+                authorization.nonce,
+                authorization.payer.lower(),
+                authorization.token.lower(),
+                authorization.pay_to.lower(),
+            )
+    return False
+
+
+def _moves(authorization: Authorization, log: Log) -> bool:
+    _, source, target = log["topics"]
+    return (log["address"].lower(), source, target) == (
+        authorization.token.lower(),
+        _word(authorization.payer),
+        _word(authorization.pay_to),
+    )
+
+
+def _word(address: str) -> str:
+    """An address as a log's topic."""
+    return "0x" + address[2:].lower().rjust(64, "0")

@@ -1,0 +1,39 @@
+"""Where the devnet's contracts stand: at the addresses that real clients have built in."""
+
+from __future__ import annotations
+
+from og_magics.networks import BASE, BASE_SEPOLIA, PERMIT2, UPTO_PROXY, Network
+
+__all__ = ["EXACT_PROXY", "PERMIT2", "SETTLEMENT_RELAY", "UPTO_PROXY", "by_contract", "opg_token", "tee_registry"]
+
+EXACT_PROXY = "0x402085c248EeA27D92E8b30b2C58ed07f9E20001"
+"""x402ExactPermit2Proxy, the spender of an `exact` authorization that is paid through Permit2."""
+
+SETTLEMENT_RELAY = "0x5e771e5E771e5E771e5E771e5e771E5E771E5E77"
+"""Ours: no client has it built in."""
+
+
+def opg_token(chain_id: int) -> str:
+    """Address of OPG on the network that a chain imitates: base-sepolia's for 84532, else base's."""
+    return _imitated(chain_id).opg_token
+
+
+def tee_registry(chain_id: int) -> str:
+    """Address of the enclave registry on the network that a chain imitates."""
+    return _imitated(chain_id).registry_address
+
+
+def by_contract(chain_id: int) -> dict[str, str]:
+    """Contract name (``contracts.NAMES``) -> address."""
+    return {
+        "Permit2": PERMIT2,
+        "UptoPermit2Proxy": UPTO_PROXY,
+        "ExactPermit2Proxy": EXACT_PROXY,
+        "OPG": opg_token(chain_id),
+        "SettlementRelay": SETTLEMENT_RELAY,
+        "TEERegistry": tee_registry(chain_id),
+    }
+
+
+def _imitated(chain_id: int) -> Network:
+    return BASE_SEPOLIA if chain_id == BASE_SEPOLIA.chain_id else BASE

@@ -1,0 +1,277 @@
+"""`Devnet`: the chain and the gateway, in this process, on threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from ..amounts import parse_opg
+from ..errors import DevnetError
+from . import addresses
+from .accounts import ACCOUNTS, ETHER, FACILITATOR, INITIAL_OPG, PAYEE
+from .chain import Chain, connect, prepare, start_chain
+from .gateway.app import Gateway
+from .gateway.blobs import BlobStore
+from .gateway.data import DataSettlement
+from .gateway.enclave import Enclave
+from .gateway.model import Model, SimulatedModel
+from .gateway.operator import Operator
+from .gateway.paywall import Paywall, Scheme, Terms
+from .gateway.settler import Facilitator, Settler
+from .gateway.upstream import UpstreamModel
+
+log = logging.getLogger("og_magics.devnet")
+
+_STREAMS_MAY_TAKE = 2  # seconds that answers under way get when the devnet stops
+_SETTLING_MAY_TAKE = 20.0  # seconds, then what is left is given up, with a word on stderr
+
+
+class Devnet:
+    """A network on loopback, from `start` to `close`, or for a `with` block.
+
+    Keyword options are the flags of `og-magics devnet`: seconds for times, OPG for `cap`, `chain` one of
+    "embedded", "anvil" or a node's URL, `fund` addresses that get 1000 OPG and gas.
+
+    Attributes:
+        gateway_url: HTTPS, with the certificate that the registry vouches for.
+        gateway_url_http: the same gateway without TLS.
+        accounts: [{address, private_key}]: funded and approved; funded without an allowance; poor.
+        tee_id: 0x and 64 hex digits.
+
+    Raises (from `start`):
+        DevnetError, OSError: the chain did not start, a port is taken, a transaction failed.
+        ConfigError: `cap` is not an amount.
+    """
+
+    OPTIONS = frozenset(
+        "chain_id port rpc_port settle_after batch_after batch_size cap max_timeout token_delay scheme chain "
+        "upstream fund".split()
+    )
+
+    rpc_url: str
+    gateway_url: str
+    gateway_url_http: str
+    blob_url: str
+    tee_id: str
+
+    def __init__(
+        self,
+        *,
+        chain_id: int = 31337,
+        port: int = 0,
+        rpc_port: int = 0,
+        settle_after: float = 3.0,
+        batch_after: float = 3.0,
+        batch_size: int = 20,
+        cap: str | Decimal = "0.1",
+        max_timeout: int = 300,
+        token_delay: float = 0.01,
+        scheme: Scheme = "upto",
+        chain: str = "embedded",
+        upstream: str | None = None,
+        fund: Sequence[str] = (),
+    ) -> None:
+        self.chain_id = chain_id
+        self.tee_registry = addresses.tee_registry(chain_id)
+        self.settlement_relay = addresses.SETTLEMENT_RELAY
+        self.opg_token = addresses.opg_token(chain_id)
+        self.permit2 = addresses.PERMIT2
+        self.upto_proxy = addresses.UPTO_PROXY
+        self.pay_to = PAYEE.address
+        self.accounts = [{"address": a.address, "private_key": a.private_key} for a in ACCOUNTS]
+        self._kind, self._port, self._rpc_port = chain, port, rpc_port
+        self._settle_after, self._batch_after, self._batch_size = settle_after, batch_after, batch_size
+        self._cap, self._max_timeout, self._scheme = parse_opg(cap), max_timeout, scheme
+        self._token_delay, self._upstream, self._fund = token_delay, upstream, tuple(fund)
+        self._closing = ExitStack()
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What `og-magics devnet --json` prints."""
+        names = (
+            "gateway_url gateway_url_http rpc_url chain_id tee_registry settlement_relay blob_url opg_token permit2 "
+            "upto_proxy pay_to tee_id accounts"
+        )
+        return {name: getattr(self, name) for name in names.split()}
+
+    def start(self) -> Self:
+        """Returns when the gateway answers."""
+        atexit.register(self.close)
+        self._closing.callback(atexit.unregister, self.close)
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Settles what is owed and buffered, then stops everything. May be called twice."""
+        self._closing.pop_all().close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        chain = start_chain(self._kind, self.chain_id, self._rpc_port)
+        self._closing.callback(chain.close)
+        self.rpc_url = chain.rpc_url
+        prepare(chain)
+        operator = Operator(connect(chain))
+        for address in self._fund:
+            operator.send(operator.contract("OPG").functions.mint(address, INITIAL_OPG))
+            operator.send_gas(address, ETHER)
+
+        secure, plain = self._listen(self._port), self._listen(self._port + 1 if self._port else 0)
+        self.gateway_url = f"https://127.0.0.1:{secure.getsockname()[1]}"
+        self.gateway_url_http = self.blob_url = f"http://127.0.0.1:{plain.getsockname()[1]}"
+        enclave = Enclave()
+        self.tee_id = "0x" + enclave.tee_id.hex()
+
+        served = _Served(self, chain, operator, enclave, {secure: enclave.tls_context(), plain: None})
+        self._closing.callback(served.close)
+        served.start()
+        # The registry is told last: who finds a gateway there finds one that answers.
+        self._register(operator, enclave)
+
+    def _listen(self, port: int) -> socket.socket:
+        try:
+            listener = socket.create_server(("127.0.0.1", port))
+        except OSError as error:
+            raise DevnetError(f"Port {port} cannot be used: {error}", remedy="Choose another.") from error
+        self._closing.callback(listener.close)
+        return listener
+
+    def _register(self, operator: Operator, enclave: Enclave) -> None:
+        registry = operator.contract("TEERegistry")
+        no_ohttp = (0, 0, 0, 0, b"", b"", 0)
+        operator.send(
+            registry.functions.registerTEE(
+                self.pay_to,
+                self.gateway_url,
+                enclave.public_key_der,
+                enclave.certificate_der,
+                b"\0" * 32,
+                0,
+                no_ohttp,
+            )
+        )
+        if self._kind.startswith("http"):
+            # A chain that outlives this devnet must not send anyone to a gateway that is gone.
+            self._closing.callback(lambda: operator.send(registry.functions.setEnabled(enclave.tee_id, False)))
+
+    def gateway(self, operator: Operator, enclave: Enclave) -> tuple[Gateway, Settler, DataSettlement, Model]:
+        """The rooms of the gateway, wired. Called on the gateway's own event loop."""
+        network = f"eip155:{self.chain_id}"
+        facilitator = Facilitator(self.rpc_url, FACILITATOR.private_key, network)
+        at_once = self._settle_after == 0 or self._scheme == "exact"
+        terms = Terms(
+            scheme=self._scheme,
+            network=network,
+            asset=self.opg_token,
+            pay_to=self.pay_to,
+            facilitator=facilitator.address,
+            cap=self._cap,
+            max_timeout=self._max_timeout,
+            at_once=at_once,
+        )
+        settler = Settler(facilitator, 0 if at_once else self._settle_after)
+        blobs = BlobStore()
+        data = DataSettlement(operator, blobs, self._batch_size, self._batch_after)
+        model: Model = UpstreamModel(self._upstream) if self._upstream else SimulatedModel(self._token_delay)
+        paywall = Paywall(terms, facilitator, settler)
+        gateway = Gateway(model=model, enclave=enclave, paywall=paywall, settler=settler, data=data, blobs=blobs)
+        return gateway, settler, data, model
+
+
+class _Served:
+    """The gateway's thread: one event loop, one application, a listener with TLS and one without."""
+
+    def __init__(
+        self,
+        devnet: Devnet,
+        chain: Chain,
+        operator: Operator,
+        enclave: Enclave,
+        listeners: dict[socket.socket, ssl.SSLContext | None],
+    ) -> None:
+        self._devnet, self._chain, self._operator, self._enclave = devnet, chain, operator, enclave
+        self._listeners = listeners
+        self._ready: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="og-devnet-gateway", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.result()
+
+    def close(self) -> None:
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - told to whoever starts the devnet, or logged
+            if self._ready.done():
+                log.exception("the gateway stopped")
+            else:
+                self._ready.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        gateway, settler, data, model = self._devnet.gateway(self._operator, self._enclave)
+        servers = {_server(gateway.asgi, context): listener for listener, context in self._listeners.items()}
+        serving = asyncio.gather(*(server.serve([listener]) for server, listener in servers.items()))
+        try:
+            while not all(server.started for server in servers):
+                if serving.done():
+                    serving.result()
+                await asyncio.sleep(0.005)
+            self._ready.set_result(None)
+            await self._stop.wait()
+        finally:
+            for server in servers:
+                server.should_exit = True
+            await serving
+            try:
+                await asyncio.wait_for(asyncio.gather(settler.close(), data.close()), _SETTLING_MAY_TAKE)
+            except TimeoutError:
+                log.exception("not everything could be settled before the end")
+            if isinstance(model, UpstreamModel):
+                await model.aclose()
+
+
+def _server(app: Starlette, context: ssl.SSLContext | None) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        timeout_graceful_shutdown=_STREAMS_MAY_TAKE,
+    )
+    config.load()
+    config.ssl = context
+    return uvicorn.Server(config)

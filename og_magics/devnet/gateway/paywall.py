@@ -1,0 +1,155 @@
+"""Who may ask: payment offers, verification of what is signed, and sessions that are paid already."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from x402.extensions.erc20_approval_gas_sponsoring import declare_erc20_approval_gas_sponsoring_extension
+from x402.http.utils import decode_payment_signature_header, encode_payment_required_header
+from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements, ResourceInfo
+
+from .settler import Facilitator, Session, Settler
+
+Scheme = Literal["upto", "exact"]
+
+_DESCRIPTIONS = {"/v1/chat/completions": "Chat completion", "/v1/completions": "Completion"}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the gateway asks for.
+
+    Attributes:
+        cap: base units; the most that a session may cost, and with scheme "exact" the price of a call.
+        max_timeout: seconds that an authorization may be valid.
+        at_once: each authorization pays for one call, settled before its answer ends.
+    """
+
+    scheme: Scheme
+    network: str
+    asset: str
+    pay_to: str
+    facilitator: str
+    cap: int
+    max_timeout: int
+    at_once: bool
+
+    def requirements(self) -> PaymentRequirements:
+        extra = {"name": "OpenGradient", "version": "1", "assetTransferMethod": "permit2"}
+        if self.scheme == "upto":
+            extra["facilitatorAddress"] = self.facilitator
+        return PaymentRequirements(
+            scheme=self.scheme,
+            network=self.network,
+            asset=self.asset,
+            amount=str(self.cap),
+            pay_to=self.pay_to,
+            max_timeout_seconds=self.max_timeout,
+            extra=extra,
+        )
+
+
+class Paywall:
+    """Turns a request into a session that pays for it, or into the 402 that says why not."""
+
+    def __init__(self, terms: Terms, facilitator: Facilitator, settler: Settler) -> None:
+        self.terms = terms
+        self._requirements = terms.requirements()
+        self._facilitator = facilitator
+        self._settler = settler
+        self._by_id: dict[str, Session] = {}
+        # One verification and one session for each permit nonce, also when it arrives twice at once.
+        self._by_permit: dict[str, asyncio.Task[Session | str]] = {}
+
+    async def admit(self, request: Request) -> Session | Response:
+        """A session in which one call has begun (the caller ends it), or a 402."""
+        route = f"{request.method} {request.url.path}"
+        session: Session | str | None
+        if session_id := request.headers.get("X-Upto-Session"):
+            session = self._by_id.get(session_id)
+        elif header := request.headers.get("PAYMENT-SIGNATURE"):
+            payload = _decoded(header)
+            if payload is None or not self._matches(payload):
+                return self.offer(request, "No matching payment requirements")
+            session = await self._session_for(payload, route)
+            if isinstance(session, str):
+                return self.offer(request, session)
+        else:
+            return self.offer(request, "Payment required")
+        if session is None or not session.open or session.route != route:
+            return JSONResponse({"error": "Session expired or exhausted"}, 402)
+        self._settler.begin(session)
+        return session
+
+    def offer(self, request: Request, error: str) -> Response:
+        """A 402 that carries the terms in its header."""
+        path = request.url.path
+        required = PaymentRequired(
+            error=error,
+            resource=ResourceInfo(
+                url=str(request.url), description=_DESCRIPTIONS[path], mime_type="application/json"
+            ),
+            accepts=[self._requirements],
+            extensions=declare_erc20_approval_gas_sponsoring_extension(),
+        )
+        return JSONResponse({}, 402, {"PAYMENT-REQUIRED": encode_payment_required_header(required)})
+
+    def _matches(self, payload: PaymentPayload) -> bool:
+        wanted = self._requirements.model_dump(exclude={"extra"})
+        accepted = payload.accepted.model_dump(exclude={"extra"})
+        given = payload.accepted.extra or {}
+        return wanted == accepted and all(given.get(k) == v for k, v in self._requirements.extra.items())
+
+    async def _session_for(self, payload: PaymentPayload, route: str) -> Session | str:
+        """The open session of an authorization, or the reason why there is none."""
+        permit = _permit_key(payload)
+        while True:
+            task = self._by_permit.get(permit)
+            if task is None:
+                task = asyncio.get_running_loop().create_task(self._verified(payload, route))
+                self._by_permit[permit] = task
+            # Shielded: a client that goes away must not cancel the verification another one waits for.
+            session = await asyncio.shield(task)
+            if isinstance(session, Session):
+                if session.payload.payload != payload.payload:
+                    return "permit2_invalid_nonce"
+                if session.open and not (self.terms.at_once and session.in_flight):
+                    return session
+                await session.done.wait()
+            if self._by_permit.get(permit) is task:
+                del self._by_permit[permit]
+            if isinstance(session, str):
+                return session
+
+    async def _verified(self, payload: PaymentPayload, route: str) -> Session | str:
+        try:
+            reason = await asyncio.to_thread(self._facilitator.verify, payload, self._requirements)
+        except Exception as error:  # noqa: BLE001 - the facilitator raises on payloads that it cannot read
+            return f"unexpected_verify_error: {error!r}"
+        if reason is not None:
+            return reason
+        session = Session(route, payload, self._requirements, self.terms.cap)
+        if not self.terms.at_once:
+            self._by_id[session.id] = session
+        return session
+
+
+def _decoded(header: str) -> PaymentPayload | None:
+    try:
+        payload = decode_payment_signature_header(header)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return payload if isinstance(payload, PaymentPayload) else None
+
+
+def _permit_key(payload: PaymentPayload) -> str:
+    """Payer and nonce of a Permit2 authorization; the whole payload of any other kind."""
+    permit: Any = payload.payload.get("permit2Authorization")
+    if isinstance(permit, dict):
+        return f"{permit.get('from')}/{permit.get('nonce')}".lower()
+    return json.dumps(payload.payload, sort_keys=True)

@@ -1,0 +1,62 @@
+"""What a call costs: USD by the model's price, then OPG base units by a fixed OPG price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, localcontext
+
+# At this price a hundred words of the dearest text model cost 0.0125 OPG: several calls fit under a cap of 0.1 OPG.
+OPG_PRICE_USD = Decimal("0.20")
+IMAGE_USD = Decimal("0.004")
+_MILLION = Decimal(1_000_000)
+_BASE_UNITS = Decimal(10**18)
+
+# (prefix of the model id, USD per million input tokens, USD per million output tokens); the longest prefix wins.
+_PRICES: tuple[tuple[str, str, str], ...] = (
+    ("gpt-4.1", "2", "8"),
+    ("gpt-4.1-mini", "0.4", "1.6"),
+    ("gpt-4.1-nano", "0.1", "0.4"),
+    ("o3", "2", "8"),
+    ("o4-mini", "1.1", "4.4"),
+    ("gpt-5", "1.25", "10"),
+    ("gpt-5-mini", "0.25", "2"),
+    ("gpt-5.2", "1.75", "14"),
+    ("claude-sonnet", "3", "15"),
+    ("claude-haiku", "1", "5"),
+    ("claude-opus", "5", "25"),
+    ("gemini-2.5-flash", "0.3", "2.5"),
+    ("gemini-2.5-flash-lite", "0.1", "0.4"),
+    ("gemini-2.5-pro", "1.25", "10"),
+    ("gemini-3-flash-preview", "0.5", "3"),
+    ("grok-4", "3", "15"),
+    ("grok-4-fast", "0.2", "0.5"),
+    ("grok-4-1-fast", "0.2", "0.5"),
+)
+# A model outside the list, such as one behind --upstream, is charged this much.
+_DEFAULT = ("", "1", "4")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call; `images` is the number of pictures made."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    images: int = 0
+
+    def fields(self) -> dict[str, int]:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+        }
+
+
+def cost(model: str, usage: Usage) -> int:
+    """OPG base units of one call, rounded up to a whole unit."""
+    matching = [row for row in _PRICES if model.startswith(row[0])] or [_DEFAULT]
+    _, input_usd, output_usd = max(matching, key=lambda row: len(row[0]))
+    with localcontext(prec=60):
+        usd = (usage.prompt_tokens * Decimal(input_usd) + usage.completion_tokens * Decimal(output_usd)) / _MILLION
+        usd += usage.images * IMAGE_USD
+        return int((usd / OPG_PRICE_USD * _BASE_UNITS).to_integral_value(ROUND_CEILING))

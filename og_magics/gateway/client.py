@@ -1,0 +1,256 @@
+"""One gateway: paid requests, streamed or whole, and its failures as errors of the tree."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+
+from .._version import __version__
+from ..errors import GatewayError, GatewayProtocolError, GatewayUnreachable, ModelNotSupported, StreamError
+from ..types import Enclave, x402SettlementMode
+from .sse import EventTooLarge, SSEDecoder
+from .tls import pinned_context
+
+_BEARER = "og-magics"
+"""The gateway wants a bearer token and does not look at it: the payment is the credential."""
+
+_BODY_SHOWN = 500
+_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+
+
+class GatewayClient:
+    """HTTP to one enclave's gateway. Used on one event loop.
+
+    With a certificate in `enclave`, that certificate is the only one accepted; without, ordinary verification holds
+    unless `verify` is False.
+    """
+
+    def __init__(self, enclave: Enclave, *, timeout: float, verify: bool = True) -> None:
+        self.enclave = enclave
+        tls = pinned_context(enclave.tls_certificate) if enclave.tls_certificate is not None else verify
+        self._http = httpx.AsyncClient(
+            base_url=enclave.endpoint,
+            verify=tls,
+            limits=_CONNECTIONS,
+            # No environment proxies: they would see pinned traffic fail, and plain traffic whole.
+            trust_env=enclave.tls_certificate is None and verify,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
+            headers={"Authorization": f"Bearer {_BEARER}", "User-Agent": f"og_magics/{__version__}"},
+        )
+
+    @contextlib.asynccontextmanager
+    async def post(
+        self, path: str, body: Mapping[str, Any], settlement: x402SettlementMode, auth: httpx.Auth
+    ) -> AsyncIterator[httpx.Response]:
+        """A paid request whose answer is good (2xx) and not yet read.
+
+        Raises:
+            GatewayUnreachable: no connection, or no answer in time.
+            GatewayError and its kin: any other status.
+        """
+        request = self._http.build_request(
+            "POST", path, json=dict(body), headers={"X-SETTLEMENT-TYPE": settlement.value}
+        )
+        with self._failures():
+            response = await self._http.send(request, auth=auth, stream=True)
+            try:
+                if not response.is_success:
+                    await response.aread()
+                    raise _failure(response, str(body.get("model", "")))
+                yield response
+            finally:
+                await response.aclose()
+
+    async def signing_key(self) -> str:
+        """The key, PEM, that the gateway itself says it signs with: worth as much as the connection.
+
+        Raises:
+            GatewayError: it shows none.
+        """
+        with self._failures():
+            response = await self._http.get("/signing-key")
+        if not response.is_success:
+            raise _failure(response, "")
+        return str(read_json(response.content, response.status_code).get("public_key", ""))
+
+    async def health(self) -> dict[str, Any]:
+        """What `GET /health` says.
+
+        Raises:
+            GatewayError: not reachable, or not JSON.
+        """
+        with self._failures():
+            response = await self._http.get("/health")
+        if not response.is_success:
+            raise _failure(response, "")
+        return read_json(response.content, response.status_code)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Any:
+        endpoint = self.enclave.endpoint
+        try:
+            yield
+        except httpx.ConnectError as error:
+            pinned = isinstance(_root(error), ssl.SSLError)
+            raise GatewayUnreachable(
+                f"No trusted connection to the gateway {endpoint}: {_root(error)}."
+                if pinned
+                else f"The gateway {endpoint} cannot be reached: {_root(error)}.",
+                money="Nothing was sent and nothing was paid.",
+                remedy="Its certificate is not the one that was expected: do not go on."
+                if pinned
+                else "Check the network connection; %og network shows which gateway is used.",
+            ) from error
+        except httpx.ConnectTimeout as error:
+            raise GatewayUnreachable(
+                f"The gateway {endpoint} did not accept a connection in time.",
+                money="Nothing was sent and nothing was paid.",
+                remedy="Try again, or check the network connection.",
+            ) from error
+        except httpx.TimeoutException as error:
+            raise GatewayUnreachable(
+                f"The gateway {endpoint} did not answer in time.",
+                money=MAY_BE_CHARGED,
+                remedy="Ask again; OG_TIMEOUT (seconds) lets it take longer.",
+            ) from error
+        except httpx.TransportError as error:
+            raise GatewayUnreachable(
+                f"The connection to the gateway {endpoint} was lost: {_root(error)}.",
+                money=MAY_BE_CHARGED,
+                remedy="Ask again; %og receipts shows what is settled.",
+            ) from error
+
+
+MAY_BE_CHARGED = "The call may be charged, by no more than its authorization allows."
+
+
+async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """The JSON events of a streamed answer, up to [DONE]; the rest is read to the end of file and left out.
+
+    Raises:
+        StreamError: an error event, broken JSON, an event without end, or a stream that was cut.
+    """
+    decoder = SSEDecoder()
+    done = False
+    try:
+        async for data in response.aiter_bytes():
+            for event in decoder.feed(data):
+                if event.data == "[DONE]":
+                    done = True
+                if not done and event.data:
+                    yield _event(event.data)
+    except EventTooLarge as error:
+        raise StreamError(f"The stream broke: {error}.", money=MAY_BE_CHARGED) from None
+    except httpx.TransportError as error:
+        if not done:  # after [DONE] nothing is missing
+            raise StreamError(
+                f"The stream was cut: {_root(error)}.",
+                money=MAY_BE_CHARGED,
+                remedy="What had arrived is kept; ask again for the rest.",
+            ) from error
+    if not done and decoder.pending:
+        raise StreamError(
+            "The stream was cut in the middle of an event.",
+            money=MAY_BE_CHARGED,
+            remedy="What had arrived is kept; ask again for the rest.",
+        )
+
+
+def _event(data: str) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise StreamError(
+            "The gateway sent an event that is not JSON.",
+            body=data[:_BODY_SHOWN],
+            money=MAY_BE_CHARGED,
+            remedy="What had arrived is kept; ask again.",
+        )
+    if event.get("error"):
+        told = event["error"]
+        text = told.get("message", "") if isinstance(told, dict) else told
+        raise StreamError(
+            f"The gateway broke the stream off: {str(text)[:200]}.",
+            body=data[:_BODY_SHOWN],
+            money=MAY_BE_CHARGED,
+            remedy="Its model provider failed; ask again, or try another model.",
+        )
+    return event
+
+
+def read_json(content: bytes, status: int) -> dict[str, Any]:
+    """The JSON object of an answer's body.
+
+    Raises:
+        GatewayProtocolError: it is none.
+    """
+    try:
+        value = json.loads(content)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise GatewayProtocolError(
+            "The gateway answered with something that is not JSON.",
+            status=status,
+            body=_excerpt(content),
+            money=MAY_BE_CHARGED if status < 400 else "",
+            remedy="A proxy may stand in between; %og network shows the address that was asked.",
+        )
+    return value
+
+
+def _failure(response: httpx.Response, model: str) -> GatewayError:
+    """The error for an answer that is not 2xx."""
+    status, body = response.status_code, _excerpt(response.content)
+    try:
+        told = response.json().get("error")
+    except (ValueError, AttributeError):
+        told = None
+    text = str(told.get("message") if isinstance(told, dict) else told)[:200] if told else ""
+    if status == 400 and "not supported" in text and model in text:
+        return ModelNotSupported(
+            f"The gateway does not serve the model {model!r}.",
+            status=status,
+            body=body,
+            money="The payment was authorized and nothing was served: nothing is charged for this call.",
+            remedy="%og models lists the models.",
+        )
+    if not text and "html" in response.headers.get("content-type", ""):
+        return GatewayProtocolError(
+            f"The gateway answered {status} with an HTML page instead of JSON.",
+            status=status,
+            body=body,
+            money="Nothing was served; what was authorized expires by itself.",
+            remedy="A proxy in front of the gateway failed. Try again in a minute.",
+        )
+    what = f"The gateway failed with status {status}" + (f": {text}." if text else ".")
+    remedy = "Try again in a minute." if status >= 500 or status == 429 else ""
+    return GatewayError(
+        what,
+        status=status,
+        body=body,
+        money="Nothing was served; what was authorized expires by itself.",
+        remedy=remedy,
+    )
+
+
+def _excerpt(content: bytes) -> str:
+    return content[: 4 * _BODY_SHOWN].decode("utf-8", "replace")[:_BODY_SHOWN]
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first cause of a chain of exceptions: what the operating system said."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

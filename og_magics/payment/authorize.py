@@ -1,0 +1,161 @@
+"""Making one authorization: the official package builds it, the journal has it before anything can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GatewayProtocolError, PaymentRefused
+from ..ports import Clock, Journal
+from ..types import Authorization
+from .policy import Policy
+from .wallet import Wallet
+
+if TYPE_CHECKING:
+    from x402.schemas import PaymentRequired, PaymentRequirements
+
+SIGNATURE_HEADER = "PAYMENT-SIGNATURE"
+CHALLENGE_HEADER = "PAYMENT-REQUIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """An authorization and the header that carries it. The header is a secret until it is sent, so no repr."""
+
+    authorization: Authorization
+    header: str
+
+    def __repr__(self) -> str:
+        return f"<Payment {self.authorization.hash}>"
+
+
+class Authorizer:
+    """Signs payments that the policy allows and writes each down before it is returned."""
+
+    def __init__(self, wallet: Wallet, journal: Journal, clock: Clock) -> None:
+        self._wallet = wallet
+        self._journal = journal
+        self._clock = clock
+
+    @property
+    def payer(self) -> str:
+        """The wallet's address."""
+        return self._wallet.address
+
+    def authorize(self, challenge: str, policy: Policy, *, gateway: str, path: str, reason: str) -> Payment:
+        """The payment for a 402's PAYMENT-REQUIRED header.
+
+        Raises:
+            GatewayProtocolError: the header cannot be read.
+            PaymentRefused: the policy does not allow what it asks for.
+            LedgerError: it could not be written down; it is thrown away unsent.
+        """
+        from x402.http.utils import encode_payment_signature_header
+        from x402.schemas import PaymentPayload
+
+        required = decode_challenge(challenge)
+        offer = policy.choose(required.accepts)
+        signer = _RecordingSigner(self._wallet)
+        # The server's extension offers (gas-sponsored approvals) are not passed on: nothing but the payment is signed.
+        payload = _scheme(offer.scheme)(signer).create_payment_payload(offer)
+        authorization = signer.authorization(
+            offer, gateway=gateway, path=path, created=int(self._clock()), reason=reason
+        )
+        header = encode_payment_signature_header(
+            PaymentPayload(payload=payload, accepted=offer, resource=required.resource)
+        )
+        self._journal.authorize(authorization)
+        return Payment(authorization, header)
+
+
+def decode_challenge(header: str) -> PaymentRequired:
+    """The decoded PAYMENT-REQUIRED header.
+
+    Raises:
+        GatewayProtocolError: it is not one of x402 version 2.
+    """
+    from x402.http.utils import decode_payment_required_header
+    from x402.schemas import PaymentRequired
+
+    try:
+        required = decode_payment_required_header(header)
+    except Exception as error:  # noqa: BLE001 - untrusted input; the package raises many kinds
+        raise GatewayProtocolError(
+            "The gateway asks for a payment in a form that cannot be read.",
+            status=402,
+            body=f"{type(error).__name__}: {error}"[:500],
+            money="Nothing was signed.",
+        ) from None
+    if not isinstance(required, PaymentRequired):
+        raise GatewayProtocolError("The gateway speaks x402 version 1.", status=402, money="Nothing was signed.")
+    return required
+
+
+def _scheme(name: str) -> Callable[[Any], Any]:
+    if name == "upto":
+        from x402.mechanisms.evm.upto.client import UptoEvmScheme
+
+        return UptoEvmScheme
+    from x402.mechanisms.evm.exact.client import ExactEvmScheme
+
+    return ExactEvmScheme
+
+
+class _RecordingSigner:
+    """The signer that the official package is given: it notes what it signs, and signs only payments."""
+
+    def __init__(self, wallet: Wallet) -> None:
+        self._wallet = wallet
+        self._message: Mapping[str, Any] = {}
+        self._digest = b""
+
+    @property
+    def address(self) -> str:
+        return self._wallet.address
+
+    def sign_typed_data(
+        self, domain: Any, types: Mapping[str, Sequence[Any]], primary_type: str, message: Mapping[str, Any]
+    ) -> bytes:
+        if primary_type not in ("PermitWitnessTransferFrom", "TransferWithAuthorization"):
+            raise PaymentRefused(f"A signature of type {primary_type} was asked for.", money="Nothing was signed.")
+        if not isinstance(domain, Mapping):
+            domain = {
+                "name": domain.name,
+                "version": domain.version,
+                "chainId": domain.chain_id,
+                "verifyingContract": domain.verifying_contract,
+            }
+        plain = {
+            name: [f if isinstance(f, Mapping) else {"name": f.name, "type": f.type} for f in fields]
+            for name, fields in types.items()
+        }
+        self._message = message
+        self._digest, signature = self._wallet.sign(domain, plain, message)
+        return signature
+
+    def authorization(
+        self, offer: PaymentRequirements, *, gateway: str, path: str, created: int, reason: str
+    ) -> Authorization:
+        """What was signed, read from the signed message itself and not from the offer."""
+        message = self._message
+        permit = message.get("permitted")
+        witness = message.get("witness", {})
+        nonce = message["nonce"]
+        return Authorization(
+            hash="0x" + self._digest.hex(),
+            scheme=offer.scheme,
+            network=str(offer.network),
+            payer=self.address,
+            pay_to=str(witness["to"] if permit else message["to"]),
+            token=str(permit["token"] if permit else offer.asset),
+            cap=int(permit["amount"] if permit else message["value"]),
+            nonce=int.from_bytes(nonce, "big") if isinstance(nonce, bytes) else int(nonce),
+            deadline=int(message["deadline"] if permit else message["validBefore"]),
+            gateway=gateway,
+            path=path,
+            created=created,
+            spender=str(message.get("spender", "")),
+            facilitator=str(witness.get("facilitator", "")),
+            reason=reason,
+        )

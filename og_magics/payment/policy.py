@@ -1,0 +1,76 @@
+"""The spending policy: what may be signed. It stands before every signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..amounts import format_opg
+from ..errors import PaymentRefused
+
+if TYPE_CHECKING:
+    from x402.schemas import PaymentRequirements
+
+_NOTHING = "Nothing was signed and nothing was paid."
+_SCHEMES = ("upto", "exact")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a gateway may ask for.
+
+    Attributes:
+        network: CAIP-2 name of the only payment chain.
+        token: address of the only token, OPG.
+        payee: the only address to be paid; "" where none is registered (a gateway given by URL).
+        max_amount: base units that one authorization may allow.
+        max_deadline: seconds for which one may be valid.
+    """
+
+    network: str
+    token: str
+    payee: str
+    max_amount: int
+    max_deadline: int
+
+    def choose(self, offers: Sequence[PaymentRequirements]) -> PaymentRequirements:
+        """The first offer that the policy allows.
+
+        Raises:
+            PaymentRefused: none is; the reasons are in the message.
+        """
+        reasons: list[str] = []
+        for offer in offers:
+            reason = self._objection(offer)
+            if reason is None:
+                return offer
+            reasons.append(reason)
+        raise PaymentRefused(
+            f"The payment that the gateway asks for was refused: {'; '.join(reasons) or 'it made no offer'}.",
+            money=_NOTHING,
+            remedy="Check %og network and the gateway; OG_MAX_AUTHORIZATION raises the limit of one authorization.",
+        )
+
+    def _objection(self, offer: PaymentRequirements) -> str | None:
+        """Why an offer is not allowed, or None."""
+        extra = offer.extra or {}
+        try:
+            amount = int(offer.amount)
+        except ValueError:
+            return f"amount {offer.amount!r} is not a number"
+        if offer.scheme not in _SCHEMES:
+            return f"payment scheme {offer.scheme!r} is not supported"
+        if str(offer.network) != self.network:
+            return f"it wants to be paid on {offer.network} and this notebook pays on {self.network}"
+        if offer.asset.lower() != self.token.lower():
+            return f"it wants token {offer.asset} and only OPG ({self.token}) is paid"
+        if self.payee and offer.pay_to.lower() != self.payee.lower():
+            return f"it wants {offer.pay_to} to be paid, and the registry names {self.payee}"
+        if not 0 < amount <= self.max_amount:
+            return f"it wants up to {format_opg(amount)} OPG, over the limit of {format_opg(self.max_amount)} OPG"
+        if not 0 < offer.max_timeout_seconds <= self.max_deadline:
+            return f"it wants to be valid for {offer.max_timeout_seconds} s, over the limit of {self.max_deadline} s"
+        if offer.scheme == "upto" and not extra.get("facilitatorAddress"):
+            return "it names no facilitator"
+        return None

@@ -1,0 +1,96 @@
+"""What the rooms ask of each other, as Protocols. Nobody imports a neighbour; the wiring passes one in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from .receipt import Receipt
+from .types import Authorization, Outcome, Question, Settlement
+
+
+class Journal(Protocol):
+    """The written record of what was asked, signed, served and paid. Safe to call from any thread.
+
+    Order in a question's life: `open`, then `authorize` (first payment of a session only), `attach`, and one of
+    `serve` and `fail`. `settle` and `expire` come whenever the chain is read.
+    """
+
+    def open(self, question: Question, network: str, time: float) -> str:
+        """A new receipt in the state "unpaid"; its id."""
+
+    def authorize(self, authorization: Authorization) -> None:
+        """Write an authorization down, synced to disk before this returns. Call it before the signature is sent."""
+
+    def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
+        """This question is paid by that authorization; its receipt becomes "authorized".
+
+        Raises:
+            LedgerError: it is paid by another authorization already.
+        """
+
+    def detach(self, receipt_id: str, authorization_hash: str) -> None:
+        """The gateway proved that this authorization does not pay this question; the receipt is "unpaid" again."""
+
+    def serve(
+        self, receipt_id: str, outcome: Outcome, *, cost_usd: str | None, weight: int, enclave: EnclaveVerdict
+    ) -> None:
+        """The answer is complete. `weight` is the call's share when a session's settlement is split."""
+
+    def fail(self, receipt_id: str, error: str, outcome: Outcome | None, *, weight: int = 0) -> None:
+        """The question ended in an error (or was interrupted); `outcome` is what had arrived."""
+
+    def settle(self, settlement: Settlement) -> None:
+        """The payment of an authorization was found on chain; all its receipts get their hash and share."""
+
+    def expire(self, authorization_hash: str) -> None:
+        """The deadline of an authorization passed and nothing was paid."""
+
+    def receipt(self, receipt_id: str) -> Receipt:
+        """A snapshot. Raises LedgerError when there is no such receipt."""
+
+    def receipts(self) -> list[Receipt]:
+        """All, oldest first."""
+
+    def pending(self) -> list[Authorization]:
+        """Authorizations that are neither settled nor expired, oldest first."""
+
+
+class EnclaveVerdict(Protocol):
+    """What the check of an enclave's proof found.
+
+    Attributes:
+        ok: True, False, or None where there was nothing to check with.
+        form: the canonical form of the request that held, or None.
+        reason: in a person's words.
+    """
+
+    @property
+    def ok(self) -> bool | None: ...
+    @property
+    def form(self) -> str | None: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class Signer(Protocol):
+    """A wallet that signs EIP-712 data. It never gives its key away."""
+
+    @property
+    def address(self) -> str:
+        """Checksummed."""
+
+    def sign_typed_data(
+        self,
+        domain: Mapping[str, Any],
+        types: Mapping[str, Sequence[Any]],
+        primary_type: str,
+        message: Mapping[str, Any],
+    ) -> bytes:
+        """65 bytes r, s, v."""
+
+
+class Clock(Protocol):
+    """Unix seconds; a test's clock can be moved."""
+
+    def __call__(self) -> float: ...

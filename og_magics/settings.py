@@ -1,0 +1,194 @@
+"""Settings: what the environment and the user say. Nothing is read at import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from . import networks
+from .amounts import parse_opg
+from .errors import ConfigError
+from .catalogue import TEE_LLM
+from .types import x402SettlementMode
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+class Secret(str):
+    """A string that does not show itself: not in a repr, a traceback's locals or a notebook's output."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return str.__str__(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Environment names are in `ENVIRONMENT`.
+
+    Attributes:
+        private_key: the paying wallet's, None for none. keystore: path of an encrypted one; keystore_password: its.
+        network: "devnet", "base-sepolia", "base", or "" for: devnet without a key, base-sepolia with one.
+        rpc_url, registry_rpc_url, registry_address, opg_token, explorer, blob_url: replace the network's own.
+        gateway_url: use this gateway instead of one from the registry. gateway_verify: check its certificate.
+        devnet: the JSON line of a running devnet, or the path of a file with it.
+        ledger: path of the receipts' file; "" for `.og/<notebook>.db` beside the notebook.
+        model, settlement, temperature, max_tokens, system, stream: defaults of a call.
+        max_authorization: base units; a gateway that asks for more in one authorization is refused.
+        max_deadline: seconds; a gateway that asks for a longer one is refused.
+        timeout: seconds without a byte from the gateway after which a call fails.
+        watch: look for settlements in the background.
+    """
+
+    private_key: Secret | None = None
+    keystore: str = ""
+    keystore_password: Secret | None = None
+    network: str = ""
+    rpc_url: str = ""
+    registry_rpc_url: str = ""
+    registry_address: str = ""
+    opg_token: str = ""
+    explorer: str = ""
+    blob_url: str = ""
+    gateway_url: str = ""
+    gateway_verify: bool = True
+    devnet: str = ""
+    ledger: str = ""
+    model: str = TEE_LLM.GPT_5.value
+    settlement: x402SettlementMode = x402SettlementMode.BATCH_HASHED
+    temperature: float = 0.0
+    max_tokens: int = 1000
+    system: str = ""
+    stream: bool = True
+    max_authorization: int = 10**18
+    max_deadline: int = 900
+    timeout: float = 120.0
+    watch: bool = True
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """The settings that the environment asks for.
+
+        Raises:
+            ConfigError: a variable that cannot be read, named.
+        """
+        env = os.environ if env is None else env
+        values: dict[str, Any] = {}
+        for variable, name in ENVIRONMENT.items():
+            text = env.get(variable, "").strip()
+            if text:
+                try:
+                    values[name] = _parse(name, text)
+                except ConfigError as error:
+                    raise ConfigError(f"{variable}: {error.what}", remedy=error.remedy) from None
+        return cls(**values)
+
+    def but(self, **changes: Any) -> Settings:
+        """These settings with some replaced; None leaves one as it is."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def network_name(self) -> str:
+        """The network's name after the rule: what was named; else devnet without a key, base-sepolia with one.
+
+        Raises:
+            ConfigError: no such network.
+        """
+        if self.network:
+            if self.network not in networks.NAMES:
+                raise networks.unknown(self.network)
+            return self.network
+        if self.private_key or self.keystore:
+            return networks.BASE_SEPOLIA.name
+        return networks.DEVNET
+
+    def apply(self, network: networks.Network) -> networks.Network:
+        """A network with the addresses and endpoints that were set."""
+        return networks.override(
+            network,
+            rpc_url=self.rpc_url,
+            registry_rpc_url=self.registry_rpc_url,
+            registry_address=self.registry_address,
+            opg_token=self.opg_token,
+            explorer=self.explorer,
+            blob_url=self.blob_url,
+            gateway_url=self.gateway_url,
+        )
+
+
+ENVIRONMENT: dict[str, str] = {
+    "OG_PRIVATE_KEY": "private_key",
+    "OG_KEYSTORE": "keystore",
+    "OG_KEYSTORE_PASSWORD": "keystore_password",
+    "OG_NETWORK": "network",
+    "BASE_MAINNET_RPC": "rpc_url",  # the official SDK's name; ours, next, wins
+    "OG_RPC_URL": "rpc_url",
+    "OG_REGISTRY_RPC_URL": "registry_rpc_url",
+    "OG_TEE_REGISTRY_ADDRESS": "registry_address",
+    "OG_TOKEN_ADDRESS": "opg_token",
+    "OG_EXPLORER_URL": "explorer",
+    "OG_BLOB_URL": "blob_url",
+    "OG_GATEWAY_URL": "gateway_url",
+    "OG_GATEWAY_VERIFY": "gateway_verify",
+    "OG_DEVNET": "devnet",
+    "OG_LEDGER": "ledger",
+    "OG_MODEL": "model",
+    "OG_SETTLEMENT": "settlement",
+    "OG_MAX_AUTHORIZATION": "max_authorization",
+    "OG_TIMEOUT": "timeout",
+    "OG_WATCH": "watch",
+}
+
+
+def _parse(name: str, text: str) -> Any:
+    kind = {field.name: field.type for field in fields(Settings)}[name]
+    if "Secret" in str(kind):
+        return Secret(text)
+    if name == "settlement":
+        return x402SettlementMode.parse(text)
+    if name == "max_authorization":
+        return parse_opg(text)
+    if kind == "bool":
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise ConfigError(f"{text!r} is neither yes nor no.", remedy="Write 1 or 0.")
+    if kind in ("float", "int"):
+        try:
+            return float(text) if kind == "float" else int(text)
+        except ValueError:
+            raise ConfigError(f"{text!r} is not a number.") from None
+    return text
+
+
+def notebook_path(namespace: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Path | None:
+    """The notebook that is running, as its front end tells it, or None in a script or a terminal.
+
+    VS Code puts `__vsc_ipynb_file__` into the namespace; Jupyter servers put `JPY_SESSION_NAME` into the environment.
+    """
+    env = os.environ if env is None else env
+    told = (namespace or {}).get("__vsc_ipynb_file__") or env.get("JPY_SESSION_NAME", "")
+    if not told:
+        return None
+    path = Path(str(told))
+    # A console session of Jupyter carries an id with no suffix: it belongs to no file.
+    return path if path.suffix == ".ipynb" else None
+
+
+def ledger_path(settings: Settings, notebook: Path | None) -> Path:
+    """Where the receipts are kept: as set, else `.og/<notebook>.db` beside the notebook or in the working directory."""
+    if settings.ledger:
+        return Path(settings.ledger).expanduser()
+    if notebook is None:
+        return Path.cwd() / ".og" / "ledger.db"
+    folder = notebook.parent if notebook.is_absolute() and notebook.parent.is_dir() else Path.cwd()
+    return folder / ".og" / f"{notebook.stem}.db"

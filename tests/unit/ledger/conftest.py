@@ -1,0 +1,107 @@
+"""Values for the ledger's tests, and a ledger of its own for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from og_magics.ledger import Ledger
+from og_magics.types import Authorization, Enclave, Outcome, Question, Settlement, x402SettlementMode
+
+
+@dataclass(frozen=True)
+class Verdict:
+    ok: bool | None = True
+    form: str | None = "with web_search"
+    reason: str = "The signature holds."
+
+
+class Make:
+    """Builders of values, and of receipts that got somewhere."""
+
+    verdict = Verdict()
+
+    def question(self, text: str = "How much is 6 * 7?", **changes: Any) -> Question:
+        values: dict[str, Any] = {
+            "path": "/v1/chat/completions",
+            "model": "openai/gpt-5",
+            "body": {"model": "openai/gpt-5", "messages": [{"role": "user", "content": text}], "stream": True},
+            "settlement": x402SettlementMode.BATCH_HASHED,
+            "cell": "3",
+            "notebook": "tour.ipynb",
+        }
+        return Question(**values | changes)
+
+    def authorization(self, number: int = 1, **changes: Any) -> Authorization:
+        values: dict[str, Any] = {
+            "hash": f"0x{number:064x}",
+            "scheme": "upto",
+            "network": "eip155:84532",
+            "payer": "0xPayer",
+            "pay_to": "0xPayee",
+            "token": "0xToken",
+            "cap": 10**17,
+            "nonce": 2**255 + number,
+            "deadline": 1_800_000_300,
+            "gateway": "https://gateway.example",
+            "path": "/v1/chat/completions",
+            "created": 1_800_000_000 + number,
+            "spender": "0xProxy",
+            "facilitator": "0xFacilitator",
+        }
+        return Authorization(**values | changes)
+
+    def settlement(self, authorization: Authorization, amount: int = 1000, number: int = 7) -> Settlement:
+        return Settlement(authorization.hash, f"0x{number:064x}", amount, 100 + number, f"0x{number + 1:064x}", 90_000)
+
+    def outcome(self, **changes: Any) -> Outcome:
+        values: dict[str, Any] = {
+            "text": "42",
+            "tool_calls": ({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},),
+            "finish_reason": "stop",
+            "prompt_tokens": 11,
+            "completion_tokens": 2,
+            "latency": 1.5,
+            "ttft": 0.25,
+            "enclave": Enclave("https://gateway.example", public_key=b"\x30\x01"),
+            "tee_id": "0xtee",
+            "tee_signature": "c2ln",
+            "tee_timestamp": 1_800_000_001,
+            "tee_request_hash": "aa",
+            "tee_output_hash": "bb",
+            "data_settlement_hash": "0xdata",
+            "blob_id": "blob",
+        }
+        return Outcome(**values | changes)
+
+    def opened(self, ledger: Ledger, time: float = 1_800_000_000.0) -> str:
+        return ledger.open(self.question(), "devnet", time)
+
+    def attached(self, ledger: Ledger, authorization: Authorization) -> str:
+        receipt_id = self.opened(ledger)
+        ledger.authorize(authorization)
+        ledger.attach(receipt_id, authorization.hash, "session-1")
+        return receipt_id
+
+    def served(self, ledger: Ledger, authorization: Authorization, weight: int = 1) -> str:
+        receipt_id = self.attached(ledger, authorization)
+        self.serve(ledger, receipt_id, weight)
+        return receipt_id
+
+    def serve(self, ledger: Ledger, receipt_id: str, weight: int = 1) -> None:
+        ledger.serve(receipt_id, self.outcome(), cost_usd="0.0001", weight=weight, enclave=self.verdict)
+
+
+@pytest.fixture
+def make() -> Make:
+    return Make()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / ".og" / "tour.db") as opened:
+        yield opened
