@@ -20,8 +20,8 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import errors
     from .app import models, receipts, settle, verify
-    from .llm import LLM
     from .catalogue import TEE_LLM
+    from .llm import LLM
     from .settings import Settings
     from .types import (
         Permit2ApprovalResult,

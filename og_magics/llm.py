@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self, overload
 
 from . import chain, networks
 from .amounts import parse_opg
 from .calls import Caller, Gateways, SettlementWatch
-from .calls.caller import Note
 from .calls.questions import chat_question, completion_question
+from .catalogue import TEE_LLM
 from .errors import ConfigError
 from .launch import devnet_info
 from .ledger import open_ledger
-from .catalogue import TEE_LLM
 from .networks import Network
 from .payment import Payments, Wallet, load_wallet
 from .ports import Journal
@@ -25,6 +25,7 @@ from .runtime import runtime
 from .settings import Secret, Settings, ledger_path, notebook_path
 from .types import (
     Permit2ApprovalResult,
+    Progress,
     Question,
     ResponseFormat,
     StreamChunk,
@@ -212,7 +213,7 @@ class LLM:
         return runtime.wait(self.completion(*args, **kwargs))
 
     def ensure_opg_approval(
-        self, min_allowance: float = 5, approve_amount: float | None = None
+        self, min_allowance: float | Decimal = 5, approve_amount: float | Decimal | None = None
     ) -> Permit2ApprovalResult:
         """Let Permit2 move OPG of this wallet, which x402 payments need once. Blocks until it is mined.
 
@@ -260,17 +261,19 @@ class LLM:
             self._journal = open_ledger(ledger_path(self.settings, notebook_path()))
         return self._journal
 
-    async def stream(self, question: Question, note: Note = lambda _: None) -> AsyncGenerator[StreamChunk, None]:
+    async def stream(self, question: Question, progress: Progress | None = None) -> AsyncGenerator[StreamChunk, None]:
         """A question's chunks, on the background loop: for the rooms above, which bring their own bridge."""
-        caller = await self._ready(note)
-        async with contextlib.aclosing(caller.stream(question, note)) as chunks:
+        progress = progress or Progress()
+        caller = await self._ready(progress)
+        async with contextlib.aclosing(caller.stream(question, progress)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def answer(self, question: Question, note: Note = lambda _: None) -> TextGenerationOutput:
+    async def answer(self, question: Question, progress: Progress | None = None) -> TextGenerationOutput:
         """A question's whole answer, on the background loop."""
-        caller = await self._ready(note)
-        return await caller.answer(question, note)
+        progress = progress or Progress()
+        caller = await self._ready(progress)
+        return await caller.answer(question, progress)
 
     async def close(self) -> None:
         """Close connections; receipts and what is still to be settled stay in the ledger."""
@@ -300,9 +303,9 @@ class LLM:
     def _chat_question(self, model: str | TEE_LLM, messages: Messages, **arguments: Any) -> Question:
         return chat_question(model, messages, origin=LLM.origin(), **arguments)
 
-    async def _ready(self, note: Note) -> Caller:
+    async def _ready(self, progress: Progress) -> Caller:
         if self._caller is None:
-            note("starting")
+            progress.note("starting")
             await asyncio.to_thread(self.prepare)
         if self._caller is None:
             raise RuntimeError("not prepared")

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -95,14 +95,23 @@ class Runtime:
                 future.cancel()
                 await consumer.run_in_executor(None, pump.last_words)
 
-    def iterate(self, source: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Iterate in a plain thread; an interrupt or an early end closes the source."""
+    @overload
+    def iterate(self, source: AsyncGenerator[T, None]) -> Iterator[T]: ...
+    @overload
+    def iterate(self, source: AsyncGenerator[T, None], heartbeat: float) -> Iterator[T | None]: ...
+    def iterate(self, source: AsyncGenerator[T, None], heartbeat: float | None = None) -> Iterator[T | None]:
+        """Iterate in a plain thread; an interrupt or an early end closes the source.
+
+        With a heartbeat (seconds), None comes whenever nothing else did for so long.
+        """
         arrived = threading.Event()
         pump = _Pump(source, arrived.set)
         future = pump.start(self)
         try:
             while True:
-                arrived.wait()
+                if not arrived.wait(heartbeat):
+                    yield None
+                    continue
                 arrived.clear()
                 for item in pump.take():
                     if item is _END:

@@ -10,8 +10,8 @@ from typing import Any
 
 from . import networks
 from .amounts import parse_opg
-from .errors import ConfigError
 from .catalogue import TEE_LLM
+from .errors import ConfigError
 from .types import x402SettlementMode
 
 _TRUE = {"1", "true", "yes", "on"}

@@ -156,6 +156,7 @@ class StreamChunk(_WithReceipt):
         images: data: URIs or https links, on the final chunk.
         payment_hash: the settlement transaction, or None until there is one. Live.
         authorization_hash: the EIP-712 digest that was signed for this call, on the final chunk. Live.
+        output: the whole answer, on the final chunk.
     """
 
     choices: list[StreamChoice]
@@ -174,6 +175,7 @@ class StreamChunk(_WithReceipt):
     tee_output_hash: str | None = None
     payment_hash: str | None = _Live(lambda receipt: receipt.payment_hash)  # type: ignore[assignment]  # descriptor field
     authorization_hash: str | None = _Live(lambda receipt: receipt.authorization_hash)  # type: ignore[assignment]
+    output: TextGenerationOutput | None = None
 
 
 @dataclass
@@ -255,6 +257,23 @@ class Question:
     @property
     def stream(self) -> bool:
         return bool(self.body.get("stream"))
+
+
+@dataclass
+class Progress:
+    """Where a call stands, written by the background loop and read by whoever shows it.
+
+    Attributes:
+        state: "starting" (a devnet), "connecting", "paying", "waiting" (for the first token), "answering".
+        receipt_id: the call's receipt, once it is open.
+    """
+
+    state: str = "connecting"
+    receipt_id: str | None = None
+
+    def note(self, state: str) -> None:
+        """Set the state."""
+        self.state = state
 
 
 @dataclass(frozen=True, slots=True)

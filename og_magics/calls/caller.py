@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
@@ -14,6 +14,7 @@ import httpx
 
 from .. import chain
 from ..amounts import format_opg
+from ..catalogue import Price, price_usd
 from ..errors import (
     AllowanceRequired,
     ChainError,
@@ -26,18 +27,14 @@ from ..errors import (
 from ..gateway import GatewayClient
 from ..gateway.answers import Transcript
 from ..gateway.client import events, read_json
-from ..catalogue import Price, price_usd
 from ..networks import Network
 from ..payment import Payments, Policy, QuestionAuth
 from ..ports import Clock, Journal
 from ..proofs import EnclaveCheck, EnclaveEvidence, check_enclave
 from ..settings import Settings
-from ..types import Outcome, Question, StreamChunk, TextGenerationOutput
+from ..types import Outcome, Progress, Question, StreamChunk, TextGenerationOutput
 from .gateways import Gateways
 from .settlement import SettlementWatch
-
-Note = Callable[[str], None]
-"""Told what the call is doing: "connecting", "paying", "waiting", "answering"."""
 
 _ResultT = TypeVar("_ResultT", StreamChunk, TextGenerationOutput)
 
@@ -86,7 +83,7 @@ class Caller:
         self._settings = settings
         self._clock = clock
 
-    async def stream(self, question: Question, note: Note = lambda _: None) -> AsyncGenerator[StreamChunk, None]:
+    async def stream(self, question: Question, progress: Progress) -> AsyncGenerator[StreamChunk, None]:
         """The chunks of a streamed answer; the last one has the proof and the receipt.
 
         Closing this early keeps what had arrived, and its receipt.
@@ -94,9 +91,9 @@ class Caller:
         Raises:
             OGError: see the tree; a StreamError has what had arrived in `partial`.
         """
-        async with self._asking(question) as asked:
-            async with self._answered(asked, note) as (response, auth):
-                note("answering")
+        async with self._asking(question, progress) as asked:
+            async with self._answered(asked, progress) as (response, auth):
+                progress.note("answering")
                 async for event in events(response):
                     chunk = asked.transcript.add(event, response.headers)
                     asked.progress()
@@ -104,16 +101,17 @@ class Caller:
                         yield chunk
             final = asked.transcript.final()
             await self._served(asked, auth)
+        final.output = self._with_receipt(asked.transcript.output(), asked)
         yield self._with_receipt(final, asked)
 
-    async def answer(self, question: Question, note: Note = lambda _: None) -> TextGenerationOutput:
+    async def answer(self, question: Question, progress: Progress) -> TextGenerationOutput:
         """A whole answer.
 
         Raises:
             OGError: see the tree.
         """
-        async with self._asking(question) as asked:
-            async with self._answered(asked, note) as (response, auth):
+        async with self._asking(question, progress) as asked:
+            async with self._answered(asked, progress) as (response, auth):
                 content = await response.aread()
                 asked.transcript.take(read_json(content, response.status_code), response.headers)
                 asked.progress()
@@ -121,10 +119,11 @@ class Caller:
         return self._with_receipt(asked.transcript.output(), asked)
 
     @contextlib.asynccontextmanager
-    async def _asking(self, question: Question) -> AsyncGenerator[_Asked, None]:
+    async def _asking(self, question: Question, progress: Progress) -> AsyncGenerator[_Asked, None]:
         """A receipt around the work: whatever happens, it says how it ended."""
         client = await self._gateways.current()
         receipt_id = self._journal.open(question, self._network.name, self._clock())
+        progress.receipt_id = receipt_id
         asked = _Asked(question, receipt_id, Transcript(client.enclave), time.perf_counter())
         try:
             yield asked
@@ -144,14 +143,16 @@ class Caller:
             raise
 
     @contextlib.asynccontextmanager
-    async def _answered(self, asked: _Asked, note: Note) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
+    async def _answered(
+        self, asked: _Asked, progress: Progress
+    ) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
         """A good response. A gateway that could not be connected to at all is left for another one, once."""
-        note("connecting")
+        progress.note("connecting")
         async with contextlib.AsyncExitStack() as stack:
             for last in (False, True):
                 client = await self._gateways.current()
                 try:
-                    opened = await stack.enter_async_context(self._connection(client, asked, note))
+                    opened = await stack.enter_async_context(self._connection(client, asked, progress))
                     break
                 except GatewayUnreachable as error:
                     if not isinstance(error.__cause__, (httpx.ConnectError, httpx.ConnectTimeout)):
@@ -163,7 +164,7 @@ class Caller:
 
     @contextlib.asynccontextmanager
     async def _connection(
-        self, client: GatewayClient, asked: _Asked, note: Note
+        self, client: GatewayClient, asked: _Asked, progress: Progress
     ) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
         question, enclave = asked.question, client.enclave
         asked.transcript = Transcript(enclave)
@@ -175,7 +176,7 @@ class Caller:
             max_deadline=self._settings.max_deadline,
         )
         auth = self._payments.question(
-            asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=note
+            asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=progress.note
         )
         async with client.post(question.path, question.body, question.settlement, auth) as response:
             yield response, auth

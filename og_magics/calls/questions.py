@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import ConfigError
 from ..catalogue import TEE_LLM, resolve_model
+from ..errors import ConfigError
 from ..types import Question, ResponseFormat, x402SettlementMode
 
 CHAT = "/v1/chat/completions"

@@ -51,7 +51,7 @@ class Timeline:
         """Where the moment may be. By turns straight-line and halving, so that no shape of time is slow."""
         ahead = self._times[high] - moment
         if low is None:
-            return high - int(ahead / _SECONDS_PER_BLOCK * 4**tries) - TOLERANCE // 2
+            return high - int(ahead / _SECONDS_PER_BLOCK * 4**tries)
         if tries % 2:
             return (low + high) // 2
         return high - ahead * (high - low) // (self._times[high] - self._times[low])

@@ -119,10 +119,10 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         if isinstance(error, ChainError):
             raise
         what = f"What the RPC at {host} answered is not Ethereum JSON-RPC ({type(error).__name__})."
-        remedy = f"Check the URL in {setting}."
+        raise ChainError(what, money=money, remedy=f"Check the URL in {setting}.") from error
     else:
         return
-    raise ChainError(what, money=money, remedy=remedy)
+    raise ChainError(what, money=money, remedy=remedy)  # without its cause, which has the whole URL in its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,8 @@ class Node:
 
     def read(self, address: str, function: abi.Function, *arguments: Any) -> tuple[Any, ...]:
         """What a contract's view function returns. Raises as `one` does."""
-        return self.decode(address, function, self.one(*view(address, function, *arguments)))
+        method, params = view(address, function, *arguments)
+        return self.decode(address, function, self.one(method, *params))
 
     def decode(self, address: str, function: abi.Function, result: Any) -> tuple[Any, ...]:
         """The values in the result of an `eth_call`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import logging
 import os
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     from ..errors import OGError
     from .devnet import Devnet
 
-    options = {k: v for k, v in vars(args).items() if k in Devnet.OPTIONS}
+    keywords = inspect.signature(Devnet).parameters
+    options = {name: value for name, value in vars(args).items() if name in keywords}
     try:
         devnet = Devnet(**options).start()
     except (OGError, OSError) as error:

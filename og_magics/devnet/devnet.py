@@ -38,6 +38,22 @@ log = logging.getLogger("og_magics.devnet")
 _STREAMS_MAY_TAKE = 2  # seconds that answers under way get when the devnet stops
 _SETTLING_MAY_TAKE = 20.0  # seconds, then what is left is given up, with a word on stderr
 
+_TOLD = (
+    "gateway_url",
+    "gateway_url_http",
+    "rpc_url",
+    "chain_id",
+    "tee_registry",
+    "settlement_relay",
+    "blob_url",
+    "opg_token",
+    "permit2",
+    "upto_proxy",
+    "pay_to",
+    "tee_id",
+    "accounts",
+)
+
 
 class Devnet:
     """A network on loopback, from `start` to `close`, or for a `with` block.
@@ -55,11 +71,6 @@ class Devnet:
         DevnetError, OSError: the chain did not start, a port is taken, a transaction failed.
         ConfigError: `cap` is not an amount.
     """
-
-    OPTIONS = frozenset(
-        "chain_id port rpc_port settle_after batch_after batch_size cap max_timeout token_delay scheme chain "
-        "upstream fund".split()
-    )
 
     rpc_url: str
     gateway_url: str
@@ -101,11 +112,7 @@ class Devnet:
     @property
     def info(self) -> dict[str, Any]:
         """What `og-magics devnet --json` prints."""
-        names = (
-            "gateway_url gateway_url_http rpc_url chain_id tee_registry settlement_relay blob_url opg_token permit2 "
-            "upto_proxy pay_to tee_id accounts"
-        )
-        return {name: getattr(self, name) for name in names.split()}
+        return {name: getattr(self, name) for name in _TOLD}
 
     def start(self) -> Self:
         """Returns when the gateway answers."""
@@ -232,7 +239,7 @@ class _Served:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - told to whoever starts the devnet, or logged
+        except BaseException as error:  # told to whoever starts the devnet, or logged
             if self._ready.done():
                 log.exception("the gateway stopped")
             else:

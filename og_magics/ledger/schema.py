@@ -101,7 +101,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _write_ahead_mode(connection: sqlite3.Connection) -> None:
-    # A change of mode does not always wait for others as other statements do, so this waits itself.
+    # Where another process is making the same change, SQLite fails at once, whatever its busy timeout: wait here.
     end = time.monotonic() + WAIT
     while True:
         try:

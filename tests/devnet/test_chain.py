@@ -18,6 +18,7 @@ from web3 import Web3
 from web3.exceptions import ContractCustomError, ContractLogicError, TimeExhausted, Web3RPCError
 from x402 import x402FacilitatorSync
 from x402.mechanisms.evm import EthAccountSigner, FacilitatorWeb3Signer
+from x402.mechanisms.evm.constants import EIP2612_PERMIT_TYPES
 from x402.mechanisms.evm.exact import ExactEvmClientScheme, ExactEvmFacilitatorScheme
 from x402.mechanisms.evm.upto import UptoEvmClientScheme, UptoEvmFacilitatorScheme
 from x402.schemas import PaymentPayload, PaymentRequirements
@@ -151,6 +152,25 @@ class TestPayments:
         verified = facilitator.verify(sign(ACCOUNTS[1], requirements()), requirements())
         assert verified.invalid_reason == "permit2_allowance_required"
 
+    def test_payer_without_approval_can_send_one_along(self, web3: Web3) -> None:
+        payer, token, proxy = ACCOUNTS[1], contract(web3, "OPG"), contract(web3, "UptoPermit2Proxy")
+        approval = {
+            "owner": payer.address,
+            "spender": addresses.PERMIT2,
+            "value": CAP,
+            "nonce": token.functions.nonces(payer.address).call(),
+            "deadline": int(time.time()) + 300,
+        }
+        domain = {"name": "OpenGradient", "version": "1", "chainId": CHAIN_ID, "verifyingContract": token.address}
+        signed = Account.sign_typed_data(payer.private_key, domain, EIP2612_PERMIT_TYPES, approval)
+        r, s = signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
+        arguments = settle_arguments(sign(payer, requirements()))
+        settle = proxy.functions.settleWithPermit
+        settle((CAP, approval["deadline"], r, s, signed.v), *arguments).call({"from": FACILITATOR.address})
+        with pytest.raises(ContractCustomError) as caught:
+            settle((CAP - 1, approval["deadline"], r, s, signed.v), *arguments).call({"from": FACILITATOR.address})
+        assert str(caught.value.data)[2:10] == keccak(text="Permit2612AmountMismatch()")[:4].hex()
+
     def test_replayed_settlement_is_mined_as_failed_and_moves_nothing(
         self, web3: Web3, facilitator: x402FacilitatorSync
     ) -> None:
@@ -198,6 +218,13 @@ class TestReverts:
     def test_no_allowance(self, web3: Web3) -> None:
         arguments = settle_arguments(sign(ACCOUNTS[1], requirements()))
         assert "TRANSFER_FROM_FAILED" in revert_of(web3, arguments)
+
+    def test_authorization_that_its_owner_cancelled(self, web3: Web3) -> None:
+        arguments = settle_arguments(sign(ACCOUNTS[0], requirements()))
+        nonce = arguments[0][1]
+        cancel = contract(web3, "Permit2").functions.invalidateUnorderedNonces(nonce >> 8, 1 << (nonce & 255))
+        transact(web3, ACCOUNTS[0], cancel)
+        assert revert_of(web3, arguments) == "InvalidNonce"
 
     def test_only_the_operator_mints_registers_and_settles_data(self, web3: Web3) -> None:
         with pytest.raises(ContractLogicError, match="only the operator"):

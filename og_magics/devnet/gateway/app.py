@@ -187,7 +187,7 @@ class Gateway:
     async def _answer(self, call: Call) -> Response:
         if call.body.get("stream"):
             return await self._streamed(call)
-        async with aclosing(_generator(self._model.answer(call.body))) as pieces:
+        async with aclosing(_pieces(self._model, call.body)) as pieces:
             async for piece in pieces:
                 match piece:
                     case Delta(fields):
@@ -201,7 +201,7 @@ class Gateway:
         return JSONResponse(_whole(call, ending, closing), headers=_headers(closing))
 
     async def _streamed(self, call: Call) -> Response:
-        pieces = _generator(self._model.answer(call.body))
+        pieces = _pieces(self._model, call.body)
         try:
             # The headers leave with the first piece, so what fails before it still has a status of its own.
             first = await _first(pieces)
@@ -271,9 +271,18 @@ class Gateway:
         return payment
 
 
-async def _generator(pieces: AsyncIterator[Piece]) -> AsyncGenerator[Piece]:
-    async for piece in pieces:
-        yield piece
+async def _pieces(model: Model, body: JSON) -> AsyncGenerator[Piece]:
+    """The model's answer; whatever goes wrong in it, such as a request that it cannot read, is a `Fault`."""
+    try:
+        async for piece in model.answer(body):
+            yield piece
+    except Fault as fault:
+        if fault.detail:
+            log.error("the model failed: %s", fault.detail)  # noqa: TRY400 - it has said enough
+        raise
+    except Exception as error:
+        log.exception("the model failed")
+        raise Fault("500") from error
 
 
 async def _first(pieces: AsyncGenerator[Piece]) -> Piece | Fault:
@@ -283,7 +292,6 @@ async def _first(pieces: AsyncGenerator[Piece]) -> Piece | Fault:
     except Fault as fault:
         if fault.kind != "500":
             raise
-        log.warning("the model failed: %s", fault)
         return fault
 
 
@@ -309,7 +317,6 @@ def _failed(fault: Fault) -> Response:
         case "cut":
             return BrokenResponse()
         case _:
-            log.warning("the model failed: %s", fault)
             return JSONResponse({"error": "Request processing failed"}, 500)
 
 

@@ -234,4 +234,4 @@ class DataSettlement:
             job.status = "succeeded"
         except Exception as error:  # noqa: BLE001 - whatever the chain says, the answer itself is still good
             job.status, job.error = "failed", repr(error)
-            log.error("data settlement %s failed: %r", job.job_id, error)
+            log.error("data settlement %s failed: %r", job.job_id, error)  # noqa: TRY400 - the reason is enough

@@ -136,9 +136,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365))
         .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
             critical=False,
         )
         # A pinned certificate is its own anchor: OpenSSL accepts it as one when it may sign.
@@ -227,9 +225,7 @@ def signed_output(text: str, tool_calls: Sequence[Mapping[str, Any]]) -> str:
     """The text whose hash stands for an answer: its words, or its tool calls as sorted JSON without `index`."""
     if not tool_calls:
         return text
-    return json.dumps(
-        [{k: v for k, v in call.items() if k != "index"} for call in tool_calls], sort_keys=True
-    )
+    return json.dumps([{k: v for k, v in call.items() if k != "index"} for call in tool_calls], sort_keys=True)
 
 
 def output_hash(output: str) -> bytes:

@@ -36,8 +36,7 @@ from .schema import example
 
 JSON = dict[str, Any]
 
-KNOWN_MODELS = frozenset(
-    """
+_MODEL_IDS = """
     gpt-4.1-2025-04-14 gpt-4.1-mini gpt-4.1-nano o3 o4-mini gpt-5 gpt-5-mini gpt-5.2 gpt-5.4 gpt-5.4-mini
     gpt-5.4-nano gpt-5.5 gpt-image-2 claude-sonnet-4-5 claude-sonnet-4-6 claude-haiku-4-5 claude-opus-4-5
     claude-opus-4-6 claude-opus-4-7 claude-opus-4-8 gemini-2.5-flash gemini-2.5-pro gemini-2.5-flash-lite
@@ -45,10 +44,10 @@ KNOWN_MODELS = frozenset(
     gemini-2.5-flash-image gemini-3.1-flash-image grok-4 grok-4-fast grok-4-1-fast grok-4-1-fast-non-reasoning
     grok-4.20-reasoning grok-4.20-non-reasoning grok-code-fast-1 grok-2-image seed-1.6 seed-1.8 seed-2.0-lite
     deepseek-v4-flash deepseek-v4-pro seedream-4.0 seedance-4.5 hermes-4-405b hermes-4-70b glm-5.2 glm-image
-    """.split()
-)
+"""
+KNOWN_MODELS = frozenset(_MODEL_IDS.split())
 _IMAGE_MODEL = re.compile(r"image|seedream|seedance")
-_DIRECTIVE = re.compile(r"\[\[(fail|words|slow):([^\]]+)\]\]")
+_DIRECTIVE = re.compile(r"\[\[(fail:[a-z0-9]+|words:\d+|slow:\d+(?:\.\d+)?)\]\]")
 
 # How each family opens its answer, so that a comparison of providers shows different texts.
 _VOICES = {
@@ -59,9 +58,9 @@ _VOICES = {
     "grok": "Straight to the point on",
 }
 _FILLER = (
-    "The devnet makes this text without a model, so that a notebook can be tried without money . "
-    "Every word is one token , and the same request gives the same words again ."
-).split()
+    "The devnet makes this text without a model, so that a notebook can be tried without money. "
+    "Every word is one token, and the same request gives the same words again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,16 @@ Piece = Delta | Garbage | Ending
 
 
 class Fault(Exception):
-    """The model cannot answer; `kind` is a word of the table above: "500", "503", "html" or "cut"."""
+    """The model cannot answer.
+
+    Attributes:
+        kind: a word of the table above: "500", "503", "html" or "cut".
+        detail: what went wrong, for stderr; empty for a failure that was asked for.
+    """
 
     def __init__(self, kind: str, detail: str = "") -> None:
-        super().__init__(detail or kind)
-        self.kind = kind
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
 
 
 class Model(Protocol):
@@ -124,7 +128,7 @@ class _Script:
 
     @classmethod
     def read(cls, text: str) -> _Script:
-        found = dict(_DIRECTIVE.findall(text))
+        found: dict[str, str] = dict(word.split(":") for word in _DIRECTIVE.findall(text))
         return cls(
             fail=found.get("fail", ""),
             words=int(found["words"]) if "words" in found else None,
@@ -199,7 +203,7 @@ def _text(body: Mapping[str, Any], script: _Script) -> str:
     if script.words is not None:
         words = _prose(body).split()
         while len(words) < script.words:
-            words += _FILLER
+            words += _FILLER.split()
         return " ".join(words[: script.words])
     response_format = body.get("response_format") or {}
     match response_format.get("type"):
@@ -240,7 +244,9 @@ def _prose(body: Mapping[str, Any]) -> str:
 
 def _tool_to_call(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The function to call, or None when the request wants text or the tools have answered already."""
-    functions = [t["function"] for t in body.get("tools") or [] if t.get("type", "function") == "function"]
+    functions: list[Mapping[str, Any]] = [
+        t["function"] for t in body.get("tools") or [] if t.get("type", "function") == "function"
+    ]
     choice = body.get("tool_choice", "auto")
     if not functions or choice == "none" or _tool_results(body):
         return None

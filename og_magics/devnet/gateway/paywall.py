@@ -91,9 +91,7 @@ class Paywall:
         path = request.url.path
         required = PaymentRequired(
             error=error,
-            resource=ResourceInfo(
-                url=str(request.url), description=_DESCRIPTIONS[path], mime_type="application/json"
-            ),
+            resource=ResourceInfo(url=str(request.url), description=_DESCRIPTIONS[path], mime_type="application/json"),
             accepts=[self._requirements],
             extensions=declare_erc20_approval_gas_sponsoring_extension(),
         )

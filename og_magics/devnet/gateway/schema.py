@@ -190,14 +190,15 @@ def _for_pattern(pattern: Any) -> str | None:
 
 
 def _number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    step = schema.get("multipleOf") or (1 if whole else None)
+    low: Any = schema.get("minimum")
+    high: Any = schema.get("maximum")
+    step: Any = schema.get("multipleOf") or (1 if whole else None)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if above is not None and (low is None or above >= low):
         low = above + (step or _gap(above, high if high is not None else below))
     if below is not None and (high is None or below <= high):
         high = below - (step or _gap(low, below))
-    value = 1 if (low is None or low <= 1) and (high is None or high >= 1) else (low if low is not None else high)
+    value: Any = 1 if (low is None or low <= 1) and (high is None or high >= 1) else (low if low is not None else high)
     if step:
         value = math.ceil(value / step) * step
         if high is not None and value > high:

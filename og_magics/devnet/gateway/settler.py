@@ -38,9 +38,7 @@ class Facilitator:
         verdict = self._x402.verify(payload, requirements)
         return None if verdict.is_valid else verdict.invalid_reason or "invalid_payment"
 
-    def settle(
-        self, payload: PaymentPayload, requirements: PaymentRequirements, amount: int
-    ) -> SettleResponse:
+    def settle(self, payload: PaymentPayload, requirements: PaymentRequirements, amount: int) -> SettleResponse:
         """Settles `amount` base units; one settlement at a time, because the account's nonces are in a row."""
         with self._settling:
             settled = False

@@ -34,6 +34,7 @@ class FakeNode:
     requests: list[Any] = field(default_factory=list)
     intercept: Callable[[Any], tuple[int, bytes] | None] = lambda request: None
     url: str = ""
+    sent: list[str] = field(default_factory=list)
 
     def answer(self, body: bytes) -> tuple[int, bytes]:
         request = json.loads(body)
@@ -61,6 +62,8 @@ class FakeNode:
             return {**head, "error": {"code": -32601, "message": f"the method {call['method']} does not exist"}}
         except Refusal as refusal:
             return {**head, "error": refusal.error}
+        except TypeError as error:
+            return {**head, "error": {"code": -32602, "message": f"invalid params: {error}"}}
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_the_room_imports_neither_web3_nor_requests() -> None:
-    code = "import sys, og_magics.chain; sys.exit(bool({'web3', 'requests', 'eth_abi', 'eth_utils'} & set(sys.modules)))"
+    code = (
+        "import sys, og_magics.chain; sys.exit(bool({'web3', 'requests', 'eth_abi', 'eth_utils'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from og_magics.errors import LedgerError
-from og_magics.ledger import Ledger, schema
+from og_magics.ledger import Ledger, schema, store
 
 
 @pytest.fixture
@@ -163,13 +163,35 @@ def test_a_process_that_holds_the_file_is_named_as_the_reason(
     make.opened(ledger)
 
 
-def test_a_write_that_is_interrupted_is_undone(ledger: Ledger, make: Any) -> None:
-    with pytest.raises(KeyboardInterrupt), ledger._transaction() as connection:
-        connection.execute(
-            "INSERT INTO receipts (receipt_id, time, cell, notebook, network, provider, model, settlement, path,"
-            " request) VALUES ('half', 1, '', '', '', '', '', '', '', '{}')"
-        )
+def test_two_that_begin_one_file_at_once_wait_for_each_other(
+    ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.path.parent.mkdir()
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # SQLite does not wait for this one when it changes to write-ahead mode
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.close()
+
+    monkeypatch.setattr("time.sleep", wait)
+    make.opened(ledger)
+    assert len(waits) == 1
+    assert len(ledger.receipts()) == 1
+
+
+def test_a_write_that_is_interrupted_is_undone(ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert = store._insert
+
+    def interrupted(*arguments: Any) -> None:
+        insert(*arguments)
         raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_insert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make.opened(ledger)
+    monkeypatch.undo()
     assert ledger.receipts() == []
     make.opened(ledger)
     assert len(ledger.receipts()) == 1

@@ -1,0 +1,258 @@
+"""The notebook's wiring: settings, wallet, network, ledger and runtime meet here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .calls.questions import chat_question
+from .catalogue import DEFAULTS, PRICES, TEE_LLM, resolve_model, resolve_provider
+from .errors import ConfigError, LedgerError
+from .ledger import Ledger, open_ledger, receipts_frame
+from .llm import LLM
+from .networks import Network
+from .proofs import EnclaveEvidence, check_enclave
+from .receipt import Receipt
+from .runtime import runtime
+from .settings import Settings, ledger_path, notebook_path
+from .types import Progress, Question, StreamChunk, TextGenerationOutput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEARTBEAT = 0.1
+"""Seconds after which a waiting cell looks whether its status changed."""
+
+_WIRING = {"network", "gateway_url", "rpc_url", "registry_rpc_url", "registry_address", "devnet", "ledger"}
+"""Settings that need another LLM when they change."""
+
+
+class App:
+    """One notebook: its settings, its LLM, its receipts. All methods may be called from any thread."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._lock = threading.RLock()
+        self._settings = settings or Settings.from_env()
+        self._namespace: Mapping[str, Any] = {}
+        self._llm: LLM | None = None
+        self._ledger: Ledger | None = None
+
+    def live_in(self, namespace: Mapping[str, Any]) -> None:
+        """The namespace of the notebook's code, in which some front ends say where the notebook is."""
+        self._namespace = namespace
+
+    @property
+    def settings(self) -> Settings:
+        """As they stand."""
+        return self._settings
+
+    def use(self, **changes: Any) -> Settings:
+        """Change settings, for all that is asked from now on.
+
+        Raises:
+            ConfigError: a value that makes no sense; nothing is changed.
+        """
+        with self._lock:
+            changed = self._settings.but(**changes)
+            changed.network_name()
+            resolve_model(changed.model)
+            wiring = any(getattr(changed, name) != getattr(self._settings, name) for name in _WIRING)
+            self._settings = changed
+            if wiring:
+                llm, self._llm, self._ledger = self._llm, None, None
+                if llm is not None:
+                    runtime.submit(llm.close())
+            elif self._llm is not None:
+                self._llm.settings = changed
+            return changed
+
+    def choose_model(self, model: str | None, provider: str | None) -> str:
+        """The model that flags and settings amount to: a provider alone stands for its default model.
+
+        Raises:
+            ConfigError: no such provider or model.
+        """
+        chosen = resolve_provider(provider) if provider else None
+        if model:
+            return resolve_model(model, chosen)
+        if chosen:
+            current = self._settings.model
+            return current if current.startswith(chosen + "/") else DEFAULTS[chosen]
+        return resolve_model(self._settings.model)
+
+    @property
+    def llm(self) -> LLM:
+        """The LLM of these settings.
+
+        Raises:
+            ConfigError: no wallet where one is needed, or a key that is malformed.
+        """
+        with self._lock:
+            if self._llm is None:
+                self._llm = LLM(settings=self._settings, journal=self.ledger)
+            return self._llm
+
+    @property
+    def ledger(self) -> Ledger:
+        """The notebook's receipts."""
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = open_ledger(ledger_path(self._settings, self.notebook))
+            return self._ledger
+
+    @property
+    def notebook(self) -> Path | None:
+        """The notebook's file, where its front end tells it."""
+        return notebook_path(self._namespace)
+
+    @property
+    def network(self) -> Network:
+        """The network in use; a devnet that is needed is started."""
+        return self.llm.network
+
+    def question(
+        self,
+        prompt: str,
+        *,
+        model: str | None = None,
+        provider: str | None = None,
+        settlement: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        system: str | None = None,
+        stream: bool | None = None,
+    ) -> Question:
+        """The question of a prompt; what is None comes from the settings.
+
+        Raises:
+            ConfigError: an argument that makes no sense, or an empty prompt.
+        """
+        if not prompt.strip():
+            raise ConfigError("The prompt is empty.", remedy="Write it below the %%ogchat line, or after %ogchat.")
+        settings = self._settings
+        told = settings.system if system is None else system
+        messages = [{"role": "system", "content": told}] if told else []
+        messages.append({"role": "user", "content": prompt})
+        return chat_question(
+            self.choose_model(model, provider),
+            messages,
+            max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
+            temperature=settings.temperature if temperature is None else temperature,
+            settlement=settlement or settings.settlement,
+            stream=settings.stream if stream is None else stream,
+            stop_sequence=None,
+            tools=None,
+            tool_choice=None,
+            response_format=None,
+            web_search=False,
+            origin=LLM.origin(),
+        )
+
+    def ask(self, question: Question, progress: Progress) -> Iterator[StreamChunk | TextGenerationOutput | None]:
+        """Ask, blocking: chunks of a streamed answer (the last with `.output`), or the whole one; None while waiting.
+
+        Stopping the iteration, or an interrupt, stops the call; its receipt keeps what had arrived.
+        """
+        return runtime.iterate(self._asked(question, progress), HEARTBEAT)
+
+    async def _asked(self, question: Question, progress: Progress) -> Any:
+        llm = self.llm
+        if not question.stream:
+            yield await llm.answer(question, progress)
+            return
+        async for chunk in llm.stream(question, progress):
+            yield chunk
+
+    def explorer(self, transaction: str) -> str:
+        """The URL of a page that shows a payment, or ""."""
+        llm = self._llm
+        return llm.network.transaction_url(transaction) if llm is not None else ""
+
+
+_app: App | None = None
+_app_lock = threading.Lock()
+
+
+def current() -> App:
+    """The process's notebook."""
+    global _app
+    with _app_lock:
+        if _app is None:
+            _app = App()
+        return _app
+
+
+def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
+    """The receipts of this notebook, or of another one that is not running, one row a call.
+
+    Columns: `og_magics.receipt.COLUMNS`; amounts in OPG and USD as Decimal, times in UTC.
+
+    Raises:
+        LedgerError: the other notebook has no ledger, or it cannot be read.
+    """
+    return receipts_frame(_receipts(notebook))
+
+
+def settle(timeout: float = 120.0) -> int:
+    """Wait until every payment of this notebook's wallet is found on chain or has expired; how many are still open.
+
+    Raises:
+        ChainError: the RPC could not be read.
+    """
+    return current().llm.settle(timeout)
+
+
+def verify(notebook: str | Path | None = None) -> pd.DataFrame:
+    """Check the proofs of all receipts offline, from what the ledger holds.
+
+    Columns: `receipt_id`; `enclave`: True, False or None (nothing to check with), whether the enclave's key signed
+    both the request as sent and the answer as shown; `enclave_reason`, in words.
+    """
+    import pandas as pd
+
+    rows = []
+    for receipt in _receipts(notebook):
+        check = check_enclave(evidence_of(receipt))
+        rows.append((receipt.receipt_id, check.ok, check.reason))
+    return pd.DataFrame(rows, columns=["receipt_id", "enclave", "enclave_reason"]).astype({"enclave": object})
+
+
+def models() -> pd.DataFrame:
+    """The models of the catalogue: `model`, `provider`, `name`, and USD per million tokens (None where not known)."""
+    import pandas as pd
+
+    rows = []
+    for member in TEE_LLM:
+        provider, _, _ = member.value.partition("/")
+        price = PRICES.get(member.value)
+        rows.append((member.value, provider, member.name, price and price.input, price and price.output))
+    return pd.DataFrame(rows, columns=["model", "provider", "name", "usd_input", "usd_output"])
+
+
+def evidence_of(receipt: Receipt) -> EnclaveEvidence:
+    """What of a receipt the enclave's proof is about."""
+    return EnclaveEvidence(
+        path=receipt.path,
+        body=receipt.request,
+        text=receipt.text,
+        tool_calls=receipt.tool_calls,
+        finish_reason=receipt.finish_reason,
+        tee_id=receipt.tee_id,
+        tee_signature=receipt.tee_signature,
+        tee_timestamp=receipt.tee_timestamp,
+        tee_request_hash=receipt.request_hash,
+        tee_output_hash=receipt.output_hash,
+        public_key_der=bytes.fromhex(receipt.public_key) or None,
+    )
+
+
+def _receipts(notebook: str | Path | None) -> list[Receipt]:
+    if notebook is None:
+        return current().ledger.receipts()
+    path = ledger_path(Settings(), Path(notebook).expanduser().absolute())
+    if not path.is_file():
+        raise LedgerError(f"{notebook} has no receipts: there is no {path}.", remedy="Has it been run here?")
+    with Ledger(path) as ledger:
+        return ledger.receipts()

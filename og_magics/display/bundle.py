@@ -1,0 +1,81 @@
+"""The mime bundle of a finished answer, and its footer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..amounts import format_opg
+from ..receipt import MIME, Receipt
+from .safe import one_line, safe_markdown
+
+Explorer = Callable[[str], str]
+"""From a transaction's hash to the URL of a page that shows it, or ""."""
+
+_MODES = {"private": "PRIVATE", "batch": "BATCH_HASHED", "individual": "INDIVIDUAL_FULL"}
+
+
+def answer_bundle(receipt: Receipt, text: str, explorer: Explorer, note: str = "") -> dict[str, Any]:
+    """What a cell keeps of an answer: Markdown, plain text, and the receipt with all that an audit needs.
+
+    `note` is a line of our own about how it ended ("interrupted").
+    """
+    calls = _calls(receipt)
+    plain = "\n".join(part for part in (text or calls, "", note, footer(receipt, explorer)) if part or part == "")
+    told = f"\n\n**{one_line(note)}**" if note else ""
+    body = safe_markdown(text) if text else _fenced(calls)
+    markdown = f"{body}{told}\n\n---\n{footer(receipt, explorer, markdown=True)}"
+    return {"text/markdown": markdown, "text/plain": plain, MIME: receipt.to_json()}
+
+
+def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> str:
+    """One line: model, tokens, cost, settlement mode, the enclave's proof, the payment."""
+    name = one_line(receipt.model) if markdown else receipt.model
+    tokens = "tokens not reported"
+    if receipt.prompt_tokens is not None and receipt.completion_tokens is not None:
+        tokens = f"{receipt.prompt_tokens} + {receipt.completion_tokens} tokens"
+    parts = [name, tokens, _cost(receipt), _MODES.get(receipt.settlement, receipt.settlement), _proof(receipt)]
+    parts.append(_payment(receipt, explorer, markdown=markdown))
+    if receipt.network == "devnet":
+        parts.append("devnet, simulated")
+    line = " · ".join(part for part in parts if part)
+    return f"<sub>{line}</sub>" if markdown else line
+
+
+def _cost(receipt: Receipt) -> str:
+    if receipt.cost is not None:
+        return f"{format_opg(receipt.cost)} OPG"
+    return f"~${receipt.usd:.6f}" if receipt.usd is not None else ""
+
+
+def _proof(receipt: Receipt) -> str:
+    if receipt.enclave_ok is None:
+        return "enclave proof: none"
+    return "enclave proof ✓" if receipt.enclave_ok else "enclave proof ✗ DOES NOT HOLD"
+
+
+def _payment(receipt: Receipt, explorer: Explorer, *, markdown: bool) -> str:
+    if receipt.payment_hash:
+        url = explorer(receipt.payment_hash)
+        short = receipt.payment_hash[:10] + "…"
+        return f"paid [{short}]({url})" if markdown and url else f"paid {short}"
+    if receipt.authorization_hash:
+        return f"authorized {receipt.authorization_hash[:10]}…, settles later"
+    return "nothing paid"
+
+
+def _calls(receipt: Receipt) -> str:
+    lines = []
+    for call in receipt.tool_calls:
+        function = call.get("function") or {}
+        lines.append(f"{function.get('name')}({function.get('arguments', '')})")
+    return "\n".join(lines)
+
+
+def _fenced(text: str) -> str:
+    if not text:
+        return ""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"

@@ -1,0 +1,39 @@
+"""Answers are untrusted text. Markdown is shown; HTML in it is shown as what it is, and nothing is fetched."""
+
+from __future__ import annotations
+
+import re
+
+_CODE = re.compile(
+    r"(^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))",
+    re.M | re.S,
+)
+_IMAGE = re.compile(r"!(?=\[)")
+_LINK = re.compile(r"(\]\(\s*<?|^\s*\[[^\]\n]+\]:\s*<?)\s*(?!https?:|mailto:|#)[a-z][a-z0-9+.\-]*:", re.I | re.M)
+
+
+def safe_markdown(text: str) -> str:
+    """Markdown in which no HTML, no image and no link of an odd scheme is left, code excepted.
+
+    Front ends sanitize too; this holds where they do not, and an image would tell its server who reads the notebook.
+    """
+    parts: list[str] = []
+    position = 0
+    for code in _CODE.finditer(text):
+        parts += [_disarmed(text[position : code.start()]), code.group()]
+        position = code.end()
+    parts.append(_disarmed(text[position:]))
+    return "".join(parts)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Untrusted text for a line of our own: no line breaks, no Markdown, at most `limit` characters."""
+    flat = " ".join(text.split())
+    flat = flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", flat)
+
+
+def _disarmed(text: str) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    text = _IMAGE.sub(r"\\!", text)
+    return _LINK.sub(r"\1#blocked-", text)

@@ -1,0 +1,125 @@
+"""%%ogchat and %ogchat: ask, watch the answer stream, keep the receipt."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from ..app import App
+from ..display import Live, live_for
+from ..errors import ConfigError, OGError, StreamError
+from ..types import Progress, Question, StreamChunk, TextGenerationOutput
+from .arguments import chat_parser
+from .receipts import ReceiptsVariable
+
+_HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+
+
+@magics_class
+class ChatMagics(Magics):
+    """The magics that ask."""
+
+    def __init__(self, shell: Any, notebook: App, variable: ReceiptsVariable) -> None:
+        super().__init__(shell)
+        self._names: dict[str, Any] = shell.user_ns
+        self._app = notebook
+        self._variable = variable
+
+    @no_var_expand
+    @line_cell_magic
+    def ogchat(self, line: str, cell: str | None = None) -> None:
+        """Ask a model; the answer streams into the cell and leaves a receipt.
+
+            %%ogchat [flags]                 the prompt is the cell
+            %ogchat [flags] the prompt       the prompt is the rest of the line
+
+        -m MODEL      gpt-5, openai/gpt-5 or any provider/model
+        -p PROVIDER   openai, anthropic, google, x-ai, bytedance, nous, zai
+        -s MODE       private, batch or individual: what of the call goes on chain
+        -t TEMP       temperature, 0 to 2
+        -n N          tokens of the answer, at most
+        --system TEXT system prompt, in quotes
+        -o VAR        put the result into this variable; it is in `_` too
+        --no-stream   show the answer when it is complete
+
+        Flags beat `%og use`, which beats the environment. The prompt is sent as typed: braces, quotes and $ included.
+        """
+        flags, rest = chat_parser().parse(line, prompt=cell is None)
+        prompt = rest if cell is None else cell.removesuffix("\n")
+        if flags.output and not flags.output.isidentifier():
+            raise UsageError(f"-o {flags.output}: that is not a variable's name.")
+        try:
+            self._refuse_own_key(prompt)
+            question = self._app.question(
+                prompt,
+                model=flags.model,
+                provider=flags.provider,
+                settlement=flags.settlement,
+                temperature=flags.temperature,
+                max_tokens=flags.max_tokens,
+                system=flags.system,
+                stream=False if flags.no_stream else None,
+            )
+            result = self._ask(question)
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+        self._names["_"] = result
+        if flags.output:
+            self._names[flags.output] = result
+
+    def _ask(self, question: Question) -> TextGenerationOutput:
+        progress = Progress()
+        live = live_for(self.shell, progress, question.model)
+        text: list[str] = []
+        try:
+            result = self._read(question, progress, live, text)
+        except KeyboardInterrupt:
+            self._break_off(live, progress, "".join(text), "Interrupted: the answer is not complete.")
+            raise
+        except OGError as error:
+            partial = error.partial if isinstance(error, StreamError) else None
+            shown = partial.text if partial is not None else "".join(text)
+            self._break_off(live, progress, shown, f"{error.what}" if shown else "")
+            raise
+        receipt = result.receipt
+        if receipt is not None:
+            live.finish(receipt, result.text, self._app.explorer)
+        self._variable.refresh()
+        return result
+
+    def _read(self, question: Question, progress: Progress, live: Live, text: list[str]) -> TextGenerationOutput:
+        result: TextGenerationOutput | None = None
+        live.show(None)
+        for item in self._app.ask(question, progress):
+            if isinstance(item, TextGenerationOutput):
+                result = item
+            else:
+                live.show(item)
+                if isinstance(item, StreamChunk):
+                    text.append(item.choices[0].delta.content or "")
+                    result = item.output or result
+        if result is None:
+            raise StreamError("The answer ended without a result.")
+        return result
+
+    def _break_off(self, live: Live, progress: Progress, text: str, note: str) -> None:
+        """Leave what had arrived, with its receipt; or nothing, where nothing had."""
+        if progress.receipt_id is None or not text:
+            live.drop()
+        else:
+            live.finish(self._app.ledger.receipt(progress.receipt_id), text, self._app.explorer, note)
+        if progress.receipt_id is not None:
+            self._variable.refresh()
+
+    def _refuse_own_key(self, prompt: str) -> None:
+        """The wallet's own key must not be sent to a model. (Other keys look like hashes, which one may ask about.)"""
+        key = self._app.settings.private_key
+        if key is not None:
+            own = key.reveal().removeprefix("0x").lower()
+            if any(found.group().removeprefix("0x").lower() == own for found in _HEX64.finditer(prompt)):
+                raise UsageError(
+                    "The prompt holds this wallet's private key. It was not sent. Remove it from the cell."
+                )

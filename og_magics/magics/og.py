@@ -1,0 +1,183 @@
+"""%og: what is set, what is there, what was paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from .. import app as wiring
+from .. import chain
+from ..amounts import format_opg, parse_opg, to_opg
+from ..app import App
+from ..catalogue import resolve_provider
+from ..errors import ConfigError
+from ..networks import BASE, NAMES
+from ..types import x402SettlementMode
+from .arguments import Parser, add_call_flags
+from .receipts import ReceiptsVariable
+
+_HELP = """\
+%%ogchat [flags]        ask; the cell is the prompt       %%ogchat? lists the flags
+%ogchat [flags] prompt  the same in one line
+%og                     network, model and mode in use, calls and what they cost
+%og use [flags]         set defaults: -m -p -s -t -n --system --stream/--no-stream, --nest-asyncio
+%og models [provider]   the models, with prices
+%og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled
+%og wallet              address, OPG, gas, and what Permit2 may move
+%og approve [OPG]       let Permit2 move so much OPG (5), which payments need once
+%og network [NAME]      show or choose: devnet (local, free), base-sepolia (test tokens), base (real money)
+%og help                this"""
+
+
+@magics_class
+class OgMagics(Magics):
+    """The magic with verbs."""
+
+    def __init__(self, shell: Any, notebook: App, variable: ReceiptsVariable) -> None:
+        super().__init__(shell)
+        self._app = notebook
+        self._variable = variable
+
+    @no_var_expand
+    @line_magic
+    def og(self, line: str) -> Any:
+        """Settings, wallet, network and receipts of this notebook. `%og help` lists the verbs."""
+        verb, _, rest = line.strip().partition(" ")
+        verbs: dict[str, Callable[[str], Any]] = {
+            "": self._status,
+            "status": self._status,
+            "use": self._use,
+            "models": self._models,
+            "receipts": self._receipts,
+            "wallet": self._wallet,
+            "approve": self._approve,
+            "network": self._network,
+            "help": self._help,
+        }
+        if verb not in verbs:
+            raise UsageError(f"%og has no verb {verb!r}. Use one of {', '.join(v for v in verbs if v)}.")
+        try:
+            return verbs[verb](rest.strip())
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+
+    def _status(self, rest: str) -> None:
+        _parser("", "").parse(rest, prompt=False)
+        settings = self._app.settings
+        receipts = self._app.ledger.receipts()
+        paid = sum(r.cost or 0 for r in receipts)
+        waiting = sum(r.status in ("authorized", "served") for r in receipts)
+        network = settings.network_name()
+        lines = [
+            f"network     {network}{_tail(network)}",
+            f"model       {settings.model}",
+            f"settlement  {settings.settlement.name}",
+            f"parameters  temperature {settings.temperature}, at most {settings.max_tokens} tokens"
+            + ("" if settings.stream else ", not streamed"),
+            f"receipts    {len(receipts)} in {self._app.ledger.path.name}, {waiting} to be settled, "
+            f"{format_opg(paid)} OPG paid",
+        ]
+        if settings.system:
+            lines.insert(4, f"system      {settings.system[:60]!r}")
+        print("\n".join(lines))
+
+    def _use(self, rest: str) -> None:
+        parser = _parser("use", "Set defaults for all cells.")
+        add_call_flags(parser)
+        parser.add_argument("--stream", action="store_true", default=None)
+        parser.add_argument("--no-stream", dest="stream", action="store_false")
+        parser.add_argument("--nest-asyncio", action="store_true")
+        flags, _ = parser.parse(rest, prompt=False)
+        if flags.nest_asyncio:
+            nest_asyncio()
+        changes: dict[str, Any] = {
+            "temperature": flags.temperature,
+            "max_tokens": flags.max_tokens,
+            "system": flags.system,
+            "stream": flags.stream,
+        }
+        if flags.model or flags.provider:
+            changes["model"] = self._app.choose_model(flags.model, flags.provider)
+        if flags.settlement:
+            changes["settlement"] = x402SettlementMode.parse(flags.settlement)
+        self._app.use(**changes)
+        self._status("")
+
+    def _models(self, rest: str) -> Any:
+        frame = wiring.models()
+        return frame[frame["provider"] == resolve_provider(rest)].reset_index(drop=True) if rest else frame
+
+    def _receipts(self, rest: str) -> Any:
+        parser = _parser("receipts", "The receipts.")
+        parser.add_argument("--wait", type=float, metavar="SECONDS")
+        flags, _ = parser.parse(rest, prompt=False)
+        if flags.wait is not None:
+            left = self._app.llm.settle(flags.wait)
+            if left:
+                print(f"{left} payments are not settled yet.")
+        return self._variable.refresh()
+
+    def _wallet(self, rest: str) -> None:
+        _parser("wallet", "The wallet.").parse(rest, prompt=False)
+        network = self._app.network
+        address = self._app.llm.wallet.address
+        balances = chain.balances(network, address)
+        lines = [
+            f"network    {network.name} (chain {network.chain_id}){_tail(network.name)}",
+            f"address    {address}",
+            f"OPG        {format_opg(balances.opg)}",
+            f"gas        {format_opg(balances.gas)} ETH",
+            f"allowance  {_allowance(balances.allowance)} may be moved by Permit2",
+        ]
+        if balances.allowance < self._app.settings.max_authorization:
+            lines.append("           approve once with %og approve")
+        if network.faucet and not balances.opg:
+            lines.append(f"faucet     {network.faucet}")
+        print("\n".join(lines))
+
+    def _approve(self, rest: str) -> None:
+        amount = parse_opg(rest) if rest else parse_opg(5)
+        llm = self._app.llm
+        result = llm.ensure_opg_approval(to_opg(amount), to_opg(amount))
+        if result.tx_hash is None:
+            print(f"Nothing to do: {_allowance(result.allowance_before)} may be moved already.")
+        else:
+            url = llm.network.transaction_url(result.tx_hash)
+            print(f"Approved: {_allowance(result.allowance_after)} may be moved. Transaction {url or result.tx_hash}")
+
+    def _network(self, rest: str) -> None:
+        if rest:
+            if rest not in NAMES:
+                raise UsageError(f"There is no network {rest!r}. Choose one of {', '.join(NAMES)}.")
+            self._app.use(network=rest)
+        name = self._app.settings.network_name()
+        print(f"network  {name}{_tail(name)}")
+        if rest and name != "devnet":
+            _ = self._app.llm  # a missing or malformed key is told now, not at the first call
+
+    def _help(self, rest: str) -> None:
+        print(_HELP)
+
+
+def nest_asyncio() -> None:
+    """Let `asyncio.run()` work inside a cell, as a script expects it. Asked for, never done behind the user's back."""
+    import nest_asyncio2
+
+    nest_asyncio2.apply()
+
+
+def _parser(verb: str, description: str) -> Parser:
+    return Parser(f"%og {verb}".strip(), description)
+
+
+def _allowance(units: int) -> str:
+    return "any amount of OPG" if units >= 2**255 else f"{format_opg(units)} OPG"
+
+
+def _tail(network: str) -> str:
+    if network == "devnet":
+        return "  local and free: payments and models are simulated"
+    return "  REAL MONEY" if network == BASE.name else "  test tokens"
