@@ -35,9 +35,10 @@ def parse_opg(amount: str | int | float | Decimal) -> int:
 
 
 def to_opg(units: int) -> Decimal:
-    """Exact OPG of base units."""
+    """Exact OPG of base units, with no zeros at the end."""
     with localcontext(prec=100):
-        return Decimal(units).scaleb(-OPG_DECIMALS)
+        value = Decimal(units).scaleb(-OPG_DECIMALS).normalize()
+        return value.quantize(Decimal(1)) if value == value.to_integral_value() else value
 
 
 def format_opg(units: int, places: int = 6) -> str:

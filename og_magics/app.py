@@ -13,6 +13,7 @@ from .errors import ConfigError, LedgerError
 from .ledger import Ledger, open_ledger, receipts_frame
 from .llm import LLM
 from .networks import Network
+from .origin import origin
 from .proofs import EnclaveEvidence, check_enclave
 from .receipt import Receipt
 from .runtime import runtime
@@ -147,7 +148,7 @@ class App:
             tool_choice=None,
             response_format=None,
             web_search=False,
-            origin=LLM.origin(),
+            origin=origin(),
         )
 
     def ask(self, question: Question, progress: Progress) -> Iterator[StreamChunk | TextGenerationOutput | None]:

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Self, overload
+from typing import Any, Literal, Self, overload
 
 from . import chain, networks
 from .amounts import parse_opg
@@ -19,6 +19,7 @@ from .errors import ConfigError
 from .launch import devnet_info
 from .ledger import open_ledger
 from .networks import Network
+from .origin import origin
 from .payment import Payments, Wallet, load_wallet
 from .ports import Journal
 from .runtime import runtime
@@ -52,9 +53,6 @@ class LLM:
     Raises:
         ConfigError: a key or a name that is malformed.
     """
-
-    origin: ClassVar[Callable[[], tuple[str, str]]] = staticmethod(lambda: ("", ""))
-    """Says which (cell, notebook) is asking; the notebook's wiring replaces it."""
 
     def __init__(
         self,
@@ -199,7 +197,7 @@ class LLM:
             temperature=temperature,
             web_search=web_search,
             settlement=x402_settlement_mode,
-            origin=LLM.origin(),
+            origin=origin(),
         )
         return await runtime.run(self.answer(question))
 
@@ -301,7 +299,7 @@ class LLM:
             self._network = network
 
     def _chat_question(self, model: str | TEE_LLM, messages: Messages, **arguments: Any) -> Question:
-        return chat_question(model, messages, origin=LLM.origin(), **arguments)
+        return chat_question(model, messages, origin=origin(), **arguments)
 
     async def _ready(self, progress: Progress) -> Caller:
         if self._caller is None:

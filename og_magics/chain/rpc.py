@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import ChainError
+from ..errors import ChainError, OGError
 from ..networks import Network
 from . import abi
 
@@ -116,7 +116,7 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
     except requests.RequestException as error:
         what, remedy = f"The RPC URL with host {host!r} cannot be used ({type(error).__name__}).", elsewhere
     except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(error, ChainError):
+        if isinstance(error, OGError):
             raise
         what = f"What the RPC at {host} answered is not Ethereum JSON-RPC ({type(error).__name__})."
         raise ChainError(what, money=money, remedy=f"Check the URL in {setting}.") from error

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM, or until the parent is gone. Returns the exit status."""
     stop = threading.Event()
+    is_parent = os.getppid() == args.parent_pid
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -60,21 +61,24 @@ def run(args: argparse.Namespace) -> int:
     try:
         print(json.dumps(devnet.info) if args.json else _page(devnet.info), flush=True)
         while not stop.wait(_PARENT_POLL if args.parent_pid else None):
-            if not _alive(args.parent_pid):
+            if _is_gone(args.parent_pid, is_parent):
                 break
     finally:
         devnet.close()
     return 0
 
 
-def _alive(pid: int) -> bool:
+def _is_gone(pid: int, is_parent: bool) -> bool:
+    """Whether a process has ended. A parent is missed at once, before anybody has collected its exit status."""
+    if is_parent:
+        return os.getppid() != pid
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, and is somebody else's
         return True
-    return True
+    except PermissionError:  # it lives, and is somebody else's
+        return False
+    return False
 
 
 def _page(info: dict[str, Any]) -> str:

@@ -183,7 +183,14 @@ class Devnet:
         )
         if self._kind.startswith("http"):
             # A chain that outlives this devnet must not send anyone to a gateway that is gone.
-            self._closing.callback(lambda: operator.send(registry.functions.setEnabled(enclave.tee_id, False)))
+            self._closing.callback(self._retire, operator, enclave)
+
+    def _retire(self, operator: Operator, enclave: Enclave) -> None:
+        registry = operator.contract("TEERegistry")
+        try:
+            operator.send(registry.functions.setEnabled(enclave.tee_id, False))
+        except Exception as error:  # the chain may have gone first
+            log.error("the enclave stays in the registry: %r", error)  # noqa: TRY400 - the reason is enough
 
     def gateway(self, operator: Operator, enclave: Enclave) -> tuple[Gateway, Settler, DataSettlement, Model]:
         """The rooms of the gateway, wired. Called on the gateway's own event loop."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ..app import App
-from ..display import Live, live_for
 from ..errors import ConfigError, OGError, StreamError
-from ..types import Progress, Question, StreamChunk, TextGenerationOutput
 from .arguments import chat_parser
-from .receipts import ReceiptsVariable
+from .receipts import ReceiptsVariable, notebook_of
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..display import Live
+    from ..types import Progress, Question, TextGenerationOutput
 
 _HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
@@ -22,11 +24,15 @@ _HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 class ChatMagics(Magics):
     """The magics that ask."""
 
-    def __init__(self, shell: Any, notebook: App, variable: ReceiptsVariable) -> None:
+    def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
         super().__init__(shell)
         self._names: dict[str, Any] = shell.user_ns
-        self._app = notebook
+        self._shell = shell
         self._variable = variable
+
+    @property
+    def _app(self) -> App:
+        return notebook_of(self._shell)
 
     @no_var_expand
     @line_cell_magic
@@ -71,8 +77,11 @@ class ChatMagics(Magics):
             self._names[flags.output] = result
 
     def _ask(self, question: Question) -> TextGenerationOutput:
+        from ..display import live_for
+        from ..types import Progress
+
         progress = Progress()
-        live = live_for(self.shell, progress, question.model)
+        live = live_for(self._shell, progress, question.model)
         text: list[str] = []
         try:
             result = self._read(question, progress, live, text)
@@ -91,6 +100,8 @@ class ChatMagics(Magics):
         return result
 
     def _read(self, question: Question, progress: Progress, live: Live, text: list[str]) -> TextGenerationOutput:
+        from ..types import StreamChunk, TextGenerationOutput
+
         result: TextGenerationOutput | None = None
         live.show(None)
         for item in self._app.ask(question, progress):

@@ -1,17 +1,24 @@
-"""Loading and unloading: the magics, the guard before the input, and the DataFrame of receipts in the namespace."""
+"""Loading and unloading: the magics, the guard before the input, and the DataFrame of receipts in the namespace.
+
+Loading is quick because nothing heavy is imported for it: a thread imports the rest while the user types a prompt.
+"""
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from .. import app
-from ..llm import LLM
+from ..origin import Origin, tell_by
+from ..settings import notebook_path
 from .chat import ChatMagics
+from .lines import AskedLine
 from .og import OgMagics
 from .receipts import ReceiptsVariable
 from .secrets import KeyGuard
+
+_NEEDED_SOON = ("x402.mechanisms.evm.upto.client", "x402.http.utils", "og_magics.app", "pandas", "coincurve")
 
 _loaded: dict[int, list[Callable[[], None]]] = {}
 
@@ -20,15 +27,14 @@ def load(shell: Any) -> None:
     """Put everything into a shell; a second time changes nothing."""
     if id(shell) in _loaded:
         return
-    notebook = app.current()
-    notebook.live_in(shell.user_ns)
     guard = KeyGuard(shell)
-    variable = ReceiptsVariable(shell, notebook)
-    shell.register_magics(ChatMagics(shell, notebook, variable))
-    shell.register_magics(OgMagics(shell, notebook, variable))
+    variable = ReceiptsVariable(shell)
+    shell.register_magics(ChatMagics(shell, variable))
+    shell.register_magics(OgMagics(shell, variable))
+    shell.input_transformer_manager.token_transformers.append(AskedLine)
     guard.install()
     variable.install()
-    LLM.origin = staticmethod(lambda: _origin(shell, notebook))
+    tell_by(lambda: _origin(shell))
     _loaded[id(shell)] = [guard.remove, variable.remove]
     threading.Thread(target=_warm_up, name="og_magics-imports", daemon=True).start()
 
@@ -37,22 +43,23 @@ def unload(shell: Any) -> None:
     """Take it out again; receipts and variables stay."""
     for undo in _loaded.pop(id(shell), []):
         undo()
+    tell_by(None)
+    transformers = shell.input_transformer_manager.token_transformers
+    if AskedLine in transformers:
+        transformers.remove(AskedLine)
     for kind, names in (("line", ("og", "ogchat")), ("cell", ("ogchat",))):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
 
 
-def _origin(shell: Any, notebook: app.App) -> tuple[str, str]:
+def _origin(shell: Any) -> Origin:
     """The cell that asks, by its execution count, and its notebook's name."""
-    path = notebook.notebook
+    path = notebook_path(shell.user_ns)
     return str(shell.execution_count), path.name if path else ""
 
 
 def _warm_up() -> None:
-    """Import what the first call needs, while the user types it."""
-    import importlib
-
-    for name in ("x402.mechanisms.evm.upto.client", "x402.http.utils", "web3", "pandas", "coincurve"):
+    for name in _NEEDED_SOON:
         try:
             importlib.import_module(name)
         except ImportError:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
-from .. import app as wiring
-from .. import chain
 from ..amounts import format_opg, parse_opg, to_opg
-from ..app import App
 from ..catalogue import resolve_provider
 from ..errors import ConfigError
 from ..networks import BASE, NAMES
 from ..types import x402SettlementMode
 from .arguments import Parser, add_call_flags
-from .receipts import ReceiptsVariable
+from .receipts import ReceiptsVariable, notebook_of
+
+if TYPE_CHECKING:
+    from ..app import App
 
 _HELP = """\
 %%ogchat [flags]        ask; the cell is the prompt       %%ogchat? lists the flags
@@ -36,10 +36,14 @@ _HELP = """\
 class OgMagics(Magics):
     """The magic with verbs."""
 
-    def __init__(self, shell: Any, notebook: App, variable: ReceiptsVariable) -> None:
+    def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
         super().__init__(shell)
-        self._app = notebook
+        self._shell = shell
         self._variable = variable
+
+    @property
+    def _app(self) -> App:
+        return notebook_of(self._shell)
 
     @no_var_expand
     @line_magic
@@ -107,7 +111,9 @@ class OgMagics(Magics):
         self._status("")
 
     def _models(self, rest: str) -> Any:
-        frame = wiring.models()
+        from ..app import models
+
+        frame = models()
         return frame[frame["provider"] == resolve_provider(rest)].reset_index(drop=True) if rest else frame
 
     def _receipts(self, rest: str) -> Any:
@@ -121,6 +127,8 @@ class OgMagics(Magics):
         return self._variable.refresh()
 
     def _wallet(self, rest: str) -> None:
+        from .. import chain
+
         _parser("wallet", "The wallet.").parse(rest, prompt=False)
         network = self._app.network
         address = self._app.llm.wallet.address

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-from ..app import App
 from ..errors import LedgerError
-from ..ledger import receipts_frame
+
+if TYPE_CHECKING:
+    from ..app import App
 
 NAME = "og_receipts"
+
+
+def notebook_of(shell: Any) -> App:
+    """The wiring of the notebook that runs in a shell; imported when it is first needed."""
+    from .. import app
+
+    notebook = app.current()
+    notebook.live_in(shell.user_ns)
+    return notebook
 
 
 class ReceiptsVariable:
@@ -17,9 +28,8 @@ class ReceiptsVariable:
     So it is there after a kernel restart, and shows settlements that came in the meantime.
     """
 
-    def __init__(self, shell: Any, notebook: App) -> None:
+    def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._app = notebook
         self._version: tuple[str, int] | None = None
 
     def install(self) -> None:
@@ -33,7 +43,9 @@ class ReceiptsVariable:
 
     def refresh(self) -> Any:
         """The current DataFrame, which the variable now holds."""
-        ledger = self._app.ledger
+        from ..ledger import receipts_frame
+
+        ledger = notebook_of(self._shell).ledger
         version = (str(ledger.path), ledger.version())
         if version != self._version or NAME not in self._shell.user_ns:
             self._shell.user_ns[NAME] = receipts_frame(ledger.receipts())
@@ -41,9 +53,11 @@ class ReceiptsVariable:
         return self._shell.user_ns[NAME]
 
     def _before(self, info: Any) -> None:
-        if NAME in (info.raw_cell or ""):
-            try:
-                self.refresh()
-            except LedgerError as error:
-                self._shell.user_ns.pop(NAME, None)
-                self._shell.write_err(f"{NAME}: {error}\n") if hasattr(self._shell, "write_err") else print(error)
+        if NAME not in (info.raw_cell or ""):
+            return
+        try:
+            self.refresh()
+        except LedgerError as error:
+            # An old frame under this name would be read as the current one.
+            self._shell.user_ns.pop(NAME, None)
+            print(f"{NAME}: {error}", file=sys.stderr)

@@ -65,7 +65,7 @@ class Devnet:
                 "facilitatorAddress": FACILITATOR.address,
             },
         )
-        payload = client.create_payment_payload(PaymentRequired(x402_version=2, accepts=[requirements]))
+        payload: Any = client.create_payment_payload(PaymentRequired(x402_version=2, accepts=[requirements]))
         signed = payload.payload.get("permit2Authorization") or payload.payload["authorization"]
         nonce, deadline = signed["nonce"], signed.get("deadline") or signed["validBefore"]
         authorization = Authorization(
@@ -96,9 +96,9 @@ class Devnet:
         """Unrelated transfers, a block each."""
         token = devnet.contract(self.web3, "OPG")
         nonce = self.web3.eth.get_transaction_count(sender.address)
-        fields = {"gas": 100_000, "gasPrice": self.web3.eth.gas_price, "chainId": self.network.chain_id}
+        fields: Any = {"gas": 100_000, "gasPrice": self.web3.eth.gas_price, "chainId": self.network.chain_id}
         for n in range(count):
-            transaction = token.functions.transfer(target, amount).build_transaction({**fields, "nonce": nonce + n})
+            transaction = token.functions.transfer(target, amount).build_transaction(fields | {"nonce": nonce + n})
             self.web3.eth.send_raw_transaction(
                 Account.sign_transaction(transaction, sender.private_key).raw_transaction
             )

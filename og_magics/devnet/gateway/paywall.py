@@ -133,8 +133,21 @@ class Paywall:
             return reason
         session = Session(route, payload, self._requirements, self.terms.cap)
         if not self.terms.at_once:
+            self._forget_settled()
             self._by_id[session.id] = session
         return session
+
+    def _forget_settled(self) -> None:
+        """A devnet may run for weeks: what is settled is not kept, its nonce is used on the chain."""
+        self._by_id = {key: session for key, session in self._by_id.items() if not session.done.is_set()}
+        self._by_permit = {key: task for key, task in self._by_permit.items() if not _is_settled(task)}
+
+
+def _is_settled(task: asyncio.Task[Session | str]) -> bool:
+    if not task.done():
+        return False
+    session = task.result()
+    return isinstance(session, str) or session.done.is_set()
 
 
 def _decoded(header: str) -> PaymentPayload | None:

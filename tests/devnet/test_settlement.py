@@ -1,0 +1,211 @@
+"""What the gateway writes on the chain: payments, late and at once, and the hashes of its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+from x402.http.utils import decode_payment_response_header
+
+from og_magics.devnet import Devnet, contracts
+from og_magics.devnet.chain import start_chain
+
+if TYPE_CHECKING:
+    from .conftest import Payer
+
+
+class TestSessions:
+    def test_a_session_pays_for_the_next_call_without_a_signature(self, payer: Payer) -> None:
+        session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+        again = payer.post(payer.ask("And then?"), X_Upto_Session=session)
+        assert (again.status_code, again.headers["X-Upto-Session"]) == (200, session)
+
+    def test_a_session_serves_no_other_path(self, payer: Payer) -> None:
+        session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+        response = payer.post({"model": "gpt-5", "prompt": "hi"}, "/v1/completions", X_Upto_Session=session)
+        assert (response.status_code, response.json()) == (402, {"error": "Session expired or exhausted"})
+
+    def test_an_unknown_session_is_refused_without_terms(self, payer: Payer) -> None:
+        response = payer.post(payer.ask(), X_Upto_Session="00000000-0000-0000-0000-000000000000")
+        assert (response.status_code, response.json()) == (402, {"error": "Session expired or exhausted"})
+        assert "PAYMENT-REQUIRED" not in response.headers
+
+    def test_the_same_signature_resumes_its_session(self, payer: Payer) -> None:
+        signature = payer.signature()
+        first, second = (payer.post(payer.ask(), PAYMENT_SIGNATURE=signature) for _ in range(2))
+        assert first.headers["X-Upto-Session"] == second.headers["X-Upto-Session"]
+
+    async def test_one_signature_sent_many_times_at_once_makes_one_session(self, payer: Payer) -> None:
+        headers = {"Authorization": "Bearer any", "PAYMENT-SIGNATURE": payer.signature()}
+        async with httpx.AsyncClient(base_url=payer.devnet.gateway_url_http, timeout=30) as http:
+            answers = await asyncio.gather(
+                *(http.post(payer.CHAT, json=payer.ask(), headers=headers) for _ in range(8))
+            )
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert len({answer.headers["X-Upto-Session"] for answer in answers}) == 1
+        paid = payer.eventually(lambda: payer.payments)
+        assert paid == [sum(payer.price(answer.json()) for answer in answers)]
+
+    def test_a_session_is_settled_in_one_transaction_and_is_dead_then(self, payer: Payer) -> None:
+        signature = payer.signature()
+        first = payer.post(payer.ask(), PAYMENT_SIGNATURE=signature)
+        session = first.headers["X-Upto-Session"]
+        second = payer.post(payer.ask("More", model="claude-opus-4-5"), X_Upto_Session=session)
+        assert payer.payments == []
+        assert payer.eventually(lambda: payer.payments) == [payer.price(first.json()) + payer.price(second.json())]
+        assert payer.post(payer.ask(), X_Upto_Session=session).status_code == 402
+        assert payer.offered(payer.post(payer.ask(), PAYMENT_SIGNATURE=signature)).error != "Payment required"
+
+    def test_a_session_that_reaches_its_cap_settles_the_cap(self, payer: Payer) -> None:
+        response = payer.pay(payer.ask("[[words:1200]]", model="claude-opus-4-5"))
+        assert payer.price(response.json()) > 10**17
+        dead = payer.post(payer.ask(), X_Upto_Session=response.headers["X-Upto-Session"])
+        assert dead.json() == {"error": "Session expired or exhausted"}
+        assert payer.eventually(lambda: payer.payments) == [10**17]
+
+    def test_closing_the_devnet_settles_what_is_owed_and_buffered(self, payer_of: type[Payer]) -> None:
+        chain = start_chain("embedded", 31337, 0)
+        try:
+            with (
+                Devnet(chain=chain.rpc_url, settle_after=600, batch_after=600) as running,
+                payer_of(running) as payer,
+            ):
+                answer = payer.pay(payer.ask(), mode="batch").json()
+                assert payer.payments == []
+            assert payer.payments == [payer.price(answer)]
+            assert len(payer.logs("SettlementRelay", "BatchSettlement")) == 1
+            registry = payer.web3.eth.contract(address=running.tee_registry, abi=contracts.load("TEERegistry").abi)
+            assert registry.functions.getActiveTEEs(0).call() == []
+        finally:
+            chain.close()
+
+
+@pytest.fixture(scope="module")
+def at_once() -> Iterator[Devnet]:
+    with Devnet(settle_after=0, token_delay=0) as running:
+        yield running
+
+
+class TestSettlingAtOnce:
+    @pytest.fixture
+    def payer(self, at_once: Devnet, payer_of: type[Payer]) -> Iterator[Payer]:
+        with payer_of(at_once) as client:
+            yield client
+
+    def test_the_answer_tells_the_transaction_that_paid_for_it(self, payer: Payer) -> None:
+        response = payer.pay(payer.ask())
+        settled = decode_payment_response_header(response.headers["PAYMENT-RESPONSE"])
+        assert payer.web3.eth.get_transaction_receipt(settled.transaction)["status"] == 1
+        assert payer.payments == [payer.price(response.json())] == [int(settled.amount or 0)]
+        assert "X-Upto-Session" not in response.headers
+
+    def test_a_signature_pays_only_once(self, payer: Payer) -> None:
+        signature = payer.signature()
+        assert payer.post(payer.ask(), PAYMENT_SIGNATURE=signature).status_code == 200
+        assert payer.offered(payer.post(payer.ask(), PAYMENT_SIGNATURE=signature)).error != "Payment required"
+        assert len(payer.payments) == 1
+
+    async def test_one_signature_sent_twice_at_once_pays_only_once(self, payer: Payer) -> None:
+        headers = {"Authorization": "Bearer any", "PAYMENT-SIGNATURE": payer.signature()}
+        async with httpx.AsyncClient(base_url=payer.devnet.gateway_url_http, timeout=30) as http:
+            answers = await asyncio.gather(
+                *(http.post(payer.CHAT, json=payer.ask(), headers=headers) for _ in range(3))
+            )
+        assert sorted(answer.status_code for answer in answers) == [200, 402, 402]
+        assert len(payer.payments) == 1
+
+    def test_a_stream_is_settled_before_its_final_event(self, payer: Payer) -> None:
+        headers = {"Authorization": "Bearer any", "PAYMENT-SIGNATURE": payer.signature()}
+        with payer.http.stream("POST", payer.CHAT, json=payer.ask(stream=True), headers=headers) as response:
+            for line in response.iter_lines():
+                if "tee_signature" in line:
+                    assert len(payer.payments) == 1
+                    break
+            else:
+                pytest.fail("there was no final event")
+
+    def test_a_call_that_failed_leaves_its_signature_good(self, payer: Payer) -> None:
+        signature = payer.signature()
+        assert payer.post(payer.ask("[[fail:500]]"), PAYMENT_SIGNATURE=signature).status_code == 500
+        assert payer.post(payer.ask(), PAYMENT_SIGNATURE=signature).status_code == 200
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_the_exact_scheme_takes_its_price_for_each_call(self, payer_of: type[Payer], stream: bool) -> None:
+        with Devnet(scheme="exact", cap="0.02", token_delay=0) as exact, payer_of(exact) as payer:
+            signature = payer.signature()
+            response = payer.post(payer.ask(stream=stream), PAYMENT_SIGNATURE=signature)
+            settled = decode_payment_response_header(response.headers["PAYMENT-RESPONSE"])
+            assert settled.success
+            assert payer.web3.eth.get_transaction_receipt(settled.transaction)["status"] == 1
+            assert payer.payments == [2 * 10**16]
+            assert payer.offered(payer.post(payer.ask(), PAYMENT_SIGNATURE=signature)).error != "Payment required"
+
+
+class TestData:
+    def test_a_private_answer_leaves_nothing_on_chain(self, payer: Payer) -> None:
+        block = payer.next_block
+        answer = payer.pay(payer.ask("private"), mode="private").json()
+        payer.eventually(lambda: payer.payments)
+        for event in ("BatchSettlement", "IndividualSettlement"):
+            found = payer.logs("SettlementRelay", event, block)
+            assert answer["tee_output_hash"] not in repr(found)
+
+    def test_a_batch_has_the_answer_as_a_leaf_under_its_root(self, payer: Payer) -> None:
+        block = payer.next_block
+        answers = [payer.pay(payer.ask(f"batched {i}"), mode="batch").json() for i in range(3)]
+        logs = payer.eventually(lambda: payer.logs("SettlementRelay", "BatchSettlement", block))
+        blobs = {log["args"]["walrusBlobId"].decode(): log["args"] for log in logs}
+        leaves = set()
+        for blob_id, args in blobs.items():
+            tree = payer.http.get(f"/v1/blobs/{blob_id}").json()
+            assert tree["format"] == "standard-v1"
+            assert tree["tree"][0] == "0x" + args["merkleRoot"].hex()
+            assert args["batchSize"] == len(tree["values"])
+            leaves |= {tree["tree"][value["treeIndex"]] for value in tree["values"]}
+        for answer in answers[:1]:
+            values = [
+                bytes.fromhex(answer[f].removeprefix("0x")) for f in ("tee_id", "tee_request_hash", "tee_output_hash")
+            ]
+            signature = base64.b64decode(answer["tee_signature"])
+            leaf = encode(
+                ["bytes32", "bytes32", "bytes32", "bytes", "uint256"], [*values, signature, answer["tee_timestamp"]]
+            )
+            assert "0x" + keccak(keccak(leaf)).hex() in leaves
+
+    def test_a_full_batch_does_not_wait(self, payer_of: type[Payer]) -> None:
+        with Devnet(batch_size=2, batch_after=600, token_delay=0) as running, payer_of(running) as payer:
+            session = payer.pay(payer.ask("one"), mode="batch").headers["X-Upto-Session"]
+            payer.post(payer.ask("two"), mode="batch", X_Upto_Session=session)
+            (log,) = payer.eventually(lambda: payer.logs("SettlementRelay", "BatchSettlement"))
+            assert log["args"]["batchSize"] == 2
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_an_individual_answer_is_on_chain_and_in_full_in_a_blob(self, payer: Payer, stream: bool) -> None:
+        block = payer.next_block
+        response = payer.pay(payer.ask("in full", stream=stream), mode="individual")
+        proof = payer.events(response)[-2] if stream else response.json()
+        (log,) = payer.logs("SettlementRelay", "IndividualSettlement", block)
+        transaction, blob_id = log["transactionHash"].to_0x_hex(), log["args"]["walrusBlobId"].decode()
+        assert response.headers["X-Settlement-Tx-Hash"] == transaction
+        assert response.headers["X-Settlement-Walrus-Blob-ID"] == blob_id
+        assert response.headers["X-TEE-Output-Hash"] == "0x" + proof["tee_output_hash"]
+        if stream:
+            assert proof["data_settlement_transaction_hash"] == transaction
+            assert proof["data_settlement_blob_id"] == blob_id
+        assert log["args"]["teeId"].hex() == payer.devnet.tee_id[2:]
+        blob = httpx.get(f"{payer.devnet.blob_url}/v1/blobs/{blob_id}").json()
+        assert keccak(blob["input"].encode()) == log["args"]["inputHash"]
+        assert keccak(blob["output"].encode()) == log["args"]["outputHash"]
+        job = payer.http.get(f"/settle/{response.headers['X-Settlement-Job-ID']}").json()
+        assert (job["status"], job["txHash"], job["walrusBlobId"]) == ("succeeded", transaction, blob_id)
+
+    def test_an_unknown_blob_or_job_is_not_found(self, payer: Payer) -> None:
+        assert payer.http.get("/v1/blobs/none").status_code == 404
+        assert payer.http.get("/settle/none").status_code == 404
