@@ -220,11 +220,11 @@ def test_an_unknown_module_must_be_placed(tmp_path: Path) -> None:
 
 def test_a_circle_on_the_ground_floor_is_found(tmp_path: Path) -> None:
     house = build(
-        tmp_path, types="from .errors import X", errors="from .models import X", models="import og_magics.types"
+        tmp_path, types="from .errors import X", errors="from .catalogue import X", catalogue="import og_magics.types"
     )
     (line,) = problems(house)
     assert "in a circle" in line
-    assert {"types", "errors", "models"} <= set(line.split(": ")[1].split(" -> "))
+    assert {"types", "errors", "catalogue"} <= set(line.split(": ")[1].split(" -> "))
 
 
 def test_a_file_over_the_limit_is_found(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cap", default="0.1", metavar="OPG", help="what a session may cost at most")
     add("--max-timeout", type=int, default=300, metavar="S", help="seconds for which an authorization is asked")
     add("--token-delay", type=float, default=0.01, metavar="S", help="pause between two tokens of a stream")
-    add("--scheme", choices=("upto", "exact"), default="upto", help="how the gateway is paid")
+    add("--scheme", choices=("upto", "exact"), default="upto", help=argparse.SUPPRESS)
     add("--chain", default="embedded", help="embedded, anvil, or the URL of a node")
     add("--upstream", metavar="URL", help="an OpenAI-compatible server that answers in place of the simulation")
     add("--fund", action="append", default=[], metavar="ADDRESS", help="give OPG and gas to it (repeatable)")

@@ -189,7 +189,7 @@ class Devnet:
         registry = operator.contract("TEERegistry")
         try:
             operator.send(registry.functions.setEnabled(enclave.tee_id, False))
-        except Exception as error:  # the chain may have gone first
+        except Exception as error:  # noqa: BLE001 - the chain may have gone first, in many ways
             log.error("the enclave stays in the registry: %r", error)  # noqa: TRY400 - the reason is enough
 
     def gateway(self, operator: Operator, enclave: Enclave) -> tuple[Gateway, Settler, DataSettlement, Model]:

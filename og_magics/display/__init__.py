@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .bundle import answer_bundle, footer
 from .live import Live, live_for
+from .table import receipts_table
 
-__all__ = ["Live", "answer_bundle", "footer", "live_for"]
+__all__ = ["Live", "answer_bundle", "footer", "live_for", "receipts_table"]

@@ -29,7 +29,7 @@ from og_magics.devnet.gateway.prices import Usage, cost
 @pytest.fixture(scope="module")
 def devnet() -> Iterator[Devnet]:
     """Settles late: long enough after its last use for a test to use a session twice."""
-    with Devnet(settle_after=1.5, batch_after=0.3, token_delay=0) as running:
+    with Devnet(settle_after=2.5, batch_after=0.3, token_delay=0) as running:
         yield running
 
 

@@ -50,7 +50,7 @@ class TestCommand:
             Devnet(port=port).start()
         answer = subprocess.run(
             [sys.executable, "-m", "og_magics.devnet", "--port", str(port)],
-            capture_output=True, text=True, check=False, timeout=60, env=dict(os.environ),
+            capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert answer.returncode == 1
         assert f"Port {port} cannot be used" in answer.stderr

@@ -129,6 +129,7 @@ class TestAnswers:
         assert (pay_to, endpoint) == (payer.devnet.pay_to, payer.devnet.gateway_url)
         assert "0x" + keccak(public_key).hex() == payer.devnet.tee_id
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
         context.load_verify_locations(cadata=ssl.DER_cert_to_PEM_cert(certificate))
         assert httpx.get(endpoint + "/health", verify=context).json()["status"] == "OK"
         host, port = endpoint.removeprefix("https://").split(":")
@@ -147,7 +148,9 @@ class TestFailures:
         assert (unknown.status_code, unknown.json()) == (400, {"error": "Model 'gpt-nope' is not supported"})
         assert unknown.headers["X-Upto-Session"] == session
         assert payer.post({"model": "gpt-5"}, X_Upto_Session=session).status_code == 400
-        assert payer.post({"model": "gpt-5", "messages": ["hi"]}, X_Upto_Session=session).status_code == 400
+        for broken in ({"messages": ["hi"]}, {"messages": "hi"}, {"messages": [], "temperature": "warm"}):
+            assert payer.post({"model": "gpt-5"} | broken, X_Upto_Session=session).status_code == 400
+        assert payer.post(payer.ask(model=["gpt-5"]), X_Upto_Session=session).status_code == 400
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_failures_before_the_answer_have_a_status(self, payer: Payer, stream: bool) -> None:

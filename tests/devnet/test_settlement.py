@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from eth_utils.crypto import keccak
 from x402.http.utils import decode_payment_response_header
 
 from og_magics.devnet import Devnet, contracts
-from og_magics.devnet.chain import start_chain
+from og_magics.devnet.accounts import ACCOUNTS
+from og_magics.devnet.chain import contract, start_chain, transact
 
 if TYPE_CHECKING:
     from .conftest import Payer
@@ -69,6 +69,22 @@ class TestSessions:
         dead = payer.post(payer.ask(), X_Upto_Session=response.headers["X-Upto-Session"])
         assert dead.json() == {"error": "Session expired or exhausted"}
         assert payer.eventually(lambda: payer.payments) == [10**17]
+
+    def test_a_settlement_that_fails_is_logged_and_the_next_one_works(
+        self, payer_of: type[Payer], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with Devnet(settle_after=600, token_delay=0) as running, payer_of(running) as payer:
+            approve = contract(payer.web3, "OPG").functions.approve
+            to_the_cap = payer.ask("[[words:1200]]", model="claude-opus-4-5")
+            session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+            transact(payer.web3, ACCOUNTS[0], approve(running.permit2, 0))
+            assert payer.post(to_the_cap, X_Upto_Session=session).status_code == 200
+            payer.eventually(lambda: f"settlement of session {session} failed" in caplog.text)
+            assert payer.payments == []
+
+            transact(payer.web3, ACCOUNTS[0], approve(running.permit2, 10**18))
+            payer.pay(to_the_cap)
+            assert payer.eventually(lambda: payer.payments) == [10**17]
 
     def test_closing_the_devnet_settles_what_is_owed_and_buffered(self, payer_of: type[Payer]) -> None:
         chain = start_chain("embedded", 31337, 0)
@@ -149,42 +165,39 @@ class TestSettlingAtOnce:
 
 
 class TestData:
-    def test_a_private_answer_leaves_nothing_on_chain(self, payer: Payer) -> None:
+    def test_a_batch_has_each_answer_as_a_leaf_under_its_root(self, payer: Payer) -> None:
         block = payer.next_block
-        answer = payer.pay(payer.ask("private"), mode="private").json()
-        payer.eventually(lambda: payer.payments)
-        for event in ("BatchSettlement", "IndividualSettlement"):
-            found = payer.logs("SettlementRelay", event, block)
-            assert answer["tee_output_hash"] not in repr(found)
-
-    def test_a_batch_has_the_answer_as_a_leaf_under_its_root(self, payer: Payer) -> None:
-        block = payer.next_block
-        answers = [payer.pay(payer.ask(f"batched {i}"), mode="batch").json() for i in range(3)]
-        logs = payer.eventually(lambda: payer.logs("SettlementRelay", "BatchSettlement", block))
-        blobs = {log["args"]["walrusBlobId"].decode(): log["args"] for log in logs}
-        leaves = set()
-        for blob_id, args in blobs.items():
-            tree = payer.http.get(f"/v1/blobs/{blob_id}").json()
-            assert tree["format"] == "standard-v1"
-            assert tree["tree"][0] == "0x" + args["merkleRoot"].hex()
-            assert args["batchSize"] == len(tree["values"])
-            leaves |= {tree["tree"][value["treeIndex"]] for value in tree["values"]}
-        for answer in answers[:1]:
-            values = [
-                bytes.fromhex(answer[f].removeprefix("0x")) for f in ("tee_id", "tee_request_hash", "tee_output_hash")
+        expected = set()
+        for i in range(3):
+            answer = payer.pay(payer.ask(f"batched {i}"), mode="batch").json()
+            hashes = [
+                bytes.fromhex(answer[f"tee_{name}"].removeprefix("0x"))
+                for name in ("id", "request_hash", "output_hash")
             ]
-            signature = base64.b64decode(answer["tee_signature"])
-            leaf = encode(
-                ["bytes32", "bytes32", "bytes32", "bytes", "uint256"], [*values, signature, answer["tee_timestamp"]]
-            )
-            assert "0x" + keccak(keccak(leaf)).hex() in leaves
+            values = (*hashes, base64.b64decode(answer["tee_signature"]), answer["tee_timestamp"])
+            expected.add(keccak(keccak(encode(("bytes32", "bytes32", "bytes32", "bytes", "uint256"), values))).hex())
 
-    def test_a_full_batch_does_not_wait(self, payer_of: type[Payer]) -> None:
+        def settled() -> set[str]:
+            leaves = set()
+            for log in payer.logs("SettlementRelay", "BatchSettlement", block):
+                tree = payer.http.get(f"/v1/blobs/{log['args']['walrusBlobId'].decode()}").json()
+                assert tree["format"] == "standard-v1"
+                assert tree["tree"][0] == "0x" + log["args"]["merkleRoot"].hex()
+                assert log["args"]["batchSize"] == len(tree["values"])
+                leaves |= {tree["tree"][value["treeIndex"]][2:] for value in tree["values"]}
+            return leaves
+
+        payer.eventually(lambda: expected <= settled())
+
+    def test_a_full_batch_does_not_wait_and_a_private_answer_is_in_none(self, payer_of: type[Payer]) -> None:
         with Devnet(batch_size=2, batch_after=600, token_delay=0) as running, payer_of(running) as payer:
-            session = payer.pay(payer.ask("one"), mode="batch").headers["X-Upto-Session"]
-            payer.post(payer.ask("two"), mode="batch", X_Upto_Session=session)
+            session = payer.pay(payer.ask("one"), mode="private").headers["X-Upto-Session"]
+            for content in ("two", "three"):
+                payer.post(payer.ask(content), mode="batch", X_Upto_Session=session)
             (log,) = payer.eventually(lambda: payer.logs("SettlementRelay", "BatchSettlement"))
             assert log["args"]["batchSize"] == 2
+            assert payer.logs("SettlementRelay", "IndividualSettlement") == []
+            assert payer.eventually(lambda: payer.payments)
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_an_individual_answer_is_on_chain_and_in_full_in_a_blob(self, payer: Payer, stream: bool) -> None:

@@ -180,7 +180,7 @@ class Gateway:
                 raise ValueError("an empty request")
         except (ValueError, TypeError, AttributeError, LookupError):
             raise Refusal(400, "The request body is not a valid completion request") from None
-        if not self._model.knows(body.get("model", "")):
+        if not self._model.knows(str(body.get("model", ""))):
             raise Refusal(400, f"Model '{body.get('model')}' is not supported")
         return Call(body, mode, session, is_chat)
 
@@ -206,7 +206,7 @@ class Gateway:
             # The headers leave with the first piece, so what fails before it still has a status of its own.
             first = await _first(pieces)
             headers: dict[str, str] = {}
-            if self._paywall.terms.scheme == "exact":
+            if self._paywall.terms.scheme == "exact" and not isinstance(first, Fault):
                 payment = await self._collect(call, call.session.cap)
                 headers |= _payment_headers(payment)
             if call.mode == "individual":

@@ -176,7 +176,9 @@ def _compose(body: Mapping[str, Any], script: _Script) -> tuple[list[Delta], End
     if tool is not None:
         deltas, words = _call_deltas(body, tool)
         return deltas, Ending("tool_calls", Usage(prompt_tokens, words))
-    text, finish_reason = _clipped(_text(body, script), body)
+    # A prompt may hold half a surrogate pair, which no hash can be taken of.
+    whole = _text(body, script).encode(errors="replace").decode()
+    text, finish_reason = _clipped(whole, body)
     tokens = _tokens(text)
     images: tuple[str, ...] = ()
     if _IMAGE_MODEL.search(str(body.get("model"))):

@@ -15,9 +15,14 @@ class Cut:
 
 
 class _DeliberateCuts(logging.Filter):
-    """Keeps uvicorn's complaint about an unfinished response off stderr: here it is always meant."""
+    """Keeps uvicorn's complaints about unfinished responses off stderr.
+
+    Here a response is left unfinished on purpose, or because the devnet stops, which uvicorn says in a line of its own.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return False
         return "without completing response" not in record.getMessage()
 
 

@@ -127,6 +127,10 @@ async def test_a_prompt_is_answered_like_a_message() -> None:
     assert await text({"model": "gpt-5", "prompt": "What is x402?"}) == await text(request())
 
 
+async def test_half_a_surrogate_pair_does_not_get_into_the_answer() -> None:
+    assert (await text(request("broken \ud83d emoji"))).encode()
+
+
 async def test_attachments_are_mentioned() -> None:
     parts = [{"type": "text", "text": "Describe this"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
     assert '"Describe this (image_url)"' in await text(request(parts))

@@ -1,0 +1,80 @@
+"""Running a notebook in a real kernel with nobody watching: its answers are printed as its cells finish."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..display import receipts_table
+from ..errors import ConfigError
+from ..ledger import open_ledger, receipts_of
+from ..receipt import Receipt
+from ..settings import Settings, ledger_path
+
+_TIMEOUT = 600
+"""Seconds for one cell."""
+
+
+def run_notebook(path: Path, *, output: Path | None, kernel: str) -> int:
+    """Execute a notebook, print what it says, and at the end its receipts. 0, or 1 when a cell failed.
+
+    Raises:
+        ConfigError: no such notebook, or what runs notebooks is not installed.
+        LedgerError: a receipt that cannot be read.
+    """
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError
+    except ImportError as error:
+        raise ConfigError(
+            f"Running notebooks needs {error.name}.", remedy="pip install 'og_magics[notebook]'"
+        ) from None
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not a notebook that can be read: {error}") from None
+
+    # The kernel learns its notebook as it would from a Jupyter server: the ledger goes beside it.
+    os.environ["JPY_SESSION_NAME"] = str(path.absolute())
+    client: Any = NotebookClient(
+        notebook,
+        timeout=_TIMEOUT,
+        kernel_name=kernel or notebook.metadata.get("kernelspec", {}).get("name", "python3"),
+        resources={"metadata": {"path": str(path.absolute().parent)}},
+        on_cell_start=lambda cell, cell_index: _show_source(cell),
+        on_cell_executed=lambda cell, cell_index, execute_reply: _show_outputs(cell),
+    )
+    failed = False
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        print(f"The notebook failed: {error.ename}: {error.evalue}", file=sys.stderr)
+        failed = True
+    if output is not None:
+        nbformat.write(notebook, output)
+    receipts = _current(receipts_of(notebook, str(path)), path)
+    print(f"\n{len(receipts)} receipts\n{receipts_table(receipts)}", flush=True)
+    return 1 if failed else 0
+
+
+def _current(carried: list[Receipt], path: Path) -> list[Receipt]:
+    """The same receipts as the ledger has them now: payments may have settled since the cells were written."""
+    ledger = open_ledger(ledger_path(Settings.from_env(), path.absolute()))
+    known = {receipt.receipt_id: receipt for receipt in ledger.receipts()}
+    return [known.get(receipt.receipt_id, receipt) for receipt in carried]
+
+
+def _show_source(cell: Any) -> None:
+    if cell.cell_type == "code":
+        print("\n" + "\n".join(f"    {line}" for line in cell.source.splitlines()), flush=True)
+
+
+def _show_outputs(cell: Any) -> None:
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            print(output.text, end="", flush=True)
+        elif "data" in output:
+            print(output.data.get("text/plain", ""), flush=True)
