@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from ..display import receipts_table
 from ..errors import ConfigError
-from ..ledger import open_ledger, receipts_of
-from ..receipt import Receipt
+from ..ledger import open_ledger
 from ..settings import Settings, ledger_path
 
 _TIMEOUT = 600
@@ -25,7 +26,7 @@ def run_notebook(path: Path, *, output: Path | None, kernel: str) -> int:
         LedgerError: a receipt that cannot be read.
     """
     try:
-        import nbformat
+        nbformat: Any = importlib.import_module("nbformat")  # no types
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError
     except ImportError as error:
@@ -47,7 +48,7 @@ def run_notebook(path: Path, *, output: Path | None, kernel: str) -> int:
         on_cell_start=lambda cell, cell_index: _show_source(cell),
         on_cell_executed=lambda cell, cell_index, execute_reply: _show_outputs(cell),
     )
-    failed = False
+    failed, started = False, time.time()
     try:
         client.execute()
     except CellExecutionError as error:
@@ -55,16 +56,11 @@ def run_notebook(path: Path, *, output: Path | None, kernel: str) -> int:
         failed = True
     if output is not None:
         nbformat.write(notebook, output)
-    receipts = _current(receipts_of(notebook, str(path)), path)
+    # From the ledger and not from the outputs: calls from Python are there too, and payments settled since.
+    ledger = open_ledger(ledger_path(Settings.from_env(), path.absolute()))
+    receipts = [receipt for receipt in ledger.receipts() if receipt.time >= started]
     print(f"\n{len(receipts)} receipts\n{receipts_table(receipts)}", flush=True)
     return 1 if failed else 0
-
-
-def _current(carried: list[Receipt], path: Path) -> list[Receipt]:
-    """The same receipts as the ledger has them now: payments may have settled since the cells were written."""
-    ledger = open_ledger(ledger_path(Settings.from_env(), path.absolute()))
-    known = {receipt.receipt_id: receipt for receipt in ledger.receipts()}
-    return [known.get(receipt.receipt_id, receipt) for receipt in carried]
 
 
 def _show_source(cell: Any) -> None:

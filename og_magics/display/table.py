@@ -15,9 +15,8 @@ def receipts_table(receipts: Sequence[Receipt]) -> str:
     """One line a receipt, under a line of heads."""
     rows = [_HEADS, *(_row(receipt) for receipt in receipts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _row(receipt: Receipt) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .frame import receipts_frame
-from .notebook import receipts_in, receipts_of
+from .notebook import receipts_in
 from .store import Ledger, open_ledger
 
-__all__ = ["Ledger", "open_ledger", "receipts_frame", "receipts_in", "receipts_of"]
+__all__ = ["Ledger", "open_ledger", "receipts_frame", "receipts_in"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import LedgerError
 from ..receipt import MIME, Receipt
@@ -20,28 +19,16 @@ def receipts_in(notebook: str | Path) -> list[Receipt]:
     path = Path(notebook).expanduser()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LedgerError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        content = None
-    return receipts_of(content, str(path))
-
-
-def receipts_of(content: Any, name: str) -> list[Receipt]:
-    """The receipts of a notebook that is read already (nbformat 4, as a mapping); `name` is for errors.
-
-    Raises:
-        LedgerError: as `receipts_in`.
-    """
-    try:
         outputs = [output for cell in content["cells"] for output in cell.get("outputs", [])]
         forms = [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]
-    except (KeyError, TypeError, AttributeError):
-        raise LedgerError(f"{name} is not a notebook.", remedy="Give the path of an .ipynb file.") from None
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise LedgerError(f"{path} is not a notebook.", remedy="Give the path of an .ipynb file.") from None
     try:
         return [Receipt.from_json(form if isinstance(form, Mapping) else {}) for form in forms]
     except ValueError as error:
         raise LedgerError(
-            f"{name} holds a receipt that cannot be read: {error}.",
+            f"{path} holds a receipt that cannot be read: {error}.",
             remedy="It was edited, or written by a newer og_magics.",
         ) from None
