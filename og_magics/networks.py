@@ -36,6 +36,8 @@ class Network:
         settlement_relay: contract that emits the data settlements, "" when not known.
         faucet: where to get test tokens, "".
         real_money: True when calls cost real money.
+        born: unix seconds before which it was not there, so that nothing signed then can be settled on it: a devnet's
+            start.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Network:
     settlement_relay: str = ""
     faucet: str = ""
     real_money: bool = False
+    born: int = 0
 
     @property
     def caip2(self) -> str:
@@ -125,6 +128,7 @@ def devnet(info: Mapping[str, Any]) -> Network:
             registry_address=str(info["tee_registry"]),
             blob_url=str(info["blob_url"]),
             settlement_relay=str(info["settlement_relay"]),
+            born=int(info.get("started", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(

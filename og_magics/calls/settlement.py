@@ -49,6 +49,7 @@ class SettlementWatch:
             ChainError: the chain cannot be read.
         """
         async with self._looking:
+            self._expire_the_stranded()
             pending = self._pending()
             if not pending:
                 return 0
@@ -89,6 +90,15 @@ class SettlementWatch:
             self._task.cancel()
 
     def _pending(self) -> Sequence[Authorization]:
+        return [a for a in self._ours() if a.created >= self._network.born]
+
+    def _expire_the_stranded(self) -> None:
+        """What was signed for a devnet that is gone can be settled nowhere; its deadline says when that is certain."""
+        for authorization in self._ours():
+            if authorization.created < self._network.born and self._clock() > authorization.deadline:
+                self._journal.expire(authorization.hash)
+
+    def _ours(self) -> Sequence[Authorization]:
         return [
             a
             for a in self._journal.pending()

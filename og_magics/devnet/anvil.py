@@ -53,6 +53,7 @@ class AnvilChain:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=0,  # a Ctrl-C in the terminal is the devnet's to handle: it settles first
         )
         assert self._process.stdout is not None  # noqa: S101  # asked for above
         address: Queue[str] = Queue()

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -51,6 +52,7 @@ _TOLD = (
     "upto_proxy",
     "pay_to",
     "tee_id",
+    "started",
     "accounts",
 )
 
@@ -66,6 +68,7 @@ class Devnet:
         gateway_url_http: the same gateway without TLS.
         accounts: [{address, private_key}]: funded and approved; funded without an allowance; poor.
         tee_id: 0x and 64 hex digits.
+        started: unix seconds; no payment on it is older.
 
     Raises (from `start`):
         DevnetError, OSError: the chain did not start, a port is taken, a transaction failed.
@@ -96,6 +99,7 @@ class Devnet:
         fund: Sequence[str] = (),
     ) -> None:
         self.chain_id = chain_id
+        self.started = 0
         self.tee_registry = addresses.tee_registry(chain_id)
         self.settlement_relay = addresses.SETTLEMENT_RELAY
         self.opg_token = addresses.opg_token(chain_id)
@@ -138,6 +142,7 @@ class Devnet:
         self.close()
 
     def _start(self) -> None:
+        self.started = int(time.time())
         chain = start_chain(self._kind, self.chain_id, self._rpc_port)
         self._closing.callback(chain.close)
         self.rpc_url = chain.rpc_url

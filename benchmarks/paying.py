@@ -1,0 +1,110 @@
+"""Payments: twenty chats at once, one authorization, and what writing it down costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from eth_account.account import Account
+from eth_keys.backends import CoinCurveECCBackend, NativeECCBackend
+
+from og_magics import LLM, Settings
+from og_magics.ledger import Ledger
+from og_magics.networks import devnet
+from og_magics.payment.authorize import Authorizer
+from og_magics.payment.policy import Policy
+from og_magics.payment.wallet import Wallet
+from og_magics.types import Authorization
+
+from .network import MODEL, PATH, BareReader, question
+from .report import Row, median_ms
+
+CHATS = 20
+_PROMPT = "[[words:100]]"
+_WORDS = 100
+
+
+def concurrent(info: dict[str, Any], told: str, folder: str, *, rounds: int) -> list[Row]:
+    """Rows on chats at once; `told` is the devnet's own line."""
+    ledger = Ledger(Path(folder) / "concurrent.db")
+    llm = LLM(settings=Settings(network="devnet", devnet=told), journal=ledger)
+    reader = BareReader(info)
+    ours, bare = [], []
+    with asyncio.Runner() as runner, ledger:
+        client = reader.asynchronous()
+        cold = runner.run(_chat(llm))
+        authorizations = len(ledger.pending())  # nothing has been settled or has expired yet
+        runner.run(_post(client))
+        for _ in range(rounds):
+            ours.append(runner.run(_chat(llm)))
+            bare.append(runner.run(_post(client)))
+        runner.run(client.aclose())
+        runner.run(llm.close())
+    reader.close()
+    together = f"{CHATS} chats at once"
+    return [
+        Row(f"{together}, session open", median_ms(ours), "ms", median_ms(bare), "bare httpx"),
+        Row(f"{together}, first of all", cold * 1000, "ms", median_ms(bare), "bare httpx, session open"),
+        Row(f"authorizations for {CHATS} first chats at once", authorizations, "", value_goal=1),
+    ]
+
+
+def signing(info: dict[str, Any], folder: str, *, rounds: int) -> list[Row]:
+    """Rows on one authorization: signed, signed and written down, and signed without coincurve."""
+    reader = BareReader(info)
+    reader.close()
+    network = devnet(info)
+    policy = Policy(network.caip2, network.opg_token, "", 10**18, 900)
+    fast, slow = (_wallet(info, backend) for backend in (CoinCurveECCBackend, NativeECCBackend))
+    with Ledger(Path(folder) / "signing.db") as ledger:
+        authorizers = {
+            "alone": Authorizer(fast, _NoJournal(), time.time),
+            "written": Authorizer(fast, ledger, time.time),
+            "slow": Authorizer(slow, _NoJournal(), time.time),
+        }
+        times: dict[str, list[float]] = {name: [] for name in authorizers}
+        for _ in range(rounds + 1):
+            for name, authorizer in authorizers.items():
+                began = time.perf_counter()
+                authorizer.authorize(reader.challenge, policy, gateway="", path=PATH, reason="benchmark")
+                times[name].append(time.perf_counter() - began)
+    alone, written, slowly = (median_ms(times[name][1:]) for name in ("alone", "written", "slow"))
+    return [
+        Row("an authorization, signed and written to disk", written, "ms", alone, "signed alone"),
+        Row("an authorization, signed with coincurve", alone, "ms", slowly, "in pure Python"),
+    ]
+
+
+class _NoJournal(Ledger):
+    """Writes no authorization down."""
+
+    def __init__(self) -> None:
+        super().__init__("unused.db")
+
+    def authorize(self, authorization: Authorization) -> None:
+        pass
+
+
+def _wallet(info: Mapping[str, Any], backend: Callable[[], Any]) -> Wallet:
+    accounts = Account()
+    accounts.set_key_backend(backend())
+    return Wallet(accounts.from_key(info["accounts"][0]["private_key"]))
+
+
+async def _chat(llm: LLM) -> float:
+    messages = [{"role": "user", "content": _PROMPT}]
+    began = time.perf_counter()
+    await asyncio.gather(*(llm.chat(f"openai/{MODEL}", messages, max_tokens=_WORDS) for _ in range(CHATS)))
+    return time.perf_counter() - began
+
+
+async def _post(client: httpx.AsyncClient) -> float:
+    body = question(_PROMPT, _WORDS, stream=False)
+    began = time.perf_counter()
+    for response in await asyncio.gather(*(client.post(PATH, json=body) for _ in range(CHATS))):
+        response.raise_for_status()
+    return time.perf_counter() - began
