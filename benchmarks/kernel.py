@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+_nb: Any = nbformat  # it has no types
 _PATIENCE = 120_000  # milliseconds without a message
+_DISPLAYS = ("display_data", "update_display_data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell that has run, and all that the kernel published of it.
-
-    Raises:
-        RuntimeError: from `run`, when the cell raised.
-    """
+    """A cell that has run, and all that the kernel published of it. `wall`: seconds until it was idle again."""
 
     source: str
     wall: float
@@ -48,6 +47,11 @@ class Cell:
         """What it wrote to stdout."""
         return "".join(m.content["text"] for m in self.messages if m.type == "stream")
 
+    @property
+    def displays(self) -> list[float]:
+        """When something was displayed, in seconds after the cell was sent."""
+        return [m.at for m in self.messages if m.type in _DISPLAYS]
+
     def shown(self, beginning: str) -> float:
         """Seconds until a display began with this text."""
         for message in self.messages:
@@ -60,15 +64,15 @@ class Cell:
         """As a notebook keeps them: a display that was updated counts in its last form."""
         kept: dict[str, Any] = {}
         for message in self.messages:
-            if message.type in ("display_data", "update_display_data"):
+            if message.type in _DISPLAYS:
                 content = message.content
                 name = content.get("transient", {}).get("display_id") or str(len(kept))
-                kept[name] = nbformat.v4.new_output("display_data", content["data"], metadata=content["metadata"])
+                kept[name] = _nb.v4.new_output("display_data", content["data"], metadata=content["metadata"])
         return list(kept.values())
 
     def saved(self, *, without: str = "") -> int:
         """Bytes that its outputs add to a saved notebook, all or without one media type."""
-        outputs = [nbformat.from_dict(output) for output in json.loads(json.dumps(self.outputs))]
+        outputs = [_nb.from_dict(output) for output in json.loads(json.dumps(self.outputs))]
         for output in outputs:
             output["data"].pop(without, None)
         return _notebook_size(self.source, outputs) - _notebook_size(self.source, [])
@@ -111,7 +115,8 @@ class Front:
 def kernel(folder: str, environment: Mapping[str, str]) -> Iterator[Front]:
     """A fresh kernel of this interpreter that works in a folder."""
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=folder, env=dict(environment))
+    # It would complain on stderr that loopback is not encrypted.
+    manager.start_kernel(cwd=folder, env=dict(environment), stderr=subprocess.DEVNULL)
     client = manager.blocking_client()
     client.start_channels()
     try:
@@ -124,6 +129,6 @@ def kernel(folder: str, environment: Mapping[str, str]) -> Iterator[Front]:
 
 
 def _notebook_size(source: str, outputs: list[Any]) -> int:
-    cell = nbformat.v4.new_code_cell(source, outputs=outputs, id="cell")
-    text: str = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+    cell = _nb.v4.new_code_cell(source, outputs=outputs, id="cell")
+    text: str = _nb.writes(_nb.v4.new_notebook(cells=[cell]))
     return len(text.encode())

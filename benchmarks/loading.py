@@ -69,6 +69,11 @@ def _run(interpreter: str, program: str, folder: str, environment: Mapping[str, 
     # Not getrusage: a child's ru_maxrss begins with what its parent held.
     began = time.perf_counter()
     told = subprocess.run(
-        [interpreter, "-c", program + _PEAK], cwd=folder, env=dict(environment), capture_output=True, text=True, check=True
+        [interpreter, "-c", program + _PEAK],
+        cwd=folder,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return _Run(time.perf_counter() - began, json.loads(told.stdout.split()[-1]) / 1024)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
-from eth_account.account import Account
-from eth_keys.backends import CoinCurveECCBackend, NativeECCBackend
 
 from og_magics import LLM, Settings
 from og_magics.ledger import Ledger
@@ -21,15 +19,18 @@ from og_magics.payment.wallet import Wallet
 from og_magics.types import Authorization
 
 from .network import MODEL, PATH, BareReader, question
+from .official import chats_at_once
 from .report import Row, median_ms
 
 CHATS = 20
+_COINCURVE = "eth_keys.backends.CoinCurveECCBackend"
+_PURE = "eth_keys.backends.NativeECCBackend"
 _PROMPT = "[[words:100]]"
 _WORDS = 100
 
 
-def concurrent(info: dict[str, Any], told: str, folder: str, *, rounds: int) -> list[Row]:
-    """Rows on chats at once; `told` is the devnet's own line."""
+def concurrent(info: dict[str, Any], told: str, folder: str, *, rounds: int, official: str | None) -> list[Row]:
+    """Rows on chats at once; `told` is the devnet's own line, `official` an interpreter with the official SDK."""
     ledger = Ledger(Path(folder) / "concurrent.db")
     llm = LLM(settings=Settings(network="devnet", devnet=told), journal=ledger)
     reader = BareReader(info)
@@ -45,11 +46,17 @@ def concurrent(info: dict[str, Any], told: str, folder: str, *, rounds: int) -> 
         runner.run(client.aclose())
         runner.run(llm.close())
     reader.close()
-    together = f"{CHATS} chats at once"
+    open_session = Row(f"{CHATS} chats at once, session open", median_ms(ours), "ms", median_ms(bare), "bare httpx")
+    first, signed = f"the first {CHATS} chats of an LLM, at once", f"authorizations signed for these {CHATS}"
+    if official is None:
+        return [open_session, Row(first, cold * 1000), Row(signed, authorizations, "", value_goal=1)]
+    other = chats_at_once(
+        official, info, folder, chats=CHATS, model=f"openai/{MODEL}", prompt=_PROMPT, max_tokens=_WORDS
+    )
     return [
-        Row(f"{together}, session open", median_ms(ours), "ms", median_ms(bare), "bare httpx"),
-        Row(f"{together}, first of all", cold * 1000, "ms", median_ms(bare), "bare httpx, session open"),
-        Row(f"authorizations for {CHATS} first chats at once", authorizations, "", value_goal=1),
+        open_session,
+        Row(first, cold * 1000, "ms", other.wall * 1000, "official SDK"),
+        Row(signed, authorizations, "", other.signed, "official SDK", value_goal=1),
     ]
 
 
@@ -59,16 +66,18 @@ def signing(info: dict[str, Any], folder: str, *, rounds: int) -> list[Row]:
     reader.close()
     network = devnet(info)
     policy = Policy(network.caip2, network.opg_token, "", 10**18, 900)
-    fast, slow = (_wallet(info, backend) for backend in (CoinCurveECCBackend, NativeECCBackend))
+    wallet = Wallet.from_key(info["accounts"][0]["private_key"])
     with Ledger(Path(folder) / "signing.db") as ledger:
         authorizers = {
-            "alone": Authorizer(fast, _NoJournal(), time.time),
-            "written": Authorizer(fast, ledger, time.time),
-            "slow": Authorizer(slow, _NoJournal(), time.time),
+            "alone": Authorizer(wallet, _NoJournal(), time.time),
+            "written": Authorizer(wallet, ledger, time.time),
+            "slow": Authorizer(wallet, _NoJournal(), time.time),
         }
         times: dict[str, list[float]] = {name: [] for name in authorizers}
         for _ in range(rounds + 1):
             for name, authorizer in authorizers.items():
+                # Read by eth_keys at each signature.
+                os.environ["ECC_BACKEND_CLASS"] = _PURE if name == "slow" else _COINCURVE
                 began = time.perf_counter()
                 authorizer.authorize(reader.challenge, policy, gateway="", path=PATH, reason="benchmark")
                 times[name].append(time.perf_counter() - began)
@@ -87,12 +96,6 @@ class _NoJournal(Ledger):
 
     def authorize(self, authorization: Authorization) -> None:
         pass
-
-
-def _wallet(info: Mapping[str, Any], backend: Callable[[], Any]) -> Wallet:
-    accounts = Account()
-    accounts.set_key_backend(backend())
-    return Wallet(accounts.from_key(info["accounts"][0]["private_key"]))
 
 
 async def _chat(llm: LLM) -> float:

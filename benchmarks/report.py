@@ -57,11 +57,11 @@ class Row:
             "met": self.met,
         }
 
-    def cells(self) -> tuple[str, ...]:
-        """As shown."""
+    def cells(self, *, judged: bool) -> tuple[str, ...]:
+        """As shown, with or without a verdict on the goal."""
         reference = "" if self.reference is None else f"{_number(self.reference, self.unit)}  {self.against}"
         ratio = "" if self.ratio is None else f"{self.ratio:.3f}" if self.ratio < 10 else f"{self.ratio:.1f}"
-        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
+        verdict = {True: "met", False: "MISSED", None: ""}[self.met if judged else None]
         return (self.name, _number(self.value, self.unit), reference, ratio, self._goal(), verdict)
 
     def _goal(self) -> str:
@@ -70,9 +70,9 @@ class Row:
         return "" if self.ratio_goal is None else f"ratio <= {self.ratio_goal:g}"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """All rows, aligned, as a Markdown table."""
-    cells = [_HEADS, *(row.cells() for row in rows)]
+def table(rows: Sequence[Row], *, judged: bool) -> str:
+    """All rows, aligned, as a Markdown table. Goals of runs that are too short for them are not judged."""
+    cells = [_HEADS, *(row.cells(judged=judged) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADS))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

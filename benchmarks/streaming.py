@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from og_magics.receipt import MIME
@@ -14,7 +15,9 @@ from .report import Row, median_ms
 _TOKENS = 1000  # of the answer whose bytes are counted
 
 
-def measure(info: Mapping[str, Any], folder: str, environment: Mapping[str, str], *, rounds: int, words: int) -> list[Row]:
+def measure(
+    info: Mapping[str, Any], folder: str, environment: Mapping[str, str], *, rounds: int, words: int
+) -> list[Row]:
     """Rows on streaming; `words` is the length of the answers that are timed."""
     prompt, most = f"[[words:{words}]]", words + 100
     source = f"%%ogchat -n {most}\n{prompt}"
@@ -66,6 +69,7 @@ def _sizes(cell: Cell) -> list[Row]:
             "the text",
             value_goal=100,
         ),
+        Row("longest pause between two updates of it", max(b - a for a, b in pairwise(cell.displays)) * 1000),
         Row("saved output without its receipt", beside, "KB", text, "the text", ratio_goal=3),
         Row("saved receipt, which holds the text too", saved - beside, "KB", text, "the text"),
     ]

@@ -292,11 +292,13 @@ class LLM:
                 network = settings.apply(networks.named(self._name))
             if self._wallet is None:
                 raise RuntimeError("no wallet")
+            self.journal.pending()  # opens the file: where it cannot be read, nothing is asked
             payments = Payments(self._wallet, self.journal, time.time)
             self._watch = SettlementWatch(network, self._wallet.address, self.journal)
             self._gateways = Gateways(network, timeout=settings.timeout, verify=settings.gateway_verify)
-            self._caller = Caller(network, self._gateways, payments, self.journal, self._watch, settings)
             self._network = network
+            self._caller = Caller(network, self._gateways, payments, self.journal, self._watch, settings)
+            runtime.closes_first()  # before the ledger and the devnet, which were opened above
 
     def _chat_question(self, model: str | TEE_LLM, messages: Messages, **arguments: Any) -> Question:
         return chat_question(model, messages, origin=origin(), **arguments)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
 _END = object()
+
+_LAST_WORDS = 5.0
+"""Seconds that work which is cut short has to close its connection and write its receipt."""
 
 
 class Runtime:
@@ -36,7 +40,13 @@ class Runtime:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="og_magics", daemon=True)
                 self._thread.start()
+                self.closes_first()
             return self._loop
+
+    def closes_first(self) -> None:
+        """At the interpreter's exit, be closed before all that is open now: work cut short still writes its receipt."""
+        atexit.unregister(self.close)
+        atexit.register(self.close)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start work on the loop, from any thread."""
@@ -52,18 +62,25 @@ class Runtime:
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("A blocking call was made on the background loop.")
-        future = self.submit(work)
+        job = _Job(self.loop, work)
         try:
-            return future.result(timeout)
+            return job.future.result(timeout)
         except BaseException:
-            future.cancel()
+            job.cancel()
+            job.last_words()
             raise
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work from a coroutine on any loop; cancelling the caller cancels the work."""
         if threading.current_thread() is self._thread:
             return await work
-        return await asyncio.wrap_future(self.submit(work))
+        job = _Job(self.loop, work)
+        try:
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            job.cancel()
+            await job.last_words_async()
+            raise
 
     async def stream(self, source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Iterate on any loop over what is made on the background loop; closing this closes the source."""
@@ -80,20 +97,19 @@ class Runtime:
                 consumer.call_soon_threadsafe(arrived.set)
 
         pump = _Pump(source, wake)
-        future = pump.start(self)
+        job = pump.start(self.loop)
         try:
             while True:
                 await arrived.wait()
                 arrived.clear()
                 for item in pump.take():
                     if item is _END:
-                        future.result()  # raises what the source raised
+                        job.future.result()  # raises what the source raised
                         return
                     yield item
         finally:
-            if not future.done():
-                future.cancel()
-                await consumer.run_in_executor(None, pump.last_words)
+            job.cancel()
+            await job.last_words_async()
 
     @overload
     def iterate(self, source: AsyncGenerator[T, None]) -> Iterator[T]: ...
@@ -106,7 +122,7 @@ class Runtime:
         """
         arrived = threading.Event()
         pump = _Pump(source, arrived.set)
-        future = pump.start(self)
+        job = pump.start(self.loop)
         try:
             while True:
                 if not arrived.wait(heartbeat):
@@ -115,27 +131,80 @@ class Runtime:
                 arrived.clear()
                 for item in pump.take():
                     if item is _END:
-                        future.result()
+                        job.future.result()
                         return
                     yield item
         finally:
-            if not future.done():
-                future.cancel()
-                pump.last_words()
+            job.cancel()
+            job.last_words()
 
     def close(self) -> None:
-        """Stop the loop and wait for its thread."""
+        """Cancel what runs, let it say its last words, stop the loop and wait for its thread."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
+            _Job(loop, _cancel_others()).last_words()
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(timeout=5)
+            thread.join(timeout=_LAST_WORDS)
             if not thread.is_alive():
                 loop.close()
 
 
-_LAST_WORDS = 5.0
-"""Seconds that a source which is closed early has to write its receipt."""
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+class _Job(Generic[T]):
+    """A task on the loop, seen from another thread.
+
+    Unlike the future of `run_coroutine_threadsafe`, its future is done when the task has really ended, also when it was
+    cancelled: until then it may be writing a receipt.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()  # from here on only the task ends it
+        self._loop = loop
+        self._task: asyncio.Task[T] | None = None
+        try:
+            loop.call_soon_threadsafe(self._begin, work)
+        except RuntimeError:  # the interpreter is shutting down
+            work.close()
+            raise
+
+    def cancel(self) -> None:
+        """Ask the task to stop; nothing happens when it has."""
+        if not self.future.done():
+            with contextlib.suppress(RuntimeError):  # a closed loop runs nothing any more
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def last_words(self) -> None:
+        """Wait until the task has ended, for a while."""
+        concurrent.futures.wait([self.future], _LAST_WORDS)
+
+    async def last_words_async(self) -> None:
+        """The same, on another loop."""
+        if not self.future.done():
+            await asyncio.wait([asyncio.wrap_future(self.future)], timeout=_LAST_WORDS)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> None:
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.future.set_exception(concurrent.futures.CancelledError())
+        elif (error := task.exception()) is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
 
 
 class _Pump:
@@ -145,35 +214,22 @@ class _Pump:
         self._source = source
         self._wake = wake
         self._items: deque[Any] = deque()
-        self._started = False
-        self._closed = threading.Event()
 
-    def start(self, runtime: Runtime) -> Future[None]:
-        """Begin; the future is done when the source has ended, one way or the other."""
-        future = runtime.submit(self._run())
-        future.add_done_callback(lambda _: self._put(_END))
-        return future
+    def start(self, loop: asyncio.AbstractEventLoop) -> _Job[None]:
+        """Begin; the job ends when the source has been closed, one way or the other."""
+        job = _Job(loop, self._run())
+        job.future.add_done_callback(lambda _: self._put(_END))
+        return job
 
     def take(self) -> Iterator[Any]:
         """What has arrived, _END last."""
         while self._items:
             yield self._items.popleft()
 
-    def last_words(self) -> None:
-        """Wait until the source has closed, so that what it writes at its end is written."""
-        if self._started:
-            self._closed.wait(_LAST_WORDS)
-
     async def _run(self) -> None:
-        self._started = True
-        try:
+        async with contextlib.aclosing(self._source):
             async for item in self._source:
                 self._put(item)
-        finally:
-            try:
-                await self._source.aclose()
-            finally:
-                self._closed.set()
 
     def _put(self, item: Any) -> None:
         self._items.append(item)
@@ -181,6 +237,4 @@ class _Pump:
 
 
 runtime = Runtime()
-"""The process's own."""
-
-atexit.register(runtime.close)
+"""The process's own; it starts when first used and is closed at the interpreter's exit."""

@@ -32,7 +32,7 @@ from ..payment import Payments, Policy, QuestionAuth
 from ..ports import Clock, Journal
 from ..proofs import EnclaveCheck, EnclaveEvidence, check_enclave
 from ..settings import Settings
-from ..types import Outcome, Progress, Question, StreamChunk, TextGenerationOutput
+from ..types import Enclave, Outcome, Progress, Question, StreamChunk, TextGenerationOutput
 from .gateways import Gateways
 from .settlement import SettlementWatch
 
@@ -121,25 +121,25 @@ class Caller:
     @contextlib.asynccontextmanager
     async def _asking(self, question: Question, progress: Progress) -> AsyncGenerator[_Asked, None]:
         """A receipt around the work: whatever happens, it says how it ended."""
-        client = await self._gateways.current()
         receipt_id = self._journal.open(question, self._network.name, self._clock())
         progress.receipt_id = receipt_id
-        asked = _Asked(question, receipt_id, Transcript(client.enclave), time.perf_counter())
+        asked = _Asked(question, receipt_id, Transcript(Enclave("")), time.perf_counter())
         try:
-            yield asked
+            try:
+                yield asked
+            except OGError as error:
+                explained = await self._explained(error)
+                if explained is error:
+                    raise
+                raise explained from error
         except (asyncio.CancelledError, GeneratorExit):
             self._failed(asked, "interrupted")
             raise
-        except OGError as error:
-            explained = await self._explained(error)
-            if isinstance(explained, StreamError):
-                explained.partial = self._with_receipt(asked.transcript.output(), asked)
-            self._failed(asked, f"{type(explained).__name__}: {explained.what}")
-            if explained is error:
-                raise
-            raise explained from error
         except Exception as error:
-            self._failed(asked, f"{type(error).__name__}: {error}")
+            if isinstance(error, StreamError):
+                error.partial = self._with_receipt(asked.transcript.output(), asked)
+            told = error.what if isinstance(error, OGError) else str(error)
+            self._failed(asked, f"{type(error).__name__}: {told}")
             raise
 
     @contextlib.asynccontextmanager
@@ -155,8 +155,8 @@ class Caller:
                     opened = await stack.enter_async_context(self._connection(client, asked, progress))
                     break
                 except GatewayUnreachable as error:
-                    if not isinstance(error.__cause__, (httpx.ConnectError, httpx.ConnectTimeout)):
-                        raise  # it was sent: another gateway would be asked, and paid, a second time
+                    if not _unsent(error):
+                        raise  # another gateway would be asked, and paid, a second time
                     await self._gateways.give_up(client)
                     if last or not self._gateways.can_change:
                         raise
@@ -178,8 +178,13 @@ class Caller:
         auth = self._payments.question(
             asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=progress.note
         )
-        async with client.post(question.path, question.body, question.settlement, auth) as response:
-            yield response, auth
+        try:
+            async with client.post(question.path, question.body, question.settlement, auth) as response:
+                yield response, auth
+        except GatewayUnreachable as error:
+            if _unsent(error):
+                auth.withdraw()
+            raise
 
     async def _served(self, asked: _Asked, auth: QuestionAuth) -> None:
         outcome = asked.outcome()
@@ -234,6 +239,11 @@ class Caller:
                 remedy="Approve once with `%og approve`, or llm.ensure_opg_approval(min_allowance=5).",
             )
         return error
+
+
+def _unsent(error: GatewayUnreachable) -> bool:
+    """Whether the last request of the handshake, the only one that may carry a payment, never left."""
+    return isinstance(error.__cause__, (httpx.ConnectError, httpx.ConnectTimeout))
 
 
 def _check(question: Question, outcome: Outcome) -> EnclaveCheck:

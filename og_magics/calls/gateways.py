@@ -22,6 +22,7 @@ class Gateways:
         self._timeout = timeout
         self._verify = verify
         self._client: GatewayClient | None = None
+        self._left: list[GatewayClient] = []
         self._failed: set[str] = set()
         self._lock = asyncio.Lock()
 
@@ -44,7 +45,7 @@ class Gateways:
             if self._client is client:
                 self._client = None
                 self._failed.add(client.enclave.endpoint)
-                await client.close()
+                self._left.append(client)  # not closed: others may still be reading answers from it
 
     @property
     def can_change(self) -> bool:
@@ -52,11 +53,14 @@ class Gateways:
         return not self._network.gateway_url
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
         async with self._lock:
+            clients, self._left = self._left, []
             if self._client is not None:
-                await self._client.close()
+                clients.append(self._client)
                 self._client = None
+            for client in clients:
+                await client.close()
 
     async def _connect(self) -> GatewayClient:
         if self._network.gateway_url:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from .. import chain
-from ..errors import ChainError
+from ..errors import ChainError, OGError
 from ..networks import Network
 from ..ports import Clock, Journal
 from ..types import Authorization
@@ -23,7 +23,8 @@ class SettlementWatch:
     """Looks for the pending authorizations of one wallet on one network until none is left.
 
     Attributes:
-        trouble: the last failure to read the chain, or None. It is kept here and not raised: the next look may succeed.
+        trouble: the last failure to read the chain or to write the ledger, or None. It is kept here and not raised: the
+            next look may succeed.
     """
 
     def __init__(self, network: Network, payer: str, journal: Journal, clock: Clock = time.time) -> None:
@@ -34,7 +35,7 @@ class SettlementWatch:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
-        self.trouble: ChainError | None = None
+        self.trouble: OGError | None = None
 
     def wake(self) -> None:
         """Something was signed or served: look soon, and go on until all is settled. On the background loop."""
@@ -111,7 +112,7 @@ class SettlementWatch:
             try:
                 if await self.look() == 0:
                     return
-            except ChainError as error:
+            except OGError as error:
                 self.trouble = error
             self._woken.clear()
             try:

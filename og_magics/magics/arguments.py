@@ -18,7 +18,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(
-            prog=prog, description=description, add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter
+            prog=prog,
+            description=description,
+            add_help=False,
+            allow_abbrev=False,  # the split below knows whole names only
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
     def error(self, message: str) -> NoReturn:
@@ -29,7 +33,11 @@ class Parser(argparse.ArgumentParser):
         tokens, rest = self._split(line)
         if rest and not prompt:
             self.error(f"{rest.split()[0]!r} is not a flag")
-        return self.parse_args(tokens), rest
+        flags, unknown = self.parse_known_args(tokens)
+        if unknown:
+            remedy = "; a prompt that starts with a dash comes after --" if prompt else ""
+            self.error(f"{unknown[0]!r} is not a flag{remedy}")
+        return flags, rest
 
     def _split(self, line: str) -> tuple[list[str], str]:
         tokens: list[str] = []
@@ -38,17 +46,13 @@ class Parser(argparse.ArgumentParser):
             token, rest = self._token(rest)
             if token == "--":
                 break
-            tokens.append(token)
-            if self._wants_value(token) and rest:
+            action = self._option_string_actions.get(token)
+            if action is not None and action.nargs != 0 and rest:
                 value, rest = self._token(rest)
-                tokens.append(value)
+                # Joined to its flag: a value may start with a dash.
+                token = f"{action.option_strings[-1]}={value}"
+            tokens.append(token)
         return tokens, rest
-
-    def _wants_value(self, token: str) -> bool:
-        if "=" in token:
-            return False
-        action = self._option_string_actions.get(token)
-        return action is not None and action.nargs != 0
 
     def _token(self, text: str) -> tuple[str, str]:
         """The first word, by the shell's quoting, and what follows it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class ChatMagics(Magics):
         """
         flags, rest = chat_parser().parse(line, prompt=cell is None)
         prompt = rest if cell is None else cell.removesuffix("\n")
-        if flags.output and not flags.output.isidentifier():
+        if flags.output and (not flags.output.isidentifier() or keyword.iskeyword(flags.output)):
             raise UsageError(f"-o {flags.output}: that is not a variable's name.")
         try:
             self._refuse_own_key(prompt)

@@ -13,7 +13,7 @@ from typing import Any
 from ..origin import Origin, tell_by
 from ..settings import notebook_path
 from .chat import ChatMagics
-from .lines import AskedLine
+from .lines import AskedLine, cover, uncover
 from .og import OgMagics
 from .receipts import ReceiptsVariable
 from .secrets import KeyGuard
@@ -32,6 +32,8 @@ def load(shell: Any) -> None:
     shell.register_magics(ChatMagics(shell, variable))
     shell.register_magics(OgMagics(shell, variable))
     shell.input_transformer_manager.token_transformers.append(AskedLine)
+    shell.input_transformers_cleanup.insert(0, cover)
+    shell.input_transformers_cleanup.append(uncover)
     guard.install()
     variable.install()
     tell_by(lambda: _origin(shell))
@@ -44,12 +46,19 @@ def unload(shell: Any) -> None:
     for undo in _loaded.pop(id(shell), []):
         undo()
     tell_by(None)
-    transformers = shell.input_transformer_manager.token_transformers
-    if AskedLine in transformers:
-        transformers.remove(AskedLine)
+    manager = shell.input_transformer_manager
+    for transformers, ours in (
+        (manager.token_transformers, AskedLine),
+        (manager.cleanup_transforms, cover),
+        (manager.cleanup_transforms, uncover),
+    ):
+        if ours in transformers:
+            transformers.remove(ours)
     for kind, names in (("line", ("og", "ogchat")), ("cell", ("ogchat",))):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
+    for magics in (ChatMagics, OgMagics):
+        shell.magics_manager.registry.pop(magics.__name__, None)
 
 
 def _origin(shell: Any) -> Origin:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import NoReturn
 
 import httpx
 
-from ..errors import PaymentRejected
+from ..errors import GatewayProtocolError, PaymentRejected
 from ..ports import Clock, Journal
 from .authorize import CHALLENGE_HEADER, SIGNATURE_HEADER, Authorizer, Payment, decode_challenge
 from .policy import Policy
@@ -17,7 +18,7 @@ from .wallet import Wallet
 RESPONSE_HEADER = "PAYMENT-RESPONSE"
 
 _ROUNDS = 3
-"""Sessions that one question may find dead before it gives up."""
+"""Sessions of other questions that one question may find dead before it gives up."""
 
 
 class Payments:
@@ -50,7 +51,8 @@ class QuestionAuth(httpx.Auth):
 
     Attributes:
         session: what the question was sent with; None while nothing was.
-        settled: True when the gateway said (PAYMENT-RESPONSE) that it has settled the payment already.
+        settled: True when the payment should be on chain already: the gateway says so (PAYMENT-RESPONSE), or it has
+            taken the payment and given no session that could be settled later.
     """
 
     requires_request_body = True
@@ -106,15 +108,23 @@ class QuestionAuth(httpx.Auth):
                     continue
             self._attach(session)
             self._note("waiting")
-            response = yield _with(request, _proof_of(session))
+            proof = _proof_of(session)
+            response = yield _with(request, proof)
             if response.status_code != 402:
                 self._accepted(response, session)
                 return
-            challenge = response.headers.get(CHALLENGE_HEADER)
-            if challenge is not None and leads:
-                self._rejected(challenge, session)
-            # A session that is over, or a signature that was used up by the question it was made for.
-            self._release(session, "the gateway ended the session before it")
+            if SIGNATURE_HEADER not in proof:
+                self._release(session)
+                route.close(session, "the gateway ended the session before it")
+            elif leads:
+                self._rejected(response.headers.get(CHALLENGE_HEADER), session)
+            else:
+                # Used up by the question that it was made for, or refused to that one too, as its answer is about to say.
+                self._release(session)
+                await session.answered()
+                if session.id is None:
+                    route.close(session, "the gateway takes a signature only once")
+                    route.single_use = True
             if session.fate is not None:
                 raise session.fate
         raise PaymentRejected(
@@ -136,8 +146,12 @@ class QuestionAuth(httpx.Auth):
         self.session = session
         self._payments.journal.attach(self._receipt_id, session.payment.authorization.hash, session.id)
 
-    def _release(self, session: Session, reason: str) -> None:
-        self._route.close(session, reason)
+    def withdraw(self) -> None:
+        """The request that carried the payment never left: nothing pays for the question yet."""
+        if self.session is not None:
+            self._release(self.session)
+
+    def _release(self, session: Session) -> None:
         self._payments.journal.detach(self._receipt_id, session.payment.authorization.hash)
         self.session = None
 
@@ -145,15 +159,20 @@ class QuestionAuth(httpx.Auth):
         told = response.headers.get(SESSION_HEADER)
         if told is not None:
             session.id = told
-            session.known.set()
-        elif session.id is None:
+            self._route.single_use = False
+        elif session.id is None and response.is_success:
             self._route.close(session, "the gateway has no sessions")
-            self._route.single_use = response.is_success or self._route.single_use
-        self.settled = RESPONSE_HEADER in response.headers
+            self._route.single_use = True
+        # After a failure without a session the signature may be unused: the next question sends it, and signs no other.
+        session.known.set()
+        self.settled = response.is_success and (RESPONSE_HEADER in response.headers or session.id is None)
         self._attach(session)
 
-    def _rejected(self, challenge: str, session: Session) -> NoReturn:
-        reason = decode_challenge(challenge).error or "no reason given"
+    def _rejected(self, challenge: str | None, session: Session) -> NoReturn:
+        reason = "no reason given"
+        if challenge is not None:
+            with contextlib.suppress(GatewayProtocolError):  # what cannot be read gives no reason
+                reason = decode_challenge(challenge).error or reason
         error = PaymentRejected(
             f"The gateway did not accept the payment: {reason[:200]}.",
             reason=reason,

@@ -58,13 +58,21 @@ class Authorizer:
         offer = policy.choose(required.accepts)
         signer = _RecordingSigner(self._wallet)
         # The server's extension offers (gas-sponsored approvals) are not passed on: nothing but the payment is signed.
-        payload = _scheme(offer.scheme)(signer).create_payment_payload(offer)
-        authorization = signer.authorization(
-            offer, gateway=gateway, path=path, created=int(self._clock()), reason=reason
-        )
-        header = encode_payment_signature_header(
-            PaymentPayload(payload=payload, accepted=offer, resource=required.resource)
-        )
+        try:
+            payload = _scheme(offer.scheme)(signer).create_payment_payload(offer)
+            authorization = signer.authorization(
+                offer, gateway=gateway, path=path, created=int(self._clock()), reason=reason
+            )
+            header = encode_payment_signature_header(
+                PaymentPayload(payload=payload, accepted=offer, resource=required.resource)
+            )
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # The offer's details are untrusted: an address that is none, a domain without a name.
+            raise PaymentRefused(
+                f"The payment that the gateway asks for cannot be signed: {str(error)[:200]}.",
+                money="Nothing was sent and nothing was paid.",
+                remedy="Its offer is malformed; use another gateway.",
+            ) from None
         self._journal.authorize(authorization)
         return Payment(authorization, header)
 

@@ -65,7 +65,7 @@ class Route:
     """One path of one gateway: its current session, and the lock that makes a stampede of first calls sign once."""
 
     def __init__(self) -> None:
-        self.single_use = False
+        self.single_use = False  # whether this gateway takes a signature for one question only
         self._session: Session | None = None
         self._lock = asyncio.Lock()
         self._last_end = "first"
@@ -95,6 +95,8 @@ class Route:
     def open(self, payment: Payment) -> Session:
         """A session of a new payment; the route's own unless the gateway has no sessions."""
         session = Session(payment)
+        # An exact payment is for one question by its nature; no other needs to try.
+        self.single_use = self.single_use or payment.authorization.scheme == "exact"
         if not self.single_use:
             self._session = session
         return session

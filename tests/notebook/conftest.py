@@ -269,7 +269,7 @@ def execute(
             notebook, km=manager, timeout=_HANG, resources={"metadata": {"path": str(tmp_path)}}, allow_errors=False
         )
         try:
-            client.execute(env=environment(devnet, **more))
+            client.execute(env=environment(devnet, **more), cleanup_kc=True)
         finally:
             nbformat.write(notebook, tmp_path / "executed.ipynb")
         return notebook
