@@ -18,7 +18,7 @@ from .proofs import EnclaveEvidence, check_enclave
 from .receipt import Receipt
 from .runtime import runtime
 from .settings import Settings, ledger_path, notebook_path
-from .types import Progress, Question, StreamChunk, TextGenerationOutput
+from .types import Progress, Question, StreamChunk, TextGenerationOutput, x402SettlementMode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ class App:
         with self._lock:
             changed = self._settings.but(**changes)
             changed.network_name()
-            resolve_model(changed.model)
+            _asking(changed, "Is this a question that could be asked?")
             wiring = any(getattr(changed, name) != getattr(self._settings, name) for name in _WIRING)
             self._settings = changed
             if wiring:
@@ -132,23 +132,16 @@ class App:
         """
         if not prompt.strip():
             raise ConfigError("The prompt is empty.", remedy="Write it below the %%ogchat line, or after %ogchat.")
-        settings = self._settings
-        told = settings.system if system is None else system
-        messages = [{"role": "system", "content": told}] if told else []
-        messages.append({"role": "user", "content": prompt})
-        return chat_question(
-            self.choose_model(model, provider),
-            messages,
-            max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
-            temperature=settings.temperature if temperature is None else temperature,
-            settlement=settlement or settings.settlement,
-            stream=settings.stream if stream is None else stream,
-            stop_sequence=None,
-            tools=None,
-            tool_choice=None,
-            response_format=None,
-            web_search=False,
-            origin=origin(),
+        return _asking(
+            self._settings.but(
+                settlement=None if settlement is None else x402SettlementMode.parse(settlement),
+                temperature=temperature,
+                max_tokens=max_tokens,
+                system=system,
+                stream=stream,
+                model=self.choose_model(model, provider),
+            ),
+            prompt,
         )
 
     def ask(self, question: Question, progress: Progress) -> Iterator[StreamChunk | TextGenerationOutput | None]:
@@ -170,6 +163,26 @@ class App:
         """The URL of a page that shows a payment, or ""."""
         llm = self._llm
         return llm.network.transaction_url(transaction) if llm is not None else ""
+
+
+def _asking(settings: Settings, prompt: str) -> Question:
+    """The question that these settings make of a prompt; whatever is wrong with them is told here."""
+    messages = [{"role": "system", "content": settings.system}] if settings.system else []
+    messages.append({"role": "user", "content": prompt})
+    return chat_question(
+        settings.model,
+        messages,
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        settlement=settings.settlement,
+        stream=settings.stream,
+        stop_sequence=None,
+        tools=None,
+        tool_choice=None,
+        response_format=None,
+        web_search=False,
+        origin=origin(),
+    )
 
 
 _app: App | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def chat_question(
     if stop_sequence:
         body["stop"] = _stops(stop_sequence)
     if tools:
-        body["tools"] = [dict(tool) for tool in tools]
+        body["tools"] = _tools(tools)
         body["tool_choice"] = tool_choice or "auto"
     if response_format is not None:
         form = response_format.to_dict() if isinstance(response_format, ResponseFormat) else dict(response_format)
@@ -55,7 +56,7 @@ def chat_question(
         body["response_format"] = form
     if web_search:
         body["web_search"] = True
-    return Question(CHAT, name, body, x402SettlementMode.parse(settlement), *origin)
+    return Question(CHAT, name, _sendable(body), x402SettlementMode.parse(settlement), *origin)
 
 
 def completion_question(
@@ -82,7 +83,7 @@ def completion_question(
         body["stop"] = _stops(stop_sequence)
     if web_search:
         body["web_search"] = True
-    return Question(COMPLETION, name, body, x402SettlementMode.parse(settlement), *origin)
+    return Question(COMPLETION, name, _sendable(body), x402SettlementMode.parse(settlement), *origin)
 
 
 def _wire_name(model: str) -> str:
@@ -112,4 +113,30 @@ def _checked(messages: Any) -> Sequence[Mapping[str, Any]]:
             raise ConfigError(
                 f"A message has no known role: {str(message)[:80]}", remedy=f"Use one of {', '.join(_ROLES)}."
             )
+        content = message.get("content")
+        if message["role"] == "user" and (not content or (isinstance(content, str) and not content.strip())):
+            raise ConfigError("A message of the user is empty.", remedy="Give it a content.")
     return messages
+
+
+def _tools(tools: Any) -> list[dict[str, Any]]:
+    for tool in tools if isinstance(tools, Sequence) else [tools]:
+        function = tool.get("function") if isinstance(tool, Mapping) else None
+        named = isinstance(function, Mapping) and isinstance(function.get("name"), str) and function["name"]
+        if not isinstance(tool, Mapping) or (tool.get("type", "function") == "function" and not named):
+            raise ConfigError(
+                f"This is not a tool: {str(tool)[:80]}",
+                remedy='Give a list of {"type": "function", "function": {"name": ..., "parameters": {...}}}.',
+            )
+    return [dict(tool) for tool in tools]
+
+
+def _sendable(body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"The request cannot be written as JSON: {str(error)[:200]}.",
+            remedy="Use text, numbers, lists and dicts; encode files as data: URIs.",
+        ) from None
+    return body

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..amounts import format_opg
@@ -11,6 +12,10 @@ from .safe import one_line, safe_markdown
 
 Explorer = Callable[[str], str]
 """From a transaction's hash to the URL of a page that shows it, or ""."""
+
+_INLINE_IMAGE = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,")
+"""Raster images only: an SVG is a document, and may hold scripts."""
+_LONGEST_LINK = 500
 
 _MODES = {"private": "PRIVATE", "batch": "BATCH_HASHED", "individual": "INDIVIDUAL_FULL"}
 
@@ -21,11 +26,24 @@ def answer_bundle(receipt: Receipt, text: str, explorer: Explorer, note: str = "
     `note` is a line of our own about how it ended ("interrupted").
     """
     calls = _calls(receipt)
-    plain = "\n".join(part for part in (text or calls, "", note, footer(receipt, explorer)) if part or part == "")
+    plain = "\n\n".join(part for part in (text or calls, note, footer(receipt, explorer)) if part)
     told = f"\n\n**{one_line(note)}**" if note else ""
     body = safe_markdown(text) if text else _fenced(calls)
-    markdown = f"{body}{told}\n\n---\n{footer(receipt, explorer, markdown=True)}"
+    markdown = f"{body}{told}\n\n{footer(receipt, explorer, markdown=True)}"
     return {"text/markdown": markdown, "text/plain": plain, MIME: receipt.to_json()}
+
+
+def sorted_images(images: Sequence[str]) -> tuple[list[dict[str, str]], list[str]]:
+    """Images that travel with the answer, as mime bundles, and the rest as lines of text: nothing is fetched."""
+    pictures: list[dict[str, str]] = []
+    links: list[str] = []
+    for image in images:
+        inline = _INLINE_IMAGE.match(image)
+        if inline:
+            pictures.append({inline[1]: image[inline.end() :], "text/plain": f"<{inline[1]}>"})
+        else:
+            links.append(image[:_LONGEST_LINK])
+    return pictures, links
 
 
 def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> str:

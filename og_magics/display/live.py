@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
 from ..receipt import Receipt
 from ..types import Progress, StreamChunk
-from .bundle import Explorer, answer_bundle, footer
+from .bundle import Explorer, answer_bundle, footer, sorted_images
 from .safe import safe_markdown
 
 _STATES = {
@@ -26,7 +26,7 @@ _FLOOR = 0.05
 _MESSAGE = 900
 """Bytes of a display message besides its text."""
 _ALLOWED = 16_000
-_FACTOR = 5
+_FACTOR = 10
 """Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
 
 
@@ -36,8 +36,10 @@ class Live(Protocol):
     def show(self, chunk: StreamChunk | None) -> None:
         """A chunk arrived; or None: nothing did, and the status may have changed."""
 
-    def finish(self, receipt: Receipt, text: str, explorer: Explorer, note: str = "") -> None:
-        """The answer is complete (or broke off, as `note` says): its last form."""
+    def finish(
+        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+    ) -> None:
+        """The answer is complete (or broke off, as `note` says): its last form, and its images (data: URIs or links)."""
 
     def drop(self) -> None:
         """Nothing came of it: take the status line away."""
@@ -64,7 +66,7 @@ class _Meter:
             self._first = self._first or time.monotonic()
             self._tokens += 1
             self.pieces.append(piece)
-            self.size += len(piece)
+            self.size += len(piece.encode("utf-8", "replace"))
 
     @property
     def text(self) -> str:
@@ -89,39 +91,45 @@ class _Rich:
         self._last = 0.0
         self._last_status = ""
         self._pending = False
+        self._texted = False
 
     def show(self, chunk: StreamChunk | None) -> None:
         if chunk is not None:
             self._meter.add(chunk)
             self._pending = True
         now = time.monotonic()
-        if now - self._last < _FLOOR:
+        first = self._meter.size > 0 and not self._texted  # the status line before must not hold the first words up
+        if now - self._last < _FLOOR and not first:
             return
         if self._meter.size:
             if self._pending and self._sent + self._meter.size + _MESSAGE <= _ALLOWED + _FACTOR * self._meter.size:
+                self._texted = True
                 self._send(now, f"{safe_markdown(self._meter.text)}\n\n*{self._meter.status()}*")
         elif (status := self._meter.status()) != self._last_status:
             self._last_status = status
             self._send(now, f"*{self._title}: {status}*")
 
-    def finish(self, receipt: Receipt, text: str, explorer: Explorer, note: str = "") -> None:
-        self._display(answer_bundle(receipt, text, explorer, note))
+    def finish(
+        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+    ) -> None:
+        pictures, links = sorted_images(images)
+        told = "\n\n".join([text, *links]) if links else text
+        self._display(answer_bundle(receipt, told, explorer, note))
+        for picture in pictures:
+            _show(picture)
 
     def drop(self) -> None:
         if self._shown:
             self._display({"text/plain": ""})
 
     def _send(self, now: float, markdown: str) -> None:
-        self._sent += len(markdown) + _MESSAGE
+        self._sent += len(markdown.encode("utf-8", "replace")) + _MESSAGE
         self._last = now
         self._pending = False
         self._display({"text/markdown": markdown})
 
     def _display(self, bundle: Mapping[str, Any]) -> None:
-        from IPython.display import display
-
-        show: Callable[..., Any] = display  # IPython's has no types
-        show(dict(bundle), raw=True, display_id=self._id, update=self._shown)
+        _show(bundle, display_id=self._id, update=self._shown)
         self._shown = True
 
 
@@ -137,15 +145,28 @@ class _Plain:
             sys.stdout.write(_printable(chunk.choices[0].delta.content or ""))
             sys.stdout.flush()
 
-    def finish(self, receipt: Receipt, text: str, explorer: Explorer, note: str = "") -> None:
-        rest = text[self._meter.size :] if text.startswith(self._meter.text) else ""
-        lines = [_printable(rest), *([note] if note else []), footer(receipt, explorer)]
+    def finish(
+        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+    ) -> None:
+        shown = self._meter.text
+        rest = text[len(shown) :] if text.startswith(shown) else ""
+        pictures, links = sorted_images(images)
+        lines = [_printable(rest), *map(_printable, links), *([note] if note else []), footer(receipt, explorer)]
+        if pictures:
+            lines.insert(1, f"({len(pictures)} images, in the result's .images)")
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 
     def drop(self) -> None:
         if self._meter.size:
             sys.stdout.write("\n")
+
+
+def _show(bundle: Mapping[str, Any], **how: Any) -> None:
+    from IPython.display import display
+
+    show: Callable[..., Any] = display  # IPython's has no types
+    show(dict(bundle), raw=True, **how)
 
 
 def _printable(text: str) -> str:

@@ -8,6 +8,7 @@ _CODE = re.compile(
     r"(^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))",
     re.M | re.S,
 )
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _IMAGE = re.compile(r"!(?=\[)")
 _LINK = re.compile(r"(\]\(\s*<?|^\s*\[[^\]\n]+\]:\s*<?)\s*(?!https?:|mailto:|#)[a-z][a-z0-9+.\-]*:", re.I | re.M)
 
@@ -23,7 +24,19 @@ def safe_markdown(text: str) -> str:
         parts += [_disarmed(text[position : code.start()]), code.group()]
         position = code.end()
     parts.append(_disarmed(text[position:]))
-    return "".join(parts)
+    return "".join(parts) + _closing(text)
+
+
+def _closing(text: str) -> str:
+    """What closes a code block that the text left open, so that what follows the answer is not part of it."""
+    fence = ""
+    for line in text.splitlines():
+        mark = _FENCE.match(line)
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and fence and mark[1].startswith(fence) and not line[mark.end() :].strip():
+            fence = ""
+    return f"\n{fence}" if fence else ""
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -40,11 +40,21 @@ class Transcript:
         self.texted = False
 
     def add(self, event: Mapping[str, Any], headers: Mapping[str, str]) -> StreamChunk | None:
-        """The chunk of one event; None for one that ends the answer, which `final` gives when the stream has ended."""
-        chunk = _chunk(event, self._enclave)
-        for choice in chunk.choices:
-            self._collect(choice.delta)
-        self._images += chunk.images or []
+        """The chunk of one event; None for one that ends the answer, which `final` gives when the stream has ended.
+
+        Raises:
+            StreamError: it is not of the protocol's form.
+        """
+        try:
+            chunk = _chunk(event, self._enclave)
+            self._collect(chunk)
+        except _MALFORMED:
+            raise StreamError(
+                "The gateway sent an event that is not of the protocol.",
+                body=str(event)[:500],
+                money=MAY_BE_CHARGED,
+                remedy="What had arrived is kept; ask again.",
+            ) from None
         if not chunk.is_final:
             return chunk
         self._note_proof(event, headers)
@@ -80,7 +90,7 @@ class Transcript:
         """A whole, unstreamed answer.
 
         Raises:
-            GatewayProtocolError: it has no choice.
+            GatewayProtocolError: it has no choice, or is not of the protocol's form.
         """
         choices = body.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
@@ -89,10 +99,13 @@ class Transcript:
             self._is_completion = True
             choice = {**choices[0], "message": {"role": "assistant", "content": choices[0].get("text")}}
             body = {**body, "choices": [choice]}
-        chunk = _chunk(body, self._enclave)
-        for each in chunk.choices:
-            self._collect(each.delta)
-        self._images += chunk.images or []
+        try:
+            chunk = _chunk(body, self._enclave)
+            self._collect(chunk)
+        except _MALFORMED:
+            raise GatewayProtocolError(
+                "The gateway's answer is not of the protocol.", status=200, body=str(body)[:500], money=MAY_BE_CHARGED
+            ) from None
         self._final = chunk
         self._note_proof(body, headers)
 
@@ -154,15 +167,18 @@ class Transcript:
             model=self._final.model if self._final else None,
         )
 
-    def _collect(self, delta: StreamDelta) -> None:
-        if delta.content:
-            self._pieces.append(delta.content)
-            self.texted = True
-        if delta.role:
-            self._role = delta.role
-        for position, call in enumerate(delta.tool_calls or []):
-            self._collect_call(call, call.get("index", position))
-            self.texted = True
+    def _collect(self, chunk: StreamChunk) -> None:
+        self._images += chunk.images or []
+        for delta in (choice.delta for choice in chunk.choices):
+            if delta.content:
+                self._pieces.append(delta.content)
+                self.texted = True
+            if delta.role:
+                self._role = delta.role
+            for position, call in enumerate(delta.tool_calls or []):
+                index = call.get("index")
+                self._collect_call(call, index if isinstance(index, int) else position)
+                self.texted = True
 
     def _collect_call(self, delta: Mapping[str, Any], index: int) -> None:
         call = self._calls.setdefault(index, {})
@@ -179,32 +195,39 @@ class Transcript:
 
     def _note_proof(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         for name in ("tee_signature", "tee_timestamp", "tee_request_hash", "tee_output_hash", "tee_id"):
-            if body.get(name) is not None:
-                self._proof[name] = body[name]
+            value = body.get(name)
+            if isinstance(value, str) if name != "tee_timestamp" else _is_count(value):
+                self._proof[name] = value
         for name, header in (
             ("data_settlement_transaction_hash", _SETTLED_HEADER),
             ("data_settlement_blob_id", _BLOB_HEADER),
         ):
-            value = body.get(name) or headers.get(header)
+            value = _string(body.get(name)) or headers.get(header)
             if value:
                 self._proof[name] = value
 
 
 def _chunk(event: Mapping[str, Any], enclave: Enclave) -> StreamChunk:
     """A chunk has at least one choice, so that `chunk.choices[0]` always works."""
-    images = list(event.get("images") or [])
+    images = _texts(event.get("images"))
     choices = []
     for told in event.get("choices") or []:
         piece = told.get("delta") or told.get("message") or {}
-        images += piece.get("images") or []
-        delta = StreamDelta(_text(piece.get("content")), piece.get("role"), piece.get("tool_calls"))
-        choices.append(StreamChoice(delta, told.get("index", 0), told.get("finish_reason")))
+        images += _texts(piece.get("images"))
+        calls = [dict(call) for call in piece.get("tool_calls") or []] or None
+        delta = StreamDelta(_text(piece.get("content")), _string(piece.get("role")), calls)
+        choices.append(StreamChoice(delta, int(told.get("index") or 0), _string(told.get("finish_reason"))))
     usage = event.get("usage")
-    final = usage is not None or any(c.finish_reason for c in choices) or bool(event.get("tee_signature"))
+    # Usage may come with every event; only one that brings nothing else belongs to the end.
+    final = (
+        any(c.finish_reason for c in choices)
+        or bool(event.get("tee_signature"))
+        or (usage is not None and not any(c.delta.content or c.delta.tool_calls for c in choices))
+    )
     return StreamChunk(
         choices=choices or [StreamChoice(StreamDelta())],
         model=str(event.get("model", "")),
-        usage=StreamUsage(*(int(usage.get(n) or 0) for n in _USAGE)) if isinstance(usage, Mapping) else None,
+        usage=StreamUsage(*(_count(usage.get(n)) for n in _USAGE)) if isinstance(usage, Mapping) else None,
         is_final=final,
         tee_endpoint=enclave.endpoint if final else None,
         tee_payment_address=enclave.payment_address or None if final else None,
@@ -213,6 +236,30 @@ def _chunk(event: Mapping[str, Any], enclave: Enclave) -> StreamChunk:
 
 
 _USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+_MALFORMED = (AttributeError, TypeError, ValueError, OverflowError)
+"""What taking a value apart raises that has another form."""
+
+
+def _is_count(value: Any) -> bool:
+    """Whether it is a number that the ledger can hold."""
+    return isinstance(value, int) and 0 <= value < 2**63
+
+
+def _count(value: Any) -> int:
+    if value is None:
+        return 0
+    if not _is_count(value):
+        raise ValueError("not a count")
+    return int(value)
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(values: Any) -> list[str]:
+    return [value for value in values or [] if isinstance(value, str)]
 
 
 def _text(content: Any) -> str | None:

@@ -20,6 +20,7 @@ _BEARER = "og-magics"
 """The gateway wants a bearer token and does not look at it: the payment is the credential."""
 
 _BODY_SHOWN = 500
+_NOTHING_SENT = "Nothing was sent and nothing was paid."
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
@@ -100,20 +101,23 @@ class GatewayClient:
         try:
             yield
         except httpx.ConnectError as error:
-            pinned = isinstance(_root(error), ssl.SSLError)
+            untrusted = isinstance(_root(error), ssl.SSLError)
+            remedy = "Check the network connection; %og network shows which gateway is used."
+            if untrusted and self.enclave.tls_certificate is not None:
+                remedy = "Its certificate is not the one that the registry holds: do not go on."
+            elif untrusted:
+                remedy = "Do not go on, unless the server is your own: then OG_GATEWAY_VERIFY=0, or verify=False."
             raise GatewayUnreachable(
-                f"No trusted connection to the gateway {endpoint}: {_root(error)}."
-                if pinned
-                else f"The gateway {endpoint} cannot be reached: {_root(error)}.",
-                money="Nothing was sent and nothing was paid.",
-                remedy="Its certificate is not the one that was expected: do not go on."
-                if pinned
-                else "Check the network connection; %og network shows which gateway is used.",
+                f"No trusted connection to the gateway {endpoint}: {_told(error)}."
+                if untrusted
+                else f"The gateway {endpoint} cannot be reached: {_told(error)}.",
+                money=_NOTHING_SENT,
+                remedy=remedy,
             ) from error
         except httpx.ConnectTimeout as error:
             raise GatewayUnreachable(
                 f"The gateway {endpoint} did not accept a connection in time.",
-                money="Nothing was sent and nothing was paid.",
+                money=_NOTHING_SENT,
                 remedy="Try again, or check the network connection.",
             ) from error
         except httpx.TimeoutException as error:
@@ -124,7 +128,7 @@ class GatewayClient:
             ) from error
         except httpx.TransportError as error:
             raise GatewayUnreachable(
-                f"The connection to the gateway {endpoint} was lost: {_root(error)}.",
+                f"The connection to the gateway {endpoint} was lost: {_told(error)}.",
                 money=MAY_BE_CHARGED,
                 remedy="Ask again; %og receipts shows what is settled.",
             ) from error
@@ -139,6 +143,9 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     Raises:
         StreamError: an error event, broken JSON, an event without end, or a stream that was cut.
     """
+    if "html" in response.headers.get("content-type", ""):
+        await response.aread()
+        raise _html(response)
     decoder = SSEDecoder()
     done = False
     try:
@@ -153,7 +160,7 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     except httpx.TransportError as error:
         if not done:  # after [DONE] nothing is missing
             raise StreamError(
-                f"The stream was cut: {_root(error)}.",
+                f"The stream was cut: {_told(error)}.",
                 money=MAY_BE_CHARGED,
                 remedy="What had arrived is kept; ask again for the rest.",
             ) from error
@@ -166,11 +173,8 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 
 
 def _event(data: str) -> dict[str, Any]:
-    try:
-        event = json.loads(data)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
+    event = _json_object(data)
+    if event is None:
         raise StreamError(
             "The gateway sent an event that is not JSON.",
             body=data[:_BODY_SHOWN],
@@ -189,17 +193,25 @@ def _event(data: str) -> dict[str, Any]:
     return event
 
 
+def _json_object(text: str) -> dict[str, Any] | None:
+    """The object that a text holds, or None."""
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a surrogate pair can neither be stored nor printed
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def read_json(content: bytes, status: int) -> dict[str, Any]:
     """The JSON object of an answer's body.
 
     Raises:
         GatewayProtocolError: it is none.
     """
-    try:
-        value = json.loads(content)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+    value = _json_object(content.decode("utf-8", "replace"))
+    if value is None:
         raise GatewayProtocolError(
             "The gateway answered with something that is not JSON.",
             status=status,
@@ -213,10 +225,7 @@ def read_json(content: bytes, status: int) -> dict[str, Any]:
 def _failure(response: httpx.Response, model: str) -> GatewayError:
     """The error for an answer that is not 2xx."""
     status, body = response.status_code, _excerpt(response.content)
-    try:
-        told = response.json().get("error")
-    except (ValueError, AttributeError):
-        told = None
+    told = (_json_object(response.content.decode("utf-8", "replace")) or {}).get("error")
     text = str(told.get("message") if isinstance(told, dict) else told)[:200] if told else ""
     if status == 400 and "not supported" in text and model in text:
         return ModelNotSupported(
@@ -227,13 +236,7 @@ def _failure(response: httpx.Response, model: str) -> GatewayError:
             remedy="%og models lists the models.",
         )
     if not text and "html" in response.headers.get("content-type", ""):
-        return GatewayProtocolError(
-            f"The gateway answered {status} with an HTML page instead of JSON.",
-            status=status,
-            body=body,
-            money="Nothing was served; what was authorized expires by itself.",
-            remedy="A proxy in front of the gateway failed. Try again in a minute.",
-        )
+        return _html(response)
     what = f"The gateway failed with status {status}" + (f": {text}." if text else ".")
     remedy = "Try again in a minute." if status >= 500 or status == 429 else ""
     return GatewayError(
@@ -242,6 +245,16 @@ def _failure(response: httpx.Response, model: str) -> GatewayError:
         body=body,
         money="Nothing was served; what was authorized expires by itself.",
         remedy=remedy,
+    )
+
+
+def _html(response: httpx.Response) -> GatewayProtocolError:
+    return GatewayProtocolError(
+        f"The gateway answered {response.status_code} with an HTML page instead of an answer.",
+        status=response.status_code,
+        body=_excerpt(response.content),
+        money="Nothing was served; what was authorized expires by itself.",
+        remedy="A proxy in front of the gateway failed. Try again in a minute.",
     )
 
 
@@ -254,3 +267,9 @@ def _root(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
+
+
+def _told(error: BaseException) -> str:
+    """The same in words: some of those exceptions have none."""
+    root = _root(error)
+    return str(root).rstrip(".") or type(root).__name__

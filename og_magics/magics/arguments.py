@@ -31,12 +31,12 @@ class Parser(argparse.ArgumentParser):
     def parse(self, line: str, *, prompt: bool) -> tuple[argparse.Namespace, str]:
         """Flags at the start of a line, and the rest as typed; without `prompt`, a rest is an error."""
         tokens, rest = self._split(line)
-        if rest and not prompt:
-            self.error(f"{rest.split()[0]!r} is not a flag")
         flags, unknown = self.parse_known_args(tokens)
         if unknown:
             remedy = "; a prompt that starts with a dash comes after --" if prompt else ""
             self.error(f"{unknown[0]!r} is not a flag{remedy}")
+        if rest and not prompt:
+            self.error(f"{rest.split()[0]!r} is not a flag")
         return flags, rest
 
     def _split(self, line: str) -> tuple[list[str], str]:

@@ -73,7 +73,8 @@ class ChatMagics(Magics):
             result = self._ask(question)
         except ConfigError as error:
             raise UsageError(str(error)) from None
-        self._names["_"] = result
+        # The shell's own way: a `_` that is merely assigned would never change again.
+        self._shell.displayhook.update_user_ns(result)
         if flags.output:
             self._names[flags.output] = result
 
@@ -96,7 +97,7 @@ class ChatMagics(Magics):
             raise
         receipt = result.receipt
         if receipt is not None:
-            live.finish(receipt, result.text, self._app.explorer)
+            live.finish(receipt, result.text, self._app.explorer, images=result.images or ())
         self._variable.refresh()
         return result
 

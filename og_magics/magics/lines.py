@@ -6,7 +6,6 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import EscapedCommand
 
-
 _MARK = "\ue000"
 """Before each line of a prompt while IPython cleans the cell: a character of private use, which no prompt sign is."""
 

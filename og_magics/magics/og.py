@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from ..amounts import format_opg, parse_opg, to_opg
 from ..catalogue import resolve_provider
 from ..errors import ConfigError
-from ..networks import BASE, NAMES
+from ..networks import BASE, DEVNET, NAMES
 from ..types import x402SettlementMode
 from .arguments import Parser, add_call_flags
 from .receipts import ReceiptsVariable, notebook_of
@@ -160,11 +160,16 @@ class OgMagics(Magics):
         if rest:
             if rest not in NAMES:
                 raise UsageError(f"There is no network {rest!r}. Choose one of {', '.join(NAMES)}.")
+            before = self._app.settings.network
             self._app.use(network=rest)
+            if rest != DEVNET:
+                try:
+                    _ = self._app.llm  # a missing or malformed key is told now, not at the first call
+                except ConfigError:
+                    self._app.use(network=before)
+                    raise
         name = self._app.settings.network_name()
         print(f"network  {name}{_tail(name)}")
-        if rest and name != "devnet":
-            _ = self._app.llm  # a missing or malformed key is told now, not at the first call
 
     def _help(self, rest: str) -> None:
         print(_HELP)
@@ -186,6 +191,6 @@ def _allowance(units: int) -> str:
 
 
 def _tail(network: str) -> str:
-    if network == "devnet":
+    if network == DEVNET:
         return "  local and free: payments and models are simulated"
     return "  REAL MONEY" if network == BASE.name else "  test tokens"

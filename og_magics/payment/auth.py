@@ -119,14 +119,7 @@ class QuestionAuth(httpx.Auth):
             elif leads:
                 self._rejected(response.headers.get(CHALLENGE_HEADER), session)
             else:
-                # Used up by the question that it was made for, or refused to that one too, as its answer is about to say.
-                self._release(session)
-                await session.answered()
-                if session.id is None:
-                    route.close(session, "the gateway takes a signature only once")
-                    route.single_use = True
-            if session.fate is not None:
-                raise session.fate
+                await self._not_resumed(session)
         raise PaymentRejected(
             f"The gateway ended {_ROUNDS} payment sessions in a row.",
             reason="session_expired",
@@ -145,6 +138,16 @@ class QuestionAuth(httpx.Auth):
     def _attach(self, session: Session) -> None:
         self.session = session
         self._payments.journal.attach(self._receipt_id, session.payment.authorization.hash, session.id)
+
+    async def _not_resumed(self, session: Session) -> None:
+        """Another question's signature was refused: it is used up, or refused to that one too, as it will soon say."""
+        self._release(session)
+        await session.answered()
+        if session.fate is not None:
+            raise session.fate
+        if session.id is None:
+            self._route.close(session, "the gateway takes a signature only once")
+            self._route.single_use = True
 
     def withdraw(self) -> None:
         """The request that carried the payment never left: nothing pays for the question yet."""

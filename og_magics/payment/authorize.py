@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GatewayProtocolError, PaymentRefused
+from ..errors import GatewayProtocolError, OGError, PaymentRefused
 from ..ports import Clock, Journal
 from ..types import Authorization
 from .policy import Policy
@@ -66,8 +66,9 @@ class Authorizer:
             header = encode_payment_signature_header(
                 PaymentPayload(payload=payload, accepted=offer, resource=required.resource)
             )
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # The offer's details are untrusted: an address that is none, a domain without a name.
+        except OGError:
+            raise
+        except Exception as error:  # noqa: BLE001 - untrusted details: an address that is none, a domain without a name
             raise PaymentRefused(
                 f"The payment that the gateway asks for cannot be signed: {str(error)[:200]}.",
                 money="Nothing was sent and nothing was paid.",

@@ -201,3 +201,22 @@ class TestMistakes:
 
     def test_nothing_of_the_help_is_about_argparse(self, kernel: Kernel) -> None:
         assert "usage:" not in kernel.run("%%ogchat -z\nx").text
+
+
+class TestTheResult:
+    def test_it_is_the_last_result_and_the_output_of_its_cell(self, kernel: Kernel) -> None:
+        cell = kernel.ask("%ogchat hello")
+        count = cell.reply["execution_count"]
+        assert kernel.eval(f"[_.text, Out[{count}].text, _{count}.text]") == [cell.answer] * 3
+
+    def test_a_later_value_takes_its_place(self, kernel: Kernel) -> None:
+        kernel.ask("%ogchat hello")
+        kernel.ask("6 * 7")
+        assert kernel.eval("_") == 42
+        assert kernel.eval("type(__).__name__") == "TextGenerationOutput"
+
+    def test_a_name_of_the_users_own_is_left_alone(self, kernel: Kernel) -> None:
+        kernel.ask("_ = 'mine'")
+        kernel.ask("%ogchat hello")
+        assert kernel.eval("_") == "mine"
+        kernel.ask("del _")

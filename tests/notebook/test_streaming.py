@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ class TestTheDisplay:
         cell = kernel.ask("%%ogchat\n[[words:600]]")
         grown = texts(cell)
         assert len(grown) > 2
-        assert all(later.startswith(earlier.rstrip()) for earlier, later in zip(grown, grown[1:], strict=False))
+        assert all(later.startswith(earlier.rstrip()) for earlier, later in itertools.pairwise(grown))
         assert len(grown[0]) < len(cell.answer)
 
     def test_an_answer_is_one_display_that_is_updated(self, kernel: Kernel) -> None:
