@@ -39,7 +39,7 @@ class Live(Protocol):
     def finish(
         self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
     ) -> None:
-        """The answer is complete (or broke off, as `note` says): its last form, and its images (data: URIs or links)."""
+        """The answer is complete (or broke off, as `note` says). `images` are data: URIs or links."""
 
     def drop(self) -> None:
         """Nothing came of it: take the status line away."""
