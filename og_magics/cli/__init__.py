@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; the exit status: 0 done, 1 failed, 2 used wrongly."""
     parser = argparse.ArgumentParser(prog="og-magics", description="LLM calls in notebooks, paid and proven.")
     parser.add_argument("--version", action="version", version=f"og_magics {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     devnet = verbs.add_parser("devnet", help="a network on this machine: chain, gateway, simulated models")
     _devnet_arguments(devnet)
@@ -31,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("models", help="the models, with prices in USD per million tokens")
 
     args = parser.parse_args(arguments)
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         return _dispatch(args)
     except OGError as error:

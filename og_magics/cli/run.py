@@ -35,14 +35,17 @@ def run_notebook(path: Path, *, output: Path | None, kernel: str) -> int:
         ) from None
     try:
         notebook = nbformat.read(path, as_version=4)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a notebook that can be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a notebook: {error}") from None
 
     # The kernel learns its notebook as it would from a Jupyter server: the ledger goes beside it.
     os.environ["JPY_SESSION_NAME"] = str(path.absolute())
     client: Any = NotebookClient(
         notebook,
         timeout=_TIMEOUT,
+        record_timing=False,  # so that running twice changes as little as possible
         kernel_name=kernel or notebook.metadata.get("kernelspec", {}).get("name", "python3"),
         resources={"metadata": {"path": str(path.absolute().parent)}},
         on_cell_start=lambda cell, cell_index: _show_source(cell),

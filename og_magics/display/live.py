@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
@@ -170,5 +171,8 @@ def _show(bundle: Mapping[str, Any], **how: Any) -> None:
 
 
 def _printable(text: str) -> str:
-    """Without control characters: an answer must not be able to drive the terminal."""
-    return "".join(c for c in text if c in "\n\t" or c.isprintable() or c.isspace())
+    """Without control characters: an answer must not be able to drive the terminal, or to hide a part of itself.
+
+    (`str.isspace` is true for carriage returns and separators too: of spaces, only the kind that is one stays.)
+    """
+    return "".join(c for c in text if c in "\n\t" or c.isprintable() or unicodedata.category(c) == "Zs")

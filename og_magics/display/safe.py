@@ -47,6 +47,6 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 def _disarmed(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    text = _LINK.sub(r"\1#blocked-", text)
     text = _IMAGE.sub(r"\\!", text)
-    return _LINK.sub(r"\1#blocked-", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,75 @@
+"""The notebooks run, with no key and no network, and are kept with their outputs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from og_magics.ledger import receipts_in
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def environment(home: Path) -> dict[str, str]:
+    """As on a machine where nothing was ever set, but for what finds Python's own files."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OG_", "JPY_", "JUPYTER", "IPYTHON"))
+    }
+    return {**kept, "HOME": str(home)}
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    source = folder / request.param.name
+    source.write_bytes(request.param.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "og_magics", "run", str(source), "-o", str(folder / "executed.ipynb")],
+        capture_output=True, text=True, env=environment(folder), cwd=folder, timeout=240, check=False,
+    )  # fmt: skip
+    return request.param, folder / "executed.ipynb", done
+
+
+def test_it_runs_in_a_real_kernel_without_a_key(executed):
+    _, _, done = executed
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_ends_with_its_receipts_settled_and_proven(executed):
+    _, _, done = executed
+    receipts = done.stdout.rsplit(" receipts\n", 1)[1].splitlines()[1:]
+    assert receipts
+    for line in receipts:
+        assert " settled " in line
+        assert " proven " in line
+        assert "0x" in line
+
+
+def test_its_receipts_travel_in_its_outputs(executed):
+    _, output, _ = executed
+    receipts = receipts_in(output)
+    assert receipts
+    assert {receipt.network for receipt in receipts} == {"devnet"}
+    assert all(receipt.enclave_ok for receipt in receipts)
+
+
+def test_it_is_kept_with_its_outputs(executed):
+    path, output, _ = executed
+    kept, fresh = (nbformat.read(file, as_version=4) for file in (path, output))
+    for old, new in zip(kept.cells, fresh.cells, strict=True):
+        assert old.source == new.source
+        if old.cell_type == "code":
+            assert [o.output_type for o in old.outputs] == [o.output_type for o in new.outputs], old.source
+            assert old.execution_count == new.execution_count
+
+
+def test_nothing_of_a_machine_is_kept_in_it(executed):
+    path, _, _ = executed
+    text = path.read_text()
+    for leak in (str(Path.home()), os.sep + "tmp" + os.sep, "Traceback", "private_key"):
+        assert leak not in text
