@@ -13,7 +13,7 @@ class Journal(Protocol):
     """The written record of what was asked, signed, served and paid. Safe to call from any thread.
 
     Order in a question's life: `open`, then `authorize` (first payment of a session only), `attach`, and one of
-    `serve` and `fail`. `settle` and `expire` come whenever the chain is read.
+    `serve` and `fail`. `settle`, `expire` and `unsettle` come whenever the chain is read.
     """
 
     def open(self, question: Question, network: str, time: float) -> str:
@@ -43,6 +43,9 @@ class Journal(Protocol):
     def settle(self, settlement: Settlement) -> None:
         """The payment of an authorization was found on chain; all its receipts get their hash and share."""
 
+    def unsettle(self, authorization_hash: str) -> None:
+        """The transaction that settled it is on the chain no more (a reorganization): it is pending again."""
+
     def expire(self, authorization_hash: str) -> None:
         """The deadline of an authorization passed and nothing was paid."""
 
@@ -54,6 +57,19 @@ class Journal(Protocol):
 
     def pending(self) -> list[Authorization]:
         """Authorizations that are neither settled nor expired, oldest first."""
+
+    def committed(self, network: str, since: float | None = None) -> int:
+        """What the authorizations on a chain have cost or may still cost, in base units: what a budget is held against.
+
+        For each: the amount settled, if it is settled; 0, if it expired; else its cap.
+
+        Args:
+            network: CAIP-2 name of the payment chain.
+            since: unix seconds; only authorizations created then or later count.
+        """
+
+    def settled_since(self, block_number: int, network: str) -> list[Settlement]:
+        """The settlements on a chain (CAIP-2 name) in this block or a later one: those that may still be undone."""
 
 
 class EnclaveVerdict(Protocol):

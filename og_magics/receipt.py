@@ -26,6 +26,40 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Authorization:
+    """One signed permission to be paid, as it stands in the ledger before its signature leaves the process.
+
+    Attributes:
+        hash: the EIP-712 digest that was signed, 0x hex.
+        scheme: x402 scheme, "upto" or "exact".
+        network: CAIP-2 name of the payment chain, "eip155:84532".
+        payer, pay_to, token, spender, facilitator: checksummed addresses; spender and facilitator may be "".
+        cap: the most that may be taken, base units.
+        nonce: Permit2 nonce, or EIP-3009 nonce, as an int.
+        deadline: unix seconds; not valid after it.
+        gateway: base URL that asked. path: the route it pays for.
+        created: unix seconds.
+        reason: why it was signed: "first" or what made the one before it unusable.
+    """
+
+    hash: str
+    scheme: str
+    network: str
+    payer: str
+    pay_to: str
+    token: str
+    cap: int
+    nonce: int
+    deadline: int
+    gateway: str
+    path: str
+    created: int
+    spender: str = ""
+    facilitator: str = ""
+    reason: str = "first"
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """A snapshot of one row of the ledger.
 
@@ -54,6 +88,7 @@ class Receipt:
         public_key: hex DER of the enclave's signing key, so that the signature can be checked with no network.
         enclave_ok, enclave_form, enclave_reason: the check made when the answer came: True, False or None, the
             canonical form that held, and the reason.
+        authorization: what was signed to pay it, None before that: with it the payment can be found on chain.
     """
 
     receipt_id: str
@@ -95,6 +130,7 @@ class Receipt:
     enclave_ok: bool | None = None
     enclave_form: str | None = None
     enclave_reason: str = ""
+    authorization: Authorization | None = None
 
     @property
     def usd(self) -> Decimal | None:
@@ -108,6 +144,8 @@ class Receipt:
             if form[name] is not None:
                 form[name] = str(form[name])
         form["tool_calls"] = list(self.tool_calls)
+        if self.authorization is not None:
+            form["authorization"] |= {"cap": str(self.authorization.cap), "nonce": str(self.authorization.nonce)}
         return {"version": VERSION, **form}
 
     @classmethod
@@ -124,8 +162,15 @@ class Receipt:
         for name in ("cost", "cap"):
             if values.get(name) is not None:
                 values[name] = int(values[name])
-        values["tool_calls"] = tuple(values.get("tool_calls") or ())
         try:
+            values["tool_calls"] = tuple(values.get("tool_calls") or ())
+            if values.get("authorization") is not None:
+                values["authorization"] = _authorization(values["authorization"])
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, KeyError) as error:
             raise ValueError(f"not a receipt: {error}") from None
+
+
+def _authorization(form: Mapping[str, Any]) -> Authorization:
+    values = {f.name: form[f.name] for f in fields(Authorization)}
+    return Authorization(**values | {"cap": int(form["cap"]), "nonce": int(form["nonce"])})

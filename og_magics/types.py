@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import ConfigError
-
-if TYPE_CHECKING:
-    from .receipt import Receipt
+from .receipt import Authorization as Authorization  # noqa: PLC0414 - it stands where a receipt needs it; its name is here
+from .receipt import Receipt
 
 
 class x402SettlementMode(str, Enum):  # noqa: N801 - the official SDK's name
@@ -297,40 +296,6 @@ class Enclave:
     payment_address: str = ""
     registered: bool = False
     pcr_hash: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """One signed permission to be paid, as it stands in the ledger before its signature leaves the process.
-
-    Attributes:
-        hash: the EIP-712 digest that was signed, 0x hex.
-        scheme: x402 scheme, "upto" or "exact".
-        network: CAIP-2 name of the payment chain, "eip155:84532".
-        payer, pay_to, token, spender, facilitator: checksummed addresses; spender and facilitator may be "".
-        cap: the most that may be taken, base units.
-        nonce: Permit2 nonce, or EIP-3009 nonce, as an int.
-        deadline: unix seconds; not valid after it.
-        gateway: base URL that asked. path: the route it pays for.
-        created: unix seconds.
-        reason: why it was signed: "first" or what made the one before it unusable.
-    """
-
-    hash: str
-    scheme: str
-    network: str
-    payer: str
-    pay_to: str
-    token: str
-    cap: int
-    nonce: int
-    deadline: int
-    gateway: str
-    path: str
-    created: int
-    spender: str = ""
-    facilitator: str = ""
-    reason: str = "first"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from .frame import receipts_frame
+from .audit import LedgerAudit
+from .export import export_receipts, import_receipts, read_frame
+from .frame import FrameCache, receipts_frame
 from .notebook import receipts_in
 from .store import Ledger, open_ledger
 
-__all__ = ["Ledger", "open_ledger", "receipts_frame", "receipts_in"]
+__all__ = [
+    "FrameCache",
+    "Ledger",
+    "LedgerAudit",
+    "export_receipts",
+    "import_receipts",
+    "open_ledger",
+    "read_frame",
+    "receipts_frame",
+    "receipts_in",
+]

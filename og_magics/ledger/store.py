@@ -5,23 +5,30 @@
 - A receipt is written when its question is asked. After that three things are filled in, each once: the authorization
   that pays (its session may follow; only `detach` takes it back), the end (served or failed; the first one stands), and
   the payment that was verified.
-- A settlement is one row an authorization. Another one in its place (the chain was reorganized) replaces it.
-- Nothing is ever deleted. A process that dies leaves its receipts "unpaid" or "authorized", which is what they are.
+- A settlement is one row an authorization. Another one in its place (the chain was reorganized) replaces it, and only
+  `unsettle` removes it.
+- Nothing else is ever deleted. A process that dies leaves its receipts "unpaid" or "authorized", which is what they
+  are.
 - What follows from other rows is worked out when read: status, payment hash, payer, cap, and the cost, a share by
   weight of what the settlement moved. So shares always add up to it, whichever came last.
 - Signatures and keys are not stored, nor are images.
-- Every write is one transaction: it is there as a whole, or not at all.
+- Every write is one transaction: it is there as a whole, or not at all. The same transaction enters what it changed in
+  the journal, where each entry holds the hash of the one before (`journal.py`). What a write finds already so, it
+  neither writes nor enters.
+- So `audit` finds a row or an entry that was changed, added, removed or moved by other hands, and names it. It cannot
+  find what was done by someone who made the journal anew from there on, or who cut its end off together with the rows:
+  for that, note its `head` elsewhere, and give it to `audit`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,10 +37,29 @@ from ..errors import LedgerError
 from ..ports import EnclaveVerdict
 from ..receipt import Receipt
 from ..types import Authorization, Outcome, Question, Settlement
-from . import schema
+from . import journal, rows
+from .audit import LedgerAudit, audit
+from .file import RECORD, LedgerFile
+from .journal import Head
 
 _UNSENT = "No signature was sent, so nothing is paid."
-_RECORD = "Payments are not changed by this; only their record is."
+_MANY = 1000
+"""Changed receipts and authorizations above which all are read: an SQL statement has a bound on its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a reader of the ledger has to take in.
+
+    Attributes:
+        head: of the journal; to be given next time.
+        receipts: those that changed, and perhaps others, oldest first.
+        complete: these are all there are: the ledger is another one than before, or much has changed.
+    """
+
+    head: Head
+    receipts: list[Receipt]
+    complete: bool
 
 
 class Ledger:
@@ -42,20 +68,16 @@ class Ledger:
     The file, and its folder, come into being at the first use; after `close()` the next use opens it again. Every
     method raises `LedgerError` when the file cannot be read or written, or when it has no such receipt or
     authorization.
-
-    Attributes:
-        path: of the file, absolute.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().resolve()
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._closer: Callable[[], object] = lambda: None
-        self._identity: tuple[int, int] | None = None
-        self._base = 0
-        self._others = 0
+        self._file = LedgerFile(path)
         self._last_id = 0
+
+    @property
+    def path(self) -> Path:
+        """Of the file, absolute."""
+        return self._file.path
 
     def __enter__(self) -> Self:
         return self
@@ -67,19 +89,13 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file. It is also closed when the ledger is no longer used, and when the interpreter ends."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                # The next connection counts from the start; its versions must not repeat those that were given.
-                self._base += self._others + connection.total_changes + 1
-                self._others = 0
-                self._closer()
+        self._file.close()
 
     # -- the port: writing ---------------------------------------------------------------------
 
     def open(self, question: Question, network: str, time: float) -> str:
         """A new receipt in the state "unpaid"; its id: 32 hex digits that sort by time, and by order in a process."""
-        with self._transaction(money=_UNSENT) as connection:
+        with self._file.writing(money=_UNSENT) as connection:
             # Milliseconds, then 80 random bits. Within one process each id is above the last, even if the clock is not.
             self._last_id = max(int(time * 1000) << 80 | secrets.randbits(80), self._last_id + 1)
             receipt_id = f"{self._last_id:032x}"
@@ -93,15 +109,17 @@ class Ledger:
                 "model": question.model,
                 "settlement": question.settlement.value,
                 "path": question.path,
-                "request": schema.canonical(dict(question.body)),
+                "request": rows.canonical(dict(question.body)),
             }
-            _insert(connection, "INSERT", "receipts", row)
+            journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id)
         return receipt_id
 
     def authorize(self, authorization: Authorization) -> None:
         """Write an authorization down, synced to disk before this returns. A second time changes nothing."""
-        with self._transaction(money=_UNSENT, synced=True) as connection:
-            _insert(connection, "INSERT OR IGNORE", "authorizations", schema.authorization_row(authorization))
+        hash, row = authorization.hash, rows.authorization_row(authorization)
+        with self._file.writing(money=_UNSENT, synced=True) as connection:
+            if journal.row(connection, "authorizations", hash) is None:
+                journal.write(connection, "authorized", {"authorizations": row}, authorization=hash)
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
         """This question is paid by that authorization. Again with the same one may bring the session that came later.
@@ -109,204 +127,213 @@ class Ledger:
         Raises:
             LedgerError: it is paid by another authorization already; that one stays.
         """
-        with self._transaction() as connection:
-            row = self._receipt(connection, receipt_id)
+        with self._file.writing() as connection:
+            row = self._row(connection, "receipts", receipt_id)
             if row["authorization_hash"] not in (None, authorization_hash):
                 raise LedgerError(
                     f"Receipt {receipt_id} is paid by authorization {row['authorization_hash']} already.",
                     money=f"Authorization {authorization_hash} does not pay for it.",
                 )
-            self._authorization(connection, authorization_hash)
-            connection.execute(
-                "UPDATE receipts SET authorization_hash = ?, session_id = coalesce(?, session_id) WHERE receipt_id = ?",
-                (authorization_hash, session_id, receipt_id),
+            self._row(connection, "authorizations", authorization_hash)
+            pays = {"authorization_hash": authorization_hash}
+            changes = pays if session_id is None else pays | {"session_id": session_id}
+            journal.write(
+                connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash
             )
 
     def detach(self, receipt_id: str, authorization_hash: str) -> None:
         """That authorization turned out not to pay this question. Nothing happens where it was not attached."""
-        with self._transaction() as connection:
-            self._receipt(connection, receipt_id)
-            connection.execute(
-                """UPDATE receipts SET authorization_hash = NULL, session_id = NULL
-                WHERE receipt_id = ? AND authorization_hash = ?""",
-                (receipt_id, authorization_hash),
-            )
+        none = {"authorization_hash": None, "session_id": None}
+        with self._file.writing() as connection:
+            if self._row(connection, "receipts", receipt_id)["authorization_hash"] == authorization_hash:
+                journal.write(
+                    connection, "detached", {"receipts": none}, receipt=receipt_id, authorization=authorization_hash
+                )
 
     def serve(
         self, receipt_id: str, outcome: Outcome, *, cost_usd: str | None, weight: int, enclave: EnclaveVerdict
     ) -> None:
         """The answer is complete. `weight`, 0 or more, is its share when the settlement is split."""
         end = {
-            "ended": "served",
-            "weight": weight,
             "cost_usd": cost_usd,
             "enclave_ok": enclave.ok,
             "enclave_form": enclave.form,
             "enclave_reason": enclave.reason,
         }
-        self._end(receipt_id, end | schema.outcome_row(outcome))
+        self._end(receipt_id, "served", weight, end | rows.outcome_row(outcome))
 
     def fail(self, receipt_id: str, error: str, outcome: Outcome | None, *, weight: int = 0) -> None:
         """The question ended in an error; `outcome` is what had arrived. A receipt that was served stays served."""
-        arrived = {} if outcome is None else schema.outcome_row(outcome)
-        self._end(receipt_id, {"ended": "failed", "error": error, "weight": weight} | arrived)
+        arrived = {} if outcome is None else rows.outcome_row(outcome)
+        self._end(receipt_id, "failed", weight, {"error": error} | arrived)
 
     def settle(self, settlement: Settlement) -> None:
         """The payment of an authorization was found on chain. The same again changes nothing; another replaces it."""
-        with self._transaction() as connection:
-            self._authorization(connection, settlement.authorization_hash)
-            if _settlement(connection, settlement.authorization_hash) != settlement:
-                _insert(connection, "INSERT OR REPLACE", "settlements", schema.settlement_row(settlement))
+        hash, row = settlement.authorization_hash, rows.settlement_row(settlement)
+        with self._file.writing() as connection:
+            self._row(connection, "authorizations", hash)
+            journal.write(connection, "settled", {"settlements": row}, authorization=hash)
+
+    def unsettle(self, authorization_hash: str) -> None:
+        """The transaction that settled it is on the chain no more: the authorization is pending again.
+
+        Nothing happens where it was not settled. The receipts that it pays lose their payment hash and their cost.
+        """
+        changes = {"settlements": None, "authorizations": {"expired": 0}}
+        with self._file.writing() as connection:
+            self._row(connection, "authorizations", authorization_hash)
+            if journal.row(connection, "settlements", authorization_hash) is not None:
+                journal.write(connection, "unsettled", changes, authorization=authorization_hash)
 
     def expire(self, authorization_hash: str) -> None:
         """The deadline of an authorization passed and nothing was paid. A settlement, even a later one, outdoes it."""
-        with self._transaction() as connection:
-            self._authorization(connection, authorization_hash)
-            connection.execute(
-                "UPDATE authorizations SET expired = 1 WHERE hash = ? AND NOT expired", (authorization_hash,)
-            )
+        with self._file.writing() as connection:
+            self._row(connection, "authorizations", authorization_hash)
+            journal.write(connection, "expired", {"authorizations": {"expired": 1}}, authorization=authorization_hash)
 
     def mark_verified(self, receipt_id: str) -> None:
         """The proofs of a settled receipt hold: it becomes "verified". Others stay as they are."""
-        with self._transaction() as connection:
-            row = self._receipt(connection, receipt_id)
-            if schema.status_of(row) == "settled":
-                connection.execute(
-                    "UPDATE receipts SET verified_hash = ? WHERE receipt_id = ?", (row["payment_hash"], receipt_id)
+        with self._file.writing() as connection:
+            row = self._receipt_row(connection, receipt_id)
+            if rows.status_of(row) == "settled":
+                journal.write(
+                    connection,
+                    "verified",
+                    {"receipts": {"verified_hash": row["payment_hash"]}},
+                    receipt=receipt_id,
+                    authorization=row["authorization_hash"],
                 )
 
     # -- the port: reading ---------------------------------------------------------------------
 
     def receipt(self, receipt_id: str) -> Receipt:
         """A snapshot."""
-        with self._transaction(write=False) as connection:
-            row = self._receipt(connection, receipt_id)
-            shares: dict[str, int] = {}
+        with self._file.reading() as connection:
+            row = self._receipt_row(connection, receipt_id)
+            hash, share = row["authorization_hash"], None
+            paid = None if hash is None else journal.row(connection, "authorizations", hash)
             if row["amount"] is not None:
                 members = connection.execute(
-                    "SELECT receipt_id, weight FROM receipts WHERE authorization_hash = ? ORDER BY receipt_id",
-                    (row["authorization_hash"],),
+                    "SELECT receipt_id, weight FROM receipts WHERE authorization_hash = ? ORDER BY receipt_id", (hash,)
                 )
-                shares = schema.shares_of(int(row["amount"]), members.fetchall())
-        return schema.receipt_of(row, shares)
+                share = rows.shares_of(int(row["amount"]), members.fetchall())[receipt_id]
+            return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
 
     def receipts(self) -> list[Receipt]:
         """All, oldest first."""
-        with self._transaction(write=False) as connection:
-            rows = connection.execute(f"{schema.RECEIPTS} ORDER BY r.receipt_id").fetchall()
-        shares = schema.all_shares(rows)
-        return [schema.receipt_of(row, shares) for row in rows]
+        with self._file.reading() as connection:
+            return _receipts(connection)
 
     def pending(self) -> list[Authorization]:
         """Authorizations that are neither settled nor expired, oldest first."""
-        with self._transaction(write=False) as connection:
-            rows = connection.execute(
+        with self._file.reading() as connection:
+            found = connection.execute(
                 """SELECT * FROM authorizations WHERE NOT expired
                 AND hash NOT IN (SELECT authorization_hash FROM settlements) ORDER BY created, rowid"""
-            ).fetchall()
-        return [schema.authorization_of(row) for row in rows]
+            )
+            return [rows.authorization_of(row) for row in found]
+
+    def committed(self, network: str, since: float | None = None) -> int:
+        """What the authorizations on a chain have cost or may still cost, in base units.
+
+        For each: what was moved, if it is settled; nothing, if it expired; else its cap.
+
+        Args:
+            network: CAIP-2 name of the chain, "eip155:84532".
+            since: unix seconds; only those created then or later count.
+        """
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT coalesce(s.amount, CASE WHEN a.expired THEN '0' ELSE a.cap END) AS amount
+                FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash
+                WHERE a.network = ? AND a.created >= ?""",
+                (network, float("-inf") if since is None else since),
+            )
+            return sum(int(row["amount"]) for row in found)
+
+    def settled_since(self, block_number: int, network: str) -> list[Settlement]:
+        """The settlements on a chain (its CAIP-2 name) in this block or a later one, in the order of their blocks."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT s.* FROM settlements s JOIN authorizations a ON a.hash = s.authorization_hash
+                WHERE a.network = ? AND s.block_number >= ? ORDER BY s.block_number, s.rowid""",
+                (network, block_number),
+            )
+            return [rows.settlement_of(row) for row in found]
 
     # -- beside the port -----------------------------------------------------------------------
 
     def authorization(self, hash: str) -> Authorization:
         """The authorization with this EIP-712 digest."""
-        with self._transaction(write=False) as connection:
-            return self._authorization(connection, hash)
+        with self._file.reading() as connection:
+            return rows.authorization_of(self._row(connection, "authorizations", hash))
 
     def settlement(self, hash: str) -> Settlement | None:
         """What settled the authorization with this digest, or None until that is known."""
-        with self._transaction(write=False) as connection:
-            return _settlement(connection, hash)
+        with self._file.reading() as connection:
+            row = journal.row(connection, "settlements", hash)
+            return None if row is None else rows.settlement_of(row)
 
     def version(self) -> int:
         """A number that changes whenever anything was written, by this process or another. Cheap enough to poll."""
-        with self._lock, self._errors(_RECORD):
-            connection = self._connect()
-            # SQLite counts the commits of others in one place and our own rows in another; both only grow.
-            self._others = connection.execute("PRAGMA data_version").fetchone()[0]
-            return self._base + self._others + connection.total_changes
+        return self._file.version()
+
+    def changes(self, since: Head | None = None) -> Changes:
+        """The receipts that may have changed after this head of the journal; all, without one.
+
+        An edit that is not in the journal is no change to it: `audit` finds such.
+        """
+        with self._file.reading() as connection:
+            head = journal.head(connection)
+            if since is not None and journal.leads_from(connection, since):
+                receipts, authorizations = journal.subjects(connection, since[0])
+                if len(receipts) + len(authorizations) <= _MANY:
+                    return Changes(head, _receipts(connection, receipts, authorizations), complete=False)
+            return Changes(head, _receipts(connection), complete=True)
+
+    def head(self) -> Head:
+        """The journal's length and the hash of its last entry. Note it elsewhere, and `audit` tells what came off."""
+        with self._file.reading() as connection:
+            return journal.head(connection)
+
+    def audit(self, expected_head: Head | None = None) -> LedgerAudit:
+        """Check that every row is as the journal says, and that the journal was not edited.
+
+        Others can write in the meantime. It takes a second or so for each 10,000 receipts.
+
+        Args:
+            expected_head: what `head` told earlier; the journal must have been so.
+        """
+        with self._file.reading_beside() as connection:
+            return audit(connection, expected_head)
 
     # -- within --------------------------------------------------------------------------------
 
-    def _end(self, receipt_id: str, end: Mapping[str, Any]) -> None:
-        if end["weight"] < 0:
-            raise LedgerError(f"Receipt {receipt_id} cannot have the weight {end['weight']}.", money=_RECORD)
-        changes = ", ".join(f"{name} = :{name}" for name in end)
-        with self._transaction() as connection:
-            self._receipt(connection, receipt_id)
-            connection.execute(
-                f"UPDATE receipts SET {changes} WHERE receipt_id = :id AND ended IS NULL",  # noqa: S608 - our own names
-                _bound({**end, "weight": str(end["weight"]), "id": receipt_id}),
-            )
+    def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any]) -> None:
+        if weight < 0:
+            raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD)
+        with self._file.writing() as connection:
+            row = self._row(connection, "receipts", receipt_id)
+            if row["ended"] is None:
+                journal.write(
+                    connection,
+                    end,
+                    {"receipts": {"ended": end, "weight": str(weight), **values}},
+                    receipt=receipt_id,
+                    authorization=row["authorization_hash"],
+                )
 
-    def _receipt(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
-        found = connection.execute(f"{schema.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,)).fetchone()
-        return self._known(found, "receipt", receipt_id)
+    def _receipt_row(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
+        found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
+        return self._known(found.fetchone(), "receipts", receipt_id)
 
-    def _authorization(self, connection: sqlite3.Connection, hash: str) -> Authorization:
-        found = connection.execute("SELECT * FROM authorizations WHERE hash = ?", (hash,)).fetchone()
-        return schema.authorization_of(self._known(found, "authorization", hash))
+    def _row(self, connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row:
+        return self._known(journal.row(connection, table, key), table, key)
 
-    def _known(self, row: sqlite3.Row | None, kind: str, key: str) -> sqlite3.Row:
+    def _known(self, row: sqlite3.Row | None, table: str, key: str) -> sqlite3.Row:
         if row is None:
-            raise LedgerError(f"{self.path} has no {kind} {key!r}.", remedy="Was it written to another file?")
+            raise LedgerError(f"{self.path} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?")
         return row
-
-    @contextlib.contextmanager
-    def _transaction(
-        self, *, write: bool = True, synced: bool = False, money: str = _RECORD
-    ) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._errors(money):
-            connection = self._connect()
-            if write:
-                connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-            try:
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                _roll_back(connection)
-                raise
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            if _identity(self.path) == self._identity:
-                _roll_back(self._connection)  # an interrupt may have come between a BEGIN and its guard
-                return self._connection
-            # Someone removed or replaced the file: what is written into a removed one is lost without a word.
-            self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None, check_same_thread=False)
-        try:
-            connection.row_factory = sqlite3.Row
-            schema.prepare(connection, self.path)
-            self._identity = _identity(self.path)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        self._closer = weakref.finalize(self, connection.close)
-        return connection
-
-    @contextlib.contextmanager
-    def _errors(self, money: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, OverflowError) as error:
-            name = getattr(error, "sqlite_errorname", "")
-            if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                what = f"{self.path} is damaged, or is not a receipts' file."
-                remedy = "Move it away and a new one is begun, or set OG_LEDGER to another path."
-            elif name.startswith("SQLITE_FULL"):
-                what = f"The disk is full: {self.path} cannot grow."
-                remedy = "Make room, or set OG_LEDGER to a path on another disk."
-            elif name.startswith("SQLITE_BUSY"):
-                what = f"Another process has been writing to {self.path} for {schema.WAIT:.0f} seconds."
-                remedy = "End it, or set OG_LEDGER to another path."
-            else:
-                what = f"The receipts' file {self.path} cannot be read or written: {error}."
-                remedy = "Check that its folder can be written, or set OG_LEDGER to a path that can."
-            raise LedgerError(what, money=money, remedy=remedy) from error
 
 
 _opened: weakref.WeakValueDictionary[Path, Ledger] = weakref.WeakValueDictionary()
@@ -320,30 +347,17 @@ def open_ledger(path: str | os.PathLike[str]) -> Ledger:
         return _opened.setdefault(asked.path, asked)
 
 
-def _settlement(connection: sqlite3.Connection, authorization_hash: str) -> Settlement | None:
-    found = connection.execute("SELECT * FROM settlements WHERE authorization_hash = ?", (authorization_hash,))
-    row = found.fetchone()
-    return None if row is None else schema.settlement_of(row)
-
-
-def _insert(connection: sqlite3.Connection, verb: str, table: str, row: Mapping[str, Any]) -> None:
-    columns, places = ", ".join(row), ", ".join(f":{name}" for name in row)
-    connection.execute(f"{verb} INTO {table} ({columns}) VALUES ({places})", _bound(row))
-
-
-def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: schema.storable(value) for name, value in row.items()}
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        with contextlib.suppress(sqlite3.Error):  # the error that led here says more
-            connection.execute("ROLLBACK")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+def _receipts(
+    connection: sqlite3.Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
+) -> list[Receipt]:
+    """All receipts; or these, and those that these authorizations pay."""
+    if receipts is None or authorizations is None:
+        found = connection.execute(f"{rows.RECEIPTS} ORDER BY r.receipt_id").fetchall()
+        return rows.receipts_of(found, connection.execute("SELECT * FROM authorizations"))
+    those, payers = ", ".join("?" * len(receipts)), ", ".join("?" * len(authorizations))
+    found = connection.execute(
+        f"{rows.RECEIPTS} WHERE r.receipt_id IN ({those}) OR r.authorization_hash IN ({payers}) ORDER BY r.receipt_id",
+        (*receipts, *authorizations),
+    ).fetchall()
+    paid = connection.execute(f"SELECT * FROM authorizations WHERE hash IN ({payers})", (*authorizations,))  # noqa: S608
+    return rows.receipts_of(found, paid)

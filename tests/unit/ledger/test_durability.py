@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def question(text):
     return Question("/v1/completions", "openai/gpt-5", {"prompt": text}, x402SettlementMode.PRIVATE)
 def authorization(number):
     return Authorization(f"0x{number}", "upto", "eip155:1", "a", "b", "c", 5, number, 9, "https://g", "/p", number)
+def paid(name):
+    return Authorization(f"0x{name}", "upto", "eip155:1", "a", "b", "c", 5, 6, 9, "https://g", "/p", 7)
 ledger = Ledger(sys.argv[1])
 """
 
@@ -54,15 +57,16 @@ class TestWriteAhead:
     def test_only_an_authorization_is_synced_before_it_is_committed(self, ledger: Ledger, make: Any) -> None:
         receipt_id = make.opened(ledger)
         statements: list[str] = []
-        assert ledger._connection is not None
-        ledger._connection.set_trace_callback(statements.append)
+        assert ledger._file.connection is not None
+        ledger._file.connection.set_trace_callback(statements.append)
         ledger.authorize(make.authorization())
         ledger.attach(receipt_id, make.authorization().hash, None)
-        ledger._connection.set_trace_callback(None)
+        ledger._file.connection.set_trace_callback(None)
         told = [s for s in statements if s.startswith(("PRAGMA", "BEGIN", "INSERT", "UPDATE", "COMMIT"))]
-        assert [s.split(" authorizations")[0].split(" receipts")[0] for s in told] == [
-            "PRAGMA synchronous = FULL", "BEGIN IMMEDIATE", "INSERT OR IGNORE INTO", "COMMIT",
-            "PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE", "UPDATE", "COMMIT",
+        assert [s.split(" (")[0].split(" SET")[0] for s in told] == [
+            "PRAGMA synchronous = FULL", "BEGIN IMMEDIATE", "INSERT INTO authorizations", "INSERT INTO journal",
+            "COMMIT",
+            "PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE", "UPDATE receipts", "INSERT INTO journal", "COMMIT",
         ]  # fmt: skip
 
     def test_the_file_is_in_write_ahead_mode(self, ledger: Ledger, make: Any) -> None:
@@ -111,8 +115,31 @@ for number in range(40):
         receipts = ledger.receipts()
         assert len({receipt.receipt_id for receipt in receipts}) == 120
         assert len(ledger.pending()) == 40, "the same authorization is one row, whoever writes it"
+        audit = ledger.audit()
+        assert (audit.ok, audit.length) == (True, 3 * 40 * 3 + 40), "the chain never forks"
         for name in "abc":
             assert [r.time for r in receipts if r.request["prompt"] == name] == [float(n) for n in range(40)]
+
+    def test_a_process_killed_between_its_writes_leaves_a_chain_that_holds(self, ledger: Ledger) -> None:
+        script = """
+print("begun", flush=True)
+for number in range(10**6):
+    receipt = ledger.open(question("q"), "devnet", 1.0)
+    ledger.authorize(paid(f"{sys.argv[2]}-{number}"))
+    ledger.attach(receipt, f"0x{sys.argv[2]}-{number}", None)
+    ledger.fail(receipt, "end", None)
+"""
+        head = ledger.head()
+        for run in range(5):
+            child = _child(script, str(ledger.path), str(run))
+            assert child.stdout is not None
+            assert child.stdout.readline() == "begun\n"
+            while ledger.head()[0] < head[0] + 10:
+                time.sleep(0.001)
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+            assert ledger.audit(expected_head=head).ok
+            head = ledger.head()
 
     def test_a_process_that_never_closes_its_ledger_ends_without_a_warning(self, ledger: Ledger) -> None:
         child = _child('ledger.open(question("q"), "devnet", 1.0)', str(ledger.path))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from og_magics.errors import LedgerError
-from og_magics.ledger import Ledger, schema, store
+from og_magics.ledger import Ledger, journal, schema
 
 
 @pytest.fixture
@@ -127,14 +127,14 @@ def test_a_read_only_folder_is_an_error_with_a_remedy(read_only: Path, make: Any
 
 def test_a_full_disk_is_an_error_and_loses_nothing_that_was_there(ledger: Ledger, make: Any) -> None:
     kept = make.attached(ledger, make.authorization())
-    assert ledger._connection is not None
-    ledger._connection.execute("PRAGMA max_page_count = 1")  # as many as there are: the file can grow no more
+    assert ledger._file.connection is not None
+    ledger._file.connection.execute("PRAGMA max_page_count = 1")  # as many as there are: the file can grow no more
     long = make.question("long " * 10_000)
     with pytest.raises(LedgerError, match="disk is full") as caught:
         ledger.open(long, "devnet", 1.0)
     assert str(ledger.path) in caught.value.what
     assert [receipt.receipt_id for receipt in ledger.receipts()] == [kept]
-    ledger._connection.execute("PRAGMA max_page_count = 1000000")
+    ledger._file.connection.execute("PRAGMA max_page_count = 1000000")
     ledger.open(long, "devnet", 1.0)
     assert len(ledger.receipts()) == 2
 
@@ -182,17 +182,18 @@ def test_two_that_begin_one_file_at_once_wait_for_each_other(
 
 
 def test_a_write_that_is_interrupted_is_undone(ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    insert = store._insert
+    append = journal.append
 
-    def interrupted(*arguments: Any) -> None:
-        insert(*arguments)
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        append(*arguments, **named)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "_insert", interrupted)
+    monkeypatch.setattr(journal, "append", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make.opened(ledger)
     monkeypatch.undo()
     assert ledger.receipts() == []
+    assert ledger.head()[0] == 0
     make.opened(ledger)
     assert len(ledger.receipts()) == 1
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import tempfile
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
 
-from og_magics.ledger import Ledger, receipts_frame
+from og_magics.ledger import FrameCache, Ledger, receipts_frame, store
 from og_magics.receipt import COLUMNS
 
 _TYPED = {
@@ -64,3 +70,100 @@ def test_what_is_not_known_is_none_na_or_nan(ledger: Ledger, make: Any) -> None:
 def _written(ledger: Ledger, authorization: Any) -> str:
     ledger.authorize(authorization)
     return str(authorization.hash)
+
+
+class TestCache:
+    def test_it_is_the_frame_of_all_receipts(self, ledger: Ledger, make: Any) -> None:
+        cache = FrameCache(ledger)
+        assert_frame_equal(cache.current(), receipts_frame([]))
+        make.served(ledger, make.authorization())
+        assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+        assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+
+    def test_only_what_changed_is_read(self, ledger: Ledger, make: Any) -> None:
+        for number in range(5):
+            make.served(ledger, make.authorization(number))
+        before = ledger.changes()
+        assert (len(before.receipts), before.complete) == (5, True)
+        assert ledger.changes(before.head).receipts == []
+        ledger.settle(make.settlement(make.authorization(3)))
+        changes = ledger.changes(before.head)
+        assert ([receipt.status for receipt in changes.receipts], changes.complete) == (["settled"], False)
+
+    def test_the_frame_is_the_callers_own(self, ledger: Ledger, make: Any) -> None:
+        make.served(ledger, make.authorization())
+        cache = FrameCache(ledger)
+        mine = cache.current()
+        mine.loc[0, "status"] = "mine"
+        mine["note"] = 1
+        assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+
+    def test_a_ledger_begun_anew_is_read_as_a_whole(self, ledger: Ledger, make: Any) -> None:
+        cache = FrameCache(ledger)
+        for _ in range(3):
+            make.opened(ledger)
+        cache.current()
+        for path in ledger.path.parent.iterdir():
+            path.unlink()
+        for _ in range(5):
+            make.opened(ledger)
+        assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+
+    def test_much_that_changed_is_read_as_a_whole(
+        self, ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "_MANY", 2)
+        cache = FrameCache(ledger)
+        cache.current()
+        for _ in range(3):
+            make.opened(ledger)
+        assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        steps=st.lists(
+            st.tuples(
+                st.sampled_from(
+                    ["open", "attach", "detach", "serve", "fail", "settle", "unsettle", "expire", "verify", "look"]
+                ),
+                st.integers(0, 7),
+                st.integers(1, 3),
+            ),
+            max_size=60,
+        )
+    )
+    def test_it_is_always_what_a_full_rebuild_is(self, make: Any, steps: list[tuple[str, int, int]]) -> None:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Ledger(Path(folder) / "n.db") as ledger,
+            Ledger(Path(folder) / "n.db") as other,  # as another kernel: its receipts may stand between ours
+        ):
+            cache = FrameCache(ledger)
+            for number in (1, 2, 3):
+                other.authorize(make.authorization(number))
+            for step, which, number in steps:
+                authorization = make.authorization(number)
+                ids = [receipt.receipt_id for receipt in ledger.receipts()]
+                receipt_id = ids[which % len(ids)] if ids else make.opened(ledger)
+                if step == "open":
+                    make.opened((ledger, other)[number % 2], 1_800_000_000.0 + which)
+                elif step == "attach" and ledger.receipt(receipt_id).authorization_hash is None:
+                    ledger.attach(receipt_id, authorization.hash, None)
+                elif step == "detach":
+                    ledger.detach(receipt_id, authorization.hash)
+                elif step == "serve":
+                    make.serve(other, receipt_id, which)
+                elif step == "fail":
+                    ledger.fail(receipt_id, "It broke.", None, weight=which)
+                elif step == "settle":
+                    other.settle(make.settlement(authorization, 1000 + which))
+                elif step == "unsettle":
+                    ledger.unsettle(authorization.hash)
+                elif step == "expire":
+                    ledger.expire(authorization.hash)
+                elif step == "verify":
+                    ledger.mark_verified(receipt_id)
+                else:
+                    assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+            assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
+            assert ledger.audit().ok

@@ -1,0 +1,156 @@
+"""The journal: one entry for each write, chained by hash. No table is written but through `write`.
+
+An entry holds what changed, so that the entries from the first to the last say what the tables hold. Its `body` is
+canonical JSON: `receipt` and `authorization`, the ids that it is about (left out where there is none), and `set`: for
+each table the columns that changed, or null for a row that was removed. A long text stands there as its digest.
+
+`hash` is the SHA-256, in hex, of `previous` (the hash of the entry before) and the canonical JSON of
+`[seq, time, kind, body]`. `previous` is kept beside it, so that an audit can tell a changed entry from the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .rows import canonical, dict_of, sealed, storable
+
+GENESIS = "0" * 64
+"""What the first entry follows."""
+
+KEYS = {"authorizations": "hash", "settlements": "authorization_hash", "receipts": "receipt_id"}
+"""The tables that the journal is about, and the column by which each row is known."""
+
+Head = tuple[int, str]
+"""How many entries there are, and the hash of the last."""
+
+
+def write(
+    connection: sqlite3.Connection,
+    kind: str,
+    tables: Mapping[str, Mapping[str, Any] | None],
+    *,
+    receipt: str | None = None,
+    authorization: str | None = None,
+) -> None:
+    """Bring one row of each table to these values (None: remove it), and enter what that changed. No change, no entry.
+
+    To be called within a write transaction, which keeps all others from entering something between.
+    """
+    changed: dict[str, Any] = {}
+    for table, values in tables.items():
+        key = str(receipt if table == "receipts" else authorization)
+        before = row(connection, table, key)
+        if values is None:
+            if before is not None:
+                connection.execute(f"DELETE FROM {table} WHERE {KEYS[table]} = ?", (key,))  # noqa: S608 - our own names
+                changed[table] = None
+            continue
+        after = _put(connection, table, key, before, {name: storable(value) for name, value in values.items()})
+        if after is not None:
+            changed[table] = after
+    if changed:
+        append(connection, kind, changed, receipt=receipt, authorization=authorization)
+
+
+def row(connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row | None:
+    """The row of a table, or None."""
+    found = connection.execute(f"SELECT * FROM {table} WHERE {KEYS[table]} = ?", (key,))  # noqa: S608 - our own names
+    row: sqlite3.Row | None = found.fetchone()
+    return row
+
+
+def append(
+    connection: sqlite3.Connection,
+    kind: str,
+    changed: Mapping[str, Any],
+    *,
+    receipt: str | None = None,
+    authorization: str | None = None,
+) -> None:
+    """Enter what changed already."""
+    length, previous = head(connection)
+    about = {"receipt": receipt, "authorization": authorization, "set": changed}
+    body = canonical({name: value for name, value in about.items() if value is not None})
+    entry = (length + 1, time.time(), kind, body)
+    connection.execute(
+        "INSERT INTO journal (seq, time, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (*entry, previous, entry_hash(previous, *entry)),
+    )
+
+
+def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> str:
+    """The hash of an entry."""
+    return hashlib.sha256((previous + canonical([seq, time, kind, body])).encode()).hexdigest()
+
+
+def head(connection: sqlite3.Connection) -> Head:
+    """The journal's length, and the hash of its last entry."""
+    last = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+    return (0, GENESIS) if last is None else (last["seq"], last["hash"])
+
+
+def leads_from(connection: sqlite3.Connection, head: Head) -> bool:
+    """Whether the journal, at that length, had that hash."""
+    length, hash = head
+    if length == 0:
+        return hash == GENESIS
+    found = connection.execute("SELECT hash FROM journal WHERE seq = ?", (length,)).fetchone()
+    return found is not None and found["hash"] == hash
+
+
+def subjects(connection: sqlite3.Connection, after: int) -> tuple[set[str], set[str]]:
+    """The receipts and the authorizations that the entries after this one are about."""
+    receipts: set[str] = set()
+    authorizations: set[str] = set()
+    for entry in connection.execute("SELECT body FROM journal WHERE seq > ?", (after,)):
+        body = json.loads(entry["body"])
+        receipts |= {body["receipt"]} if "receipt" in body else set()
+        authorizations |= {body["authorization"]} if "authorization" in body else set()
+    return receipts, authorizations
+
+
+def import_rows(connection: sqlite3.Connection) -> None:
+    """Enter the rows of a file that had no journal yet, as they are."""
+    orders = {"authorizations": "created, rowid", "settlements": "rowid", "receipts": "receipt_id"}
+    for table, order in orders.items():
+        for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall():  # noqa: S608 - our own
+            values = all_sealed(row)
+            if table == "receipts":
+                about = {"receipt": row["receipt_id"], "authorization": row["authorization_hash"]}
+            else:
+                about = {"authorization": row[KEYS[table]]}
+            append(connection, "imported", {table: values}, **about)
+
+
+def _put(
+    connection: sqlite3.Connection, table: str, key: str, before: sqlite3.Row | None, values: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    if before is None:
+        columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", values)  # noqa: S608 - our own names
+    else:
+        values = {name: value for name, value in values.items() if before[name] != value}
+        if not values:
+            return None
+        changes = ", ".join(f"{name} = :{name}" for name in values)
+        connection.execute(
+            f"UPDATE {table} SET {changes} WHERE {KEYS[table]} = :key",  # noqa: S608 - our own names
+            {**values, "key": key},
+        )
+    # Read back: SQLite turns a "11" into 11 where the column is a number, and the entry must say what is there.
+    after = row(connection, table, key)
+    if after is None:
+        raise sqlite3.DatabaseError(f"{table} did not keep {key}")
+    if before is None:
+        return all_sealed(after)
+    return {name: sealed(after[name]) for name in values}
+
+
+def all_sealed(row: sqlite3.Row) -> dict[str, Any]:
+    """What the journal holds of a whole row; columns that are NULL are left out."""
+    return {name: sealed(value) for name, value in dict_of(row).items() if value is not None}
