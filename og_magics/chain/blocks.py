@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 from . import rpc
 
 TOLERANCE = 32
@@ -32,20 +35,44 @@ class Timeline:
         Raises:
             ChainError: the chain cannot be read.
         """
+        return self.arounds([moment])[0]
+
+    def arounds(self, moments: Sequence[int], tolerance: int = TOLERANCE) -> list[tuple[int, int]]:
+        """`around` of many moments, in about as many requests as the hardest of them takes alone.
+
+        Args:
+            tolerance: blocks; moments that are closer to each other than this may cost nothing more.
+
+        Raises:
+            ChainError: the chain cannot be read.
+        """
         tries = 0
         while True:
-            low = max((number for number, time in self._times.items() if time <= moment), default=None)
-            high = min((number for number, time in self._times.items() if time > moment), default=None)
-            if high is None:
-                return self.head, self.head
-            if high == 0:
-                return 0, 0
-            if low is not None and high - low <= TOLERANCE:
-                return low, high
-            guess = self._guess(low, high, moment, tries)
-            least, most = (0 if low is None else low), high - 1
-            self._learn(*(max(least, min(most, guess + offset)) for offset in (-TOLERANCE // 2, TOLERANCE // 2)))
+            brackets = self._brackets(moments)
+            wanted: list[int] = []
+            for moment, (low, high) in dict(zip(moments, brackets, strict=True)).items():
+                if high is None or high == 0 or (low is not None and high - low <= tolerance):
+                    continue
+                guess = self._guess(low, high, moment, tries)
+                least, most = (0 if low is None else low), high - 1
+                wanted += [max(least, min(most, guess + offset)) for offset in (-tolerance // 2, tolerance // 2)]
+            if not wanted:
+                return [
+                    (self.head if high is None else low or 0, self.head if high is None else high)
+                    for low, high in brackets
+                ]
+            self._learn(*wanted)
             tries += 1
+
+    def _brackets(self, moments: Sequence[int]) -> list[tuple[int | None, int | None]]:
+        """For each moment the last known block at or before it and the first known one after it, None without one."""
+        numbers = sorted(self._times)
+        times = [self._times[number] for number in numbers]
+        brackets: list[tuple[int | None, int | None]] = []
+        for moment in moments:
+            place = bisect_right(times, moment)
+            brackets.append((numbers[place - 1] if place else None, numbers[place] if place < len(numbers) else None))
+        return brackets
 
     def _guess(self, low: int | None, high: int, moment: int, tries: int) -> int:
         """Where the moment may be. By turns straight-line and halving, so that no shape of time is slow."""
@@ -64,7 +91,7 @@ class Timeline:
             if number not in self._times
         ]
         learned = []
-        for block in self._node.ask(calls):
+        for block in self._node.ask(calls, wide=True):
             with rpc.guard(self._node.url, setting=self._node.setting):
                 number = int(block["number"], 16)
                 self._times[number] = int(block["timestamp"], 16)

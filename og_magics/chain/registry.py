@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import ChainError
+from ..facts import Unread
 from ..networks import Network
 from ..types import Enclave
 from . import abi, rpc
@@ -12,6 +15,7 @@ from . import abi, rpc
 LLM_PROXY = 0
 """The registry's type of the enclaves that serve models."""
 
+_ID = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _NOBODY = "0x" + 40 * "0"
 
 
@@ -38,25 +42,58 @@ def enclave_by_id(network: Network, tee_id: str) -> Enclave | None:
     Raises:
         ChainError: the registry cannot be read, or answers with the key of another enclave.
     """
-    try:
-        wanted = bytes.fromhex(tee_id.removeprefix("0x"))
-    except ValueError:
-        return None
-    if len(wanted) != 32:
-        return None
     node = rpc.registry(network)
+    (call,) = _calls(network, [tee_id])
+    found = None if call is None else _found(node, network, tee_id, node.ask_each([call])[0])
+    if isinstance(found, ChainError):
+        raise found
+    return found
+
+
+def enclaves_by_id(network: Network, tee_ids: Iterable[str]) -> dict[str, Enclave | Unread | None]:
+    """`enclave_by_id` of many, in as few requests as the node allows. Never raises: what failed is `Unread`.
+
+    Shape: tee_id as given -> enclave, None for one that the registry does not know.
+    """
+    wanted = list(dict.fromkeys(tee_ids))
+    node = rpc.registry(network)
+    asked = {tee_id: call for tee_id, call in zip(wanted, _calls(network, wanted), strict=True) if call is not None}
     try:
-        (entry,) = node.read(network.registry_address, abi.function("tee_registry", "getTEE"), wanted)
-    except rpc.NodeError as error:
-        if error.reverted:  # how a registry may say that it does not know the id
-            return None
-        raise
+        answers = dict(zip(asked, node.ask_each(list(asked.values()), wide=True), strict=True))
+    except ChainError as error:
+        answers = dict.fromkeys(asked, error)
+    found: dict[str, Enclave | Unread | None] = {}
+    for tee_id in wanted:
+        one = _found(node, network, tee_id, answers[tee_id]) if tee_id in answers else None
+        found[tee_id] = Unread(one.what) if isinstance(one, ChainError) else one
+    return found
+
+
+def _calls(network: Network, tee_ids: Iterable[str]) -> list[rpc.Call | None]:
+    """The question for each id; None for what is no id."""
+    function = abi.function("tee_registry", "getTEE")
+    return [
+        rpc.view(network.registry_address, function, bytes.fromhex(tee_id[-64:])) if _ID.fullmatch(tee_id) else None
+        for tee_id in tee_ids
+    ]
+
+
+def _found(node: rpc.Node, network: Network, tee_id: str, answer: Any) -> Enclave | ChainError | None:
+    """The enclave in the registry's answer, or what is wrong with that."""
+    if isinstance(answer, rpc.NodeError) and answer.reverted:
+        return None  # how a registry may say that it does not know the id
+    if isinstance(answer, ChainError):
+        return answer
+    try:
+        (entry,) = node.decode(network.registry_address, abi.function("tee_registry", "getTEE"), answer)
+    except ChainError as error:
+        return error
     enclave = _enclave(entry)
     if not enclave.public_key:
         return None
-    if enclave.tee_id != "0x" + wanted.hex():
-        raise ChainError(
-            f"The registry behind {node.host} answered for enclave 0x{wanted.hex()} with the key of {enclave.tee_id}.",
+    if enclave.tee_id[2:] != tee_id[-64:].lower():
+        return ChainError(
+            f"The registry behind {node.host} answered for enclave {tee_id} with the key of {enclave.tee_id}.",
             money=rpc.READ_ONLY,
             remedy=f"Do not trust this RPC; name another one with {node.setting}.",
         )

@@ -28,6 +28,9 @@ TIMEOUT = 10.0
 BATCH_LIMIT = 10
 """Calls in one batch: the least that a public node of Base allows."""
 
+WIDE_LIMIT = 200
+"""Calls in one batch where many are to be made; halved, for a node, when that node refuses so many."""
+
 READ_ONLY = "No money moved: the chain was only read."
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -40,6 +43,7 @@ Call = tuple[str, list[Any]]
 _lock = threading.Lock()
 _connections: dict[str, Web3] = {}
 _without_batches: set[str] = set()
+_widths: dict[str, int] = {}
 
 
 class NodeError(ChainError):
@@ -149,17 +153,38 @@ class Node:
         """
         return self._result(self._post([(method, list(params))], money, retry), money)
 
-    def ask(self, calls: Sequence[Call]) -> list[Any]:
+    def ask(self, calls: Sequence[Call], *, wide: bool = False) -> list[Any]:
         """The results of several calls that change nothing, in as few requests as the node allows.
+
+        Args:
+            wide: there may be hundreds: try batches longer than every public node allows.
 
         Shape: one result for each call, in order.
 
         Raises:
             NodeError, ChainError: as for `one`, when any of them fails.
         """
+        results = self.ask_each(calls, wide=wide)
+        for result in results:
+            if isinstance(result, NodeError):
+                raise result
+        return results
+
+    def ask_each(self, calls: Sequence[Call], *, wide: bool = False) -> list[Any]:
+        """As `ask`, but the result of a call that the node answers with an error is that `NodeError`, not raised.
+
+        Raises:
+            ChainError: the node did not answer properly, or wants fewer requests (a `NodeError`).
+        """
         results: list[Any] = []
-        for start in range(0, len(calls), BATCH_LIMIT):
-            results += self._batch(calls[start : start + BATCH_LIMIT])
+        while len(results) < len(calls):
+            width = _widths.get(self.url, WIDE_LIMIT) if wide else BATCH_LIMIT
+            batch = calls[len(results) : len(results) + width]
+            answers = self._batch(batch)
+            if answers is None:
+                _widths[self.url] = max(len(batch) // 2, BATCH_LIMIT)
+            else:
+                results += answers
         return results
 
     def read(self, address: str, function: abi.Function, *arguments: Any) -> tuple[Any, ...]:
@@ -187,15 +212,27 @@ class Node:
         with guard(self.url, setting=self.setting):
             return int(quantity, 16)
 
-    def _batch(self, calls: Sequence[Call]) -> list[Any]:
+    def _batch(self, calls: Sequence[Call]) -> list[Any] | None:
+        """The result or the error of each call; None when so many at once are refused, and fewer may not be."""
         if len(calls) > 1 and self.url not in _without_batches:
             answers = self._post(calls, READ_ONLY, retry=True)
             if isinstance(answers, list) and len(answers) == len(calls):
-                return [self._result(answer, READ_ONLY) for answer in answers]
+                return [self._outcome(answer) for answer in answers]
+            if len(calls) > BATCH_LIMIT:
+                return None
             if _is_rate_limit(answers):
-                return [self._result(answers, READ_ONLY)]
+                self._result(answers, READ_ONLY)
             _without_batches.add(self.url)
-        return [self.one(method, *params) for method, params in calls]
+        return [self._outcome(self._post([call], READ_ONLY, retry=True)) for call in calls]
+
+    def _outcome(self, answer: Any) -> Any:
+        """The result in an answer, or its error. Raises when the error is of the requests and not of this call."""
+        try:
+            return self._result(answer, READ_ONLY)
+        except NodeError as error:
+            if error.rate_limited:
+                raise
+            return error
 
     def _result(self, answer: Any, money: str) -> Any:
         with guard(self.url, setting=self.setting, money=money):

@@ -5,6 +5,7 @@ Each module checks one kind of evidence and says, in words, what held and what d
 
 from __future__ import annotations
 
+from og_magics.proofs.data import SettledData, check_data
 from og_magics.proofs.enclave import (
     CanonicalForm,
     EnclaveCheck,
@@ -16,12 +17,21 @@ from og_magics.proofs.enclave import (
     tee_id_of,
     verify_signature,
 )
+from og_magics.proofs.payment import check_payment, group_costs
+from og_magics.proofs.registry import check_registry
+from og_magics.proofs.verdict import Verdict
 
 __all__ = [
     "CanonicalForm",
     "EnclaveCheck",
     "EnclaveEvidence",
+    "SettledData",
+    "Verdict",
+    "check_data",
     "check_enclave",
+    "check_payment",
+    "check_registry",
+    "group_costs",
     "output_hash",
     "pem_to_der",
     "request_hashes",

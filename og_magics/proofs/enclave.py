@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from .hashing import hash_bytes, keccak
+
 CHAT_PATH = "/v1/chat/completions"
 COMPLETION_PATH = "/v1/completions"
 
-_HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _PSS_SALT_BYTES = 32
 _UINT256_BYTES = 32
@@ -109,7 +110,7 @@ def pem_to_der(pem: str) -> bytes:
 
 def tee_id_of(public_key_der: bytes) -> str:
     """Return the id under which the registry lists this signing key: 0x and the keccak256 of its DER bytes."""
-    return f"0x{_keccak(public_key_der).hex()}"
+    return f"0x{keccak(public_key_der).hex()}"
 
 
 def request_hashes(path: str, body: Mapping[str, Any]) -> dict[CanonicalForm, bytes]:
@@ -122,7 +123,7 @@ def request_hashes(path: str, body: Mapping[str, Any]) -> dict[CanonicalForm, by
         raise ValueError(f"the path {path!r} is not one whose answers are signed")
     try:
         return {
-            form: _keccak(json.dumps(_canonical(path, body, form), sort_keys=True).encode("ascii"))
+            form: keccak(json.dumps(_canonical(path, body, form), sort_keys=True).encode("ascii"))
             for form in CanonicalForm
         }
     except (TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
@@ -143,7 +144,7 @@ def output_hash(text: str | None, tool_calls: Sequence[Mapping[str, Any]] | None
         else:
             signed = text or ""
         # A lone surrogate cannot have been signed; it gets a hash that matches nothing, not an exception.
-        return _keccak(signed.encode("utf-8", errors="surrogatepass"))
+        return keccak(signed.encode("utf-8", errors="surrogatepass"))
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the answer is malformed ({type(error).__name__}: {error})") from error
 
@@ -170,7 +171,7 @@ def verify_signature(
         return False
     scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=_PSS_SALT_BYTES)
     try:
-        key.verify(signature, _keccak(request_hash + output_hash + when), scheme, hashes.SHA256())
+        key.verify(signature, keccak(request_hash + output_hash + when), scheme, hashes.SHA256())
     except InvalidSignature:
         return False
     return True
@@ -195,7 +196,7 @@ def check_enclave(evidence: EnclaveEvidence) -> EnclaveCheck:
             key=_key_matches(evidence),
             reason="The gateway sent no enclave signature with this answer, so there is nothing to verify.",
         )
-    timestamp = _unix_seconds(evidence.tee_timestamp)
+    timestamp = unix_seconds(evidence.tee_timestamp)
     if timestamp is None:
         problems.append(f"Signature: the time {evidence.tee_timestamp!r} is not a time.")
     key = _key_matches(evidence)
@@ -226,7 +227,7 @@ def check_enclave(evidence: EnclaveEvidence) -> EnclaveCheck:
 
 def _check_request(evidence: EnclaveEvidence, problems: list[str]) -> tuple[CanonicalForm | None, bytes | None]:
     """Return the form that held and the signed hash; note what failed."""
-    signed = _hash_bytes(evidence.tee_request_hash)
+    signed = hash_bytes(evidence.tee_request_hash)
     if signed is None:
         problems.append(f"Request: {evidence.tee_request_hash!r} is not a hash of 64 hex digits.")
         return None, None
@@ -244,7 +245,7 @@ def _check_request(evidence: EnclaveEvidence, problems: list[str]) -> tuple[Cano
 
 def _check_output(evidence: EnclaveEvidence, problems: list[str]) -> tuple[bool, bytes | None]:
     """Return whether the answer holds, and the signed hash; note what failed."""
-    signed = _hash_bytes(evidence.tee_output_hash)
+    signed = hash_bytes(evidence.tee_output_hash)
     if signed is None:
         problems.append(f"Output: {evidence.tee_output_hash!r} is not a hash of 64 hex digits.")
         return False, None
@@ -280,16 +281,11 @@ def _check_signature(
 def _key_matches(evidence: EnclaveEvidence) -> bool | None:
     if evidence.public_key_der is None:
         return None
-    named = _hash_bytes(evidence.tee_id)
-    return named is not None and named == _keccak(evidence.public_key_der)
+    named = hash_bytes(evidence.tee_id)
+    return named is not None and named == keccak(evidence.public_key_der)
 
 
-def _hash_bytes(text: str | None) -> bytes | None:
-    found = _HASH.fullmatch(text) if isinstance(text, str) else None
-    return bytes.fromhex(found[1]) if found else None
-
-
-def _unix_seconds(when: int | str | None) -> int | None:
+def unix_seconds(when: int | str | None) -> int | None:
     """Read a time as a uint256 of unix seconds; None if it is none."""
     try:
         if isinstance(when, str):
@@ -375,9 +371,3 @@ def _canonical_part(part: Any) -> dict[str, Any]:
     file = part.get("file")
     file_name = (file.get("filename") if isinstance(file, Mapping) else None) or part.get("filename")
     return {"type": part.get("type")} | ({"filename": file_name} if file_name else {})
-
-
-def _keccak(data: bytes) -> bytes:
-    from eth_hash.auto import keccak
-
-    return keccak(data)

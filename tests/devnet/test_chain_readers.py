@@ -29,6 +29,7 @@ from og_magics.devnet import chain as devnet
 from og_magics.devnet.accounts import ACCOUNTS, FACILITATOR, OPERATOR, PAYEE, DevAccount
 from og_magics.devnet.anvil import find_anvil
 from og_magics.errors import ChainError, InsufficientBalance
+from og_magics.facts import PaymentFacts, TransferFact
 from og_magics.networks import BASE, PERMIT2, UPTO_PROXY, Network
 from og_magics.types import Authorization
 
@@ -288,6 +289,24 @@ class TestSettlements:
         found = chain.find_settlement(net.network, payment.authorization)
         assert found is not None
         assert (found.payment_hash, found.amount) == (transaction, CAP)
+
+    @pytest.mark.parametrize(
+        ("scheme", "method", "kind"),
+        [("upto", "permit2", "upto"), ("exact", "permit2", "exact"), ("exact", "eip3009", "eip3009")],
+    )
+    def test_what_a_payment_did_is_read_for_every_way_of_paying(
+        self, net: Devnet, scheme: str, method: str, kind: str
+    ) -> None:
+        payment = net.authorize(FIRST, scheme, method)
+        transaction = net.settle(payment)
+        facts = chain.payment_facts(net.network, [transaction])[transaction]
+        assert isinstance(facts, PaymentFacts)
+        signed, call = payment.authorization, facts.call
+        assert call is not None
+        assert (call.kind, call.owner, call.payee) == (kind, signed.payer.lower(), signed.pay_to.lower())
+        assert (call.token, call.nonce, call.deadline) == (signed.token.lower(), signed.nonce, signed.deadline)
+        assert (call.cap, call.amount, facts.succeeded) == (CAP, CAP, True)
+        assert facts.transfers == (TransferFact(call.token, call.owner, call.payee, CAP),)
 
     @pytest.mark.parametrize("most", [100, 7])
     def test_a_provider_that_limits_ranges_is_asked_for_less(

@@ -62,3 +62,16 @@ def test_a_chain_of_one_block_is_searched(node: Any) -> None:
     serve(node, 0, lambda n: 1_000)
     timeline = Timeline(rpc.Node(node.url))
     assert (timeline.around(999), timeline.around(1_000)) == ((0, 0), (0, 0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_many_moments_cost_about_as_many_requests_as_one(node: Any, shape: str) -> None:
+    head, time_of = 30_000_000, SHAPES[shape]
+    serve(node, head, time_of)
+    moments = [time_of(head // 100 * n) for n in range(1, 100)]
+    brackets = Timeline(rpc.Node(node.url)).arounds([*moments, time_of(head), 5])
+    for moment, (low, high) in zip(moments, brackets, strict=False):
+        assert time_of(low) <= moment < time_of(high)
+        assert high - low <= TOLERANCE
+    assert brackets[-2:] == [(head, head), (0, 0) if time_of(0) > 5 else brackets[-1]]
+    assert len(node.requests) <= 40

@@ -1,0 +1,200 @@
+"""What was settled of the data of receipts: the relay's events, and the blobs that they point to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ..errors import ChainError
+from ..facts import BatchEvent, DataFacts, IndividualEvent
+from ..networks import Network
+from ..receipt import Receipt
+from ..types import x402SettlementMode
+from . import abi, rpc
+from .audit import TRANSACTION
+from .blobs import fetch
+from .blocks import Timeline
+
+SETTLES_WITHIN = 20 * 60
+"""Seconds from an answer to the block with its batch, at most: a batch is 15 minutes old at most, then it is sent."""
+
+CLOCKS_APART = 120
+"""Seconds by which an enclave's clock may run ahead of the chain's."""
+
+PRECISION = 512
+"""Blocks that may be read at either end of a stretch of time without need: to find its end exactly costs more."""
+
+MOST_WINDOWS = 100
+"""Stretches of time that are looked up one by one; of more, those with the least between them are joined."""
+
+RANGE = 10_000
+"""Blocks in one `eth_getLogs`; halved, for a node, when that node refuses so many."""
+
+_INDIVIDUAL = x402SettlementMode.INDIVIDUAL_FULL.value
+_BATCH = x402SettlementMode.BATCH_HASHED.value
+
+_ranges: dict[str, int] = {}
+
+Log = Mapping[str, Any]
+Stretch = tuple[int, int]
+
+
+def data_events(network: Network, receipts: Iterable[Receipt]) -> DataFacts:
+    """The data settlements of the blocks that can hold those of these receipts. Never raises: `problem` says why not.
+
+    An individual settlement is read by the transaction that its receipt names. All others are looked for by time: from
+    the enclave's signature to `SETTLES_WITHIN` later.
+    """
+    read_at = time.time()
+    if not network.settlement_relay:
+        return DataFacts(read_at, f"It is not known which contract of {network.name} holds the data settlements.")
+    wanted = [receipt for receipt in receipts if receipt.tee_signature]
+    named = {receipt.receipt_id: hash for receipt in wanted if (hash := _transaction(receipt))}
+    searched = [receipt for receipt in wanted if receipt.receipt_id not in named]
+    try:
+        logs = _of_transactions(network, sorted(set(named.values())))
+        windows = {batch: _windows(r for r in searched if (r.settlement == _BATCH) is batch) for batch in (True, False)}
+        stretches = _stretches(network, windows[True], windows[False])
+        logs += _of_blocks(network, _merged([*stretches[0], *stretches[1]]))
+        batches, individuals = _decoded(network, logs)
+    except ChainError as error:
+        return DataFacts(read_at, error.what)
+    hashes = {str(receipt.request_hash).removeprefix("0x").lower() for receipt in wanted}
+    transactions = set(named.values())
+    blob_ids = [event.blob_id for event in batches if _within(event.block_number, stretches[0])]
+    # Of all that others settled in the same blocks, only what may be ours is fetched.
+    blob_ids += [
+        event.blob_id for event in individuals if event.transaction in transactions or event.input_hash.hex() in hashes
+    ]
+    return DataFacts(
+        read_at=read_at,
+        batches=tuple(batches),
+        individuals=tuple(individuals),
+        blobs=fetch(network.blob_url, blob_ids),
+    )
+
+
+def _transaction(receipt: Receipt) -> str | None:
+    """The transaction that a receipt names for its data, where that is all there is to read."""
+    named = receipt.data_settlement_hash
+    if receipt.settlement == _INDIVIDUAL and named and TRANSACTION.fullmatch(named):
+        return named.lower()
+    return None
+
+
+def _windows(receipts: Iterable[Receipt]) -> list[Stretch]:
+    """The times in which these receipts can have been settled, those that are close together as one."""
+    moments = {
+        receipt.tee_timestamp if isinstance(receipt.tee_timestamp, int) else int(receipt.time) for receipt in receipts
+    }
+    windows = _merged(((moment - CLOCKS_APART, moment + SETTLES_WITHIN) for moment in moments), gap=SETTLES_WITHIN)
+    if len(windows) <= MOST_WINDOWS:
+        return windows
+    gaps = sorted(after[0] - before[1] for before, after in pairwise(windows))
+    return _merged(windows, gap=gaps[-MOST_WINDOWS])
+
+
+def _merged(stretches: Iterable[Stretch], gap: int = 1) -> list[Stretch]:
+    """Stretches in order, as one where no more than `gap` is between them."""
+    merged: list[Stretch] = []
+    for first, last in sorted(stretches):
+        if merged and first <= merged[-1][1] + gap:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _within(number: int, stretches: Iterable[Stretch]) -> bool:
+    return any(first <= number <= last for first, last in stretches)
+
+
+def _stretches(network: Network, *windows: Sequence[Stretch]) -> list[list[Stretch]]:
+    """The blocks of each list of times."""
+    moments = [moment for times in windows for window in times for moment in window]
+    if not moments:
+        return [[] for _ in windows]
+    timeline = Timeline(rpc.registry(network))
+    found = dict(zip(moments, timeline.arounds(moments, PRECISION), strict=True))
+    return [_merged((found[start][0], found[end][1]) for start, end in times) for times in windows]
+
+
+def _of_transactions(network: Network, transactions: Sequence[str]) -> list[Log]:
+    node = rpc.registry(network)
+    receipts = node.ask([("eth_getTransactionReceipt", [one]) for one in transactions], wide=True)
+    with rpc.guard(node.url, setting=node.setting):
+        return [log for receipt in receipts if receipt is not None for log in receipt["logs"]]
+
+
+def _of_blocks(network: Network, stretches: Iterable[Stretch]) -> list[Log]:
+    """The relay's logs in stretches of blocks, many ranges in a request."""
+    node = rpc.registry(network)
+    most, proven = _ranges.get(node.url, RANGE), node.url in _ranges
+    logs: list[Log] = []
+    left = list(stretches)
+    while left:
+        pieces = [(at, min(at + most - 1, last)) for first, last in left for at in range(first, last + 1, most)]
+        # What a node allows is found out with one range, so that one which allows nothing is not asked for all of them.
+        asked, left = (pieces, []) if proven else (pieces[:1], pieces[1:])
+        refused = []
+        for piece, answer in zip(asked, _ask_logs(node, network.settlement_relay, asked), strict=True):
+            if isinstance(answer, ChainError):
+                refused.append((piece, answer))
+            else:
+                logs += answer
+        for (
+            first,
+            last,
+        ), error in refused:  # every provider has its own words for "too many blocks" and "too many logs"
+            if first == last:
+                raise error
+            most = min(most, (last - first + 1) // 2)
+        left = [piece for piece, _ in refused] + left
+        if len(refused) < len(asked):
+            proven, _ranges[node.url] = True, most
+    return logs
+
+
+def _ask_logs(node: rpc.Node, relay: str, ranges: Sequence[Stretch]) -> list[Any]:
+    """The relay's logs in each range of blocks, or the node's error."""
+    topics = [[abi.topic("settlement_relay", name) for name in ("BatchSettlement", "IndividualSettlement")]]
+    same = {"address": relay, "topics": topics}
+    return node.ask_each(
+        [("eth_getLogs", [{**same, "fromBlock": hex(first), "toBlock": hex(last)}]) for first, last in ranges],
+        wide=True,
+    )
+
+
+def _decoded(network: Network, logs: Iterable[Log]) -> tuple[list[BatchEvent], list[IndividualEvent]]:
+    """The relay's events among logs, each once. What another contract wrote in the same transaction is left out."""
+    node = rpc.registry(network)
+    batch, individual = (abi.event("settlement_relay", name) for name in ("BatchSettlement", "IndividualSettlement"))
+    batches: dict[BatchEvent, None] = {}
+    individuals: dict[IndividualEvent, None] = {}
+    with rpc.guard(node.url, setting=node.setting):
+        for log in logs:
+            if log["address"].lower() != network.settlement_relay.lower():
+                continue
+            place = log["transactionHash"].lower(), int(log["blockNumber"], 16)
+            if (values := batch.decode(log)) is not None:
+                event = BatchEvent(*place, values["merkleRoot"], values["batchSize"], _text(values["walrusBlobId"]))
+                batches[event] = None
+            elif (values := individual.decode(log)) is not None:
+                one = IndividualEvent(
+                    *place,
+                    tee_id=values["teeId"],
+                    address=values["ethAddress"],
+                    input_hash=values["inputHash"],
+                    output_hash=values["outputHash"],
+                    timestamp=values["timestamp"],
+                    blob_id=_text(values["walrusBlobId"]),
+                    signature=values["signature"],
+                )
+                individuals[one] = None
+    return list(batches), list(individuals)
+
+
+def _text(blob_id: bytes) -> str:
+    return blob_id.decode("utf-8", "replace")

@@ -1,0 +1,20 @@
+"""Hashes as every proof writes and reads them."""
+
+from __future__ import annotations
+
+import re
+
+_HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
+
+
+def keccak(data: bytes) -> bytes:
+    """keccak256, 32 bytes."""
+    from eth_hash.auto import keccak as hasher
+
+    return hasher(data)
+
+
+def hash_bytes(text: object) -> bytes | None:
+    """The 32 bytes of a hash written as 64 hex digits, with or without 0x; None for anything else."""
+    found = _HASH.fullmatch(text) if isinstance(text, str) else None
+    return bytes.fromhex(found[1]) if found else None
