@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ from .catalogue import DEFAULTS, PRICES, TEE_LLM, resolve_model, resolve_provide
 from .errors import ConfigError, LedgerError
 from .ledger import Ledger, open_ledger, receipts_frame
 from .llm import LLM
-from .networks import Network
+from .networks import BASE, BASE_SEPOLIA, DEVNET, Network, named
 from .origin import origin
-from .proofs import EnclaveEvidence, check_enclave
 from .receipt import Receipt
 from .runtime import runtime
 from .settings import Settings, ledger_path, notebook_path
 from .types import Progress, Question, StreamChunk, TextGenerationOutput, x402SettlementMode
+from .verification import complete_costs, proofs_frame, prove
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,6 +159,34 @@ class App:
         async for chunk in llm.stream(question, progress):
             yield chunk
 
+    def verify(
+        self, ledger: Ledger, chosen: Collection[str] | None, *, online: bool, expected_pcr: str = ""
+    ) -> pd.DataFrame:
+        """See `og_magics.verify`."""
+        known = ledger.receipts()
+        receipts = known if chosen is None else [r for r in known if r.receipt_id in chosen]
+        audit = ledger.audit()
+        proofs = prove(
+            receipts,
+            self.networks({r.network for r in receipts}) if online else {},
+            audit=audit if chosen is None else audit.only(chosen),
+            costs=complete_costs(known),
+            expected_pcr=expected_pcr,
+        )
+        for proof in proofs:
+            if proof.verdicts["payment"].ok and proof.verdicts["enclave"].ok and not proof.failed:
+                ledger.mark_verified(proof.receipt_id)
+        frame = proofs_frame(proofs)
+        frame.attrs["problems"] = list(audit.problems)
+        return frame
+
+    def networks(self, names: Collection[str]) -> dict[str, Network]:
+        """The networks of these names, as they are set; a devnet only if it is the one in use or one is set."""
+        found = {name: self._settings.apply(named(name)) for name in names if name in (BASE.name, BASE_SEPOLIA.name)}
+        if DEVNET in names and self._settings.network_name() == DEVNET:
+            found[DEVNET] = self.network
+        return found
+
     def explorer(self, transaction: str) -> str:
         """The URL of a page that shows a payment, or ""."""
         llm = self._llm
@@ -218,19 +246,29 @@ def settle(timeout: float = 120.0) -> int:
     return current().llm.settle(timeout)
 
 
-def verify(notebook: str | Path | None = None) -> pd.DataFrame:
-    """Check the proofs of all receipts offline, from what the ledger holds.
+def verify(
+    receipts: pd.DataFrame | str | Path | None = None, online: bool = True, *, expected_pcr: str = ""
+) -> pd.DataFrame:
+    """Check the proofs of receipts: all of this notebook, some of them (rows of `og.receipts()`), or another one's.
 
-    Columns: `receipt_id`; `enclave`: True, False or None (nothing to check with), whether the enclave's key signed
-    both the request as sent and the answer as shown; `enclave_reason`, in words.
+    One row a receipt; columns `receipt_id`, then `enclave`, `registry`, `payment`, `data` and `ledger`, each True,
+    False or None (could not be asked, or is not there yet), then `reason`. What is wrong with the ledger as a whole is
+    in `.attrs["problems"]`. Receipts whose payment and enclave hold become "verified".
+
+    Args:
+        receipts: which ones.
+        online: ask the chains; otherwise only what the ledger itself proves.
+        expected_pcr: measurement of the enclave's code that must be registered, "" for any.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
     """
-    import pandas as pd
-
-    rows = []
-    for receipt in _receipts(notebook):
-        check = check_enclave(evidence_of(receipt))
-        rows.append((receipt.receipt_id, check.ok, check.reason))
-    return pd.DataFrame(rows, columns=["receipt_id", "enclave", "enclave_reason"]).astype({"enclave": object})
+    app = current()
+    if isinstance(receipts, (str, Path)):
+        with _ledger_of(receipts) as ledger:
+            return app.verify(ledger, None, online=online, expected_pcr=expected_pcr)
+    chosen = None if receipts is None else set(receipts["receipt_id"])
+    return app.verify(app.ledger, chosen, online=online, expected_pcr=expected_pcr)
 
 
 def models() -> pd.DataFrame:
@@ -245,28 +283,15 @@ def models() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "provider", "name", "usd_input", "usd_output"])
 
 
-def evidence_of(receipt: Receipt) -> EnclaveEvidence:
-    """What of a receipt the enclave's proof is about."""
-    return EnclaveEvidence(
-        path=receipt.path,
-        body=receipt.request,
-        text=receipt.text,
-        tool_calls=receipt.tool_calls,
-        finish_reason=receipt.finish_reason,
-        tee_id=receipt.tee_id,
-        tee_signature=receipt.tee_signature,
-        tee_timestamp=receipt.tee_timestamp,
-        tee_request_hash=receipt.request_hash,
-        tee_output_hash=receipt.output_hash,
-        public_key_der=bytes.fromhex(receipt.public_key) or None,
-    )
-
-
 def _receipts(notebook: str | Path | None) -> list[Receipt]:
     if notebook is None:
         return current().ledger.receipts()
+    with _ledger_of(notebook) as ledger:
+        return ledger.receipts()
+
+
+def _ledger_of(notebook: str | Path) -> Ledger:
     path = ledger_path(Settings(), Path(notebook).expanduser().absolute())
     if not path.is_file():
         raise LedgerError(f"{notebook} has no receipts: there is no {path}.", remedy="Has it been run here?")
-    with Ledger(path) as ledger:
-        return ledger.receipts()
+    return Ledger(path)

@@ -40,7 +40,7 @@ class Settings:
     Attributes:
         private_key: the paying wallet's, None for none. keystore: path of an encrypted one; keystore_password: its.
         network: "devnet", "base-sepolia", "base", or "" for: devnet without a key, base-sepolia with one.
-        rpc_url, registry_rpc_url, registry_address, opg_token, explorer, blob_url: replace the network's own.
+        rpc_url, registry_rpc_url, registry_address, opg_token, explorer, blob_url, settlement_relay: replace the network's own.
         gateway_url: use this gateway instead of one from the registry. gateway_verify: check its certificate.
         devnet: the JSON line of a running devnet, or the path of a file with it.
         ledger: path of the receipts' file; "" for `.og/<notebook>.db` beside the notebook.
@@ -61,6 +61,7 @@ class Settings:
     opg_token: str = ""
     explorer: str = ""
     blob_url: str = ""
+    settlement_relay: str = ""
     gateway_url: str = ""
     gateway_verify: bool = True
     devnet: str = ""
@@ -122,6 +123,7 @@ class Settings:
             opg_token=self.opg_token,
             explorer=self.explorer,
             blob_url=self.blob_url,
+            settlement_relay=self.settlement_relay,
             gateway_url=self.gateway_url,
         )
 
@@ -138,6 +140,7 @@ ENVIRONMENT: dict[str, str] = {
     "OG_TOKEN_ADDRESS": "opg_token",
     "OG_EXPLORER_URL": "explorer",
     "OG_BLOB_URL": "blob_url",
+    "OG_SETTLEMENT_RELAY": "settlement_relay",
     "OG_GATEWAY_URL": "gateway_url",
     "OG_GATEWAY_VERIFY": "gateway_verify",
     "OG_DEVNET": "devnet",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .journal import GENESIS, KEYS, Head, all_sealed, entry_hash
@@ -34,6 +34,10 @@ class LedgerAudit:
     problems: list[str]
     head: str
     length: int
+
+    def only(self, receipt_ids: Collection[str]) -> LedgerAudit:
+        """The same audit, of these receipts."""
+        return replace(self, broken={key: why for key, why in self.broken.items() if key in receipt_ids})
 
 
 def audit(connection: sqlite3.Connection, expected_head: Head | None) -> LedgerAudit:

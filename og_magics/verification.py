@@ -1,0 +1,191 @@
+"""Verifying receipts: what is read about them, and what each proof says to it.
+
+Columns, each True, False or None (could not be asked, or is not there yet), with its reason:
+
+    enclave   the enclave's key signed the request as it was sent and the answer as it was shown
+    registry  that enclave is registered on chain with this key (and runs the pinned code)
+    payment   the transaction took what was authorized, from the payer to the payee
+    data      what the settlement mode promises stands on chain, and in its blob
+    ledger    the row is as it was written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import chain
+from .facts import DataFacts, PaymentFacts, Unread
+from .ledger import LedgerAudit
+from .networks import Network
+from .proofs import (
+    EnclaveEvidence,
+    SettledData,
+    Verdict,
+    check_data,
+    check_enclave,
+    check_payment,
+    check_registry,
+    group_costs,
+)
+from .receipt import Receipt
+from .types import Enclave
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("enclave", "registry", "payment", "data", "ledger")
+
+_OFFLINE = Verdict(None, "Not asked: this is an offline check.")
+_GONE = Verdict(None, "Not asked: the devnet that this was paid on is gone, and its chain with it.")
+_NO_LEDGER = Verdict(None, "Not asked: there is no ledger here.")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """All verdicts on one receipt. `receipt` is None for a row that the ledger should have and has not."""
+
+    receipt_id: str
+    receipt: Receipt | None
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The columns that do not hold."""
+        return tuple(name for name in COLUMNS if self.verdicts[name].ok is False)
+
+    @property
+    def reason(self) -> str:
+        """Why what does not hold or is not known is so; what holds where all does."""
+        told = [f"{name}: {self.verdicts[name].reason}" for name in COLUMNS if self.verdicts[name].ok is not True]
+        return " ".join(told) or "All proofs hold."
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    payments: Mapping[str, PaymentFacts | Unread | None]
+    data: SettledData
+    enclaves: Mapping[str, Enclave | Unread | None]
+
+
+def prove(
+    receipts: Sequence[Receipt],
+    networks: Mapping[str, Network],
+    *,
+    audit: LedgerAudit | None = None,
+    costs: Mapping[str, int | None] | None = None,
+    expected_pcr: str = "",
+    data_of: Callable[[Network, Iterable[Receipt]], DataFacts] = chain.data_events,
+) -> list[Proof]:
+    """Check receipts.
+
+    Args:
+        networks: by name, where to ask about them; a network that is missing is not asked (an offline check).
+        audit: of the ledger that they are from, None when they come from elsewhere.
+        costs: by authorization, what all its receipts cost together, where they are all known.
+        expected_pcr: measurement of the enclave's code, "" for any.
+    """
+    facts = {name: _gather(networks[name], group, data_of) for name, group in _by_network(receipts) if name in networks}
+    proofs = []
+    for receipt in receipts:
+        network = networks.get(receipt.network)
+        gone = network is not None and receipt.time < network.born
+        asked = None if gone else facts.get(receipt.network)
+        proofs.append(_prove(receipt, asked, _GONE if gone else _OFFLINE, audit, costs or {}, expected_pcr))
+    if audit is not None:
+        present = {receipt.receipt_id for receipt in receipts}
+        proofs += [_missing(receipt_id, why) for receipt_id, why in audit.broken.items() if receipt_id not in present]
+    return proofs
+
+
+def complete_costs(receipts: Iterable[Receipt]) -> Mapping[str, int | None]:
+    """What the receipts of each authorization cost together. Only of all receipts of a ledger."""
+    return group_costs(receipts)
+
+
+def proofs_frame(proofs: Sequence[Proof]) -> pd.DataFrame:
+    """One row a receipt: `receipt_id`, a column a proof (True, False, None), and `reason`."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = [
+        {"receipt_id": p.receipt_id, **{name: p.verdicts[name].ok for name in COLUMNS}, "reason": p.reason}
+        for p in proofs
+    ]
+    frame = pd.DataFrame(rows, columns=["receipt_id", *COLUMNS, "reason"])
+    return frame.astype({name: object for name in COLUMNS})
+
+
+def evidence_of(receipt: Receipt) -> EnclaveEvidence:
+    """What of a receipt the enclave's proof is about."""
+    try:
+        key = bytes.fromhex(receipt.public_key)
+    except ValueError:
+        key = b"\x00"  # no key of any enclave: the check says so
+    return EnclaveEvidence(
+        path=receipt.path,
+        body=receipt.request,
+        text=receipt.text,
+        tool_calls=receipt.tool_calls,
+        finish_reason=receipt.finish_reason,
+        tee_id=receipt.tee_id,
+        tee_signature=receipt.tee_signature,
+        tee_timestamp=receipt.tee_timestamp,
+        tee_request_hash=receipt.request_hash,
+        tee_output_hash=receipt.output_hash,
+        public_key_der=key or None,
+    )
+
+
+def _by_network(receipts: Sequence[Receipt]) -> list[tuple[str, list[Receipt]]]:
+    groups: dict[str, list[Receipt]] = {}
+    for receipt in receipts:
+        groups.setdefault(receipt.network, []).append(receipt)
+    return list(groups.items())
+
+
+def _gather(
+    network: Network, receipts: Sequence[Receipt], data_of: Callable[[Network, Iterable[Receipt]], DataFacts]
+) -> _Facts:
+    """Three readings at once; none of them raises, they say what they could not read."""
+    with ThreadPoolExecutor(max_workers=3, thread_name_prefix="og_magics-verify") as pool:
+        payments = pool.submit(chain.payment_facts, network, [r.payment_hash for r in receipts if r.payment_hash])
+        enclaves = pool.submit(chain.enclaves_by_id, network, [r.tee_id for r in receipts if r.tee_id])
+        data = pool.submit(data_of, network, receipts)
+        return _Facts(payments.result(), SettledData(data.result()), enclaves.result())
+
+
+def _prove(
+    receipt: Receipt,
+    facts: _Facts | None,
+    unasked: Verdict,
+    audit: LedgerAudit | None,
+    costs: Mapping[str, int | None],
+    expected_pcr: str,
+) -> Proof:
+    check = check_enclave(evidence_of(receipt))
+    verdicts = {"enclave": Verdict(check.ok, check.reason), "ledger": _ledger(receipt.receipt_id, audit)}
+    if facts is None:
+        verdicts |= dict.fromkeys(("registry", "payment", "data"), unasked)
+    else:
+        enclave = facts.enclaves.get(receipt.tee_id) if receipt.tee_id else None
+        paid = facts.payments.get(receipt.payment_hash) if receipt.payment_hash else None
+        verdicts["registry"] = check_registry(receipt, enclave, expected_pcr)
+        verdicts["payment"] = check_payment(receipt, paid, costs.get(receipt.authorization_hash or ""))
+        verdicts["data"] = check_data(receipt, facts.data)
+    return Proof(receipt.receipt_id, receipt, verdicts)
+
+
+def _ledger(receipt_id: str, audit: LedgerAudit | None) -> Verdict:
+    if audit is None:
+        return _NO_LEDGER
+    if receipt_id in audit.broken:
+        return Verdict(False, audit.broken[receipt_id])
+    return Verdict(True, "The row is as it was written.")
+
+
+def _missing(receipt_id: str, why: str) -> Proof:
+    gone = Verdict(None, "The receipt is not there.")
+    verdicts = {**dict.fromkeys(COLUMNS, gone), "ledger": Verdict(False, why)}
+    return Proof(receipt_id, None, verdicts)
