@@ -40,7 +40,8 @@ class Settings:
     Attributes:
         private_key: the paying wallet's, None for none. keystore: path of an encrypted one; keystore_password: its.
         network: "devnet", "base-sepolia", "base", or "" for: devnet without a key, base-sepolia with one.
-        rpc_url, registry_rpc_url, registry_address, opg_token, explorer, blob_url, settlement_relay: replace the network's own.
+        rpc_url, registry_rpc_url, registry_address, opg_token, explorer, blob_url, settlement_relay: replace the
+            network's own.
         gateway_url: use this gateway instead of one from the registry. gateway_verify: check its certificate.
         devnet: the JSON line of a running devnet, or the path of a file with it.
         ledger: path of the receipts' file; "" for `.og/<notebook>.db` beside the notebook.

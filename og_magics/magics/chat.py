@@ -123,7 +123,10 @@ class ChatMagics(Magics):
         if progress.receipt_id is None or not text:
             live.drop()
         else:
-            live.finish(self._app.ledger.receipt(progress.receipt_id), text, self._app.explorer, note)
+            receipt = self._app.ledger.receipt(progress.receipt_id)
+            # More may have arrived than was shown: what is shown now is what the receipt is about.
+            arrived = receipt.text if receipt.text.startswith(text) else text
+            live.finish(receipt, arrived, self._app.explorer, note)
         if progress.receipt_id is not None:
             self._variable.refresh()
 

@@ -64,7 +64,8 @@ def unload(shell: Any) -> None:
 def _origin(shell: Any) -> Origin:
     """The cell that asks, by its execution count, and its notebook's name."""
     path = notebook_path(shell.user_ns)
-    return str(shell.execution_count), path.name if path else ""
+    # Not `execution_count`: newer IPythons have counted on already when the cell runs.
+    return str(shell.displayhook.prompt_count), path.name if path else ""
 
 
 def _warm_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -9,12 +10,15 @@ from IPython.core.error import UsageError
 
 _HEX64 = r"(?<![0-9a-zA-Z])(?:0x)?[0-9a-fA-F]{64}(?![0-9a-zA-Z])"
 _TYPED = re.compile(
-    # private_key="0x...", OG_PRIVATE_KEY=0x..., Account.from_key("..."); on one line, or an argument further on
-    rf"(?:private_?key|secret_?key|from_key)[^\n]{{0,60}}?{_HEX64}"
+    # private_key="0x...", OG_PRIVATE_KEY=0x..., Account.from_key("..."), "my private key is ...", on one line
+    rf"(?:(?:private|secret)[ _-]?key|from_key)[^\n]{{0,60}}?{_HEX64}"
+    # ... or with the line broken after the sign that assigns it
+    rf"|(?:(?:private|secret)_?key|from_key)[\"'\]]*\s*[=:,(][\s(\\]*[\"']?{_HEX64}"
     rf"|(?:LLM|from_url)\s*\(\s*[\"']{_HEX64}"
     rf"|^\s*%og\b[^\n]*?{_HEX64}",
     re.IGNORECASE | re.MULTILINE,
 )
+_ANY = re.compile(_HEX64, re.IGNORECASE)
 REMOVED = "# A private key was typed here. The cell was refused and its text removed.\n"
 
 
@@ -41,7 +45,8 @@ class KeyGuard:
         Raises:
             UsageError: a private key is among them.
         """
-        if _TYPED.search("".join(lines)) is None:
+        text = "".join(lines)
+        if _TYPED.search(text) is None and not _holds_own(text):
             return lines
         _keep_out_of_history(self._shell)
         if getattr(self._shell, "kernel", None) is not None:
@@ -53,6 +58,12 @@ class KeyGuard:
         )
 
 
+def _holds_own(text: str) -> bool:
+    """Whether the key of the environment's wallet is in a text, whatever stands around it."""
+    own = os.environ.get("OG_PRIVATE_KEY", "").strip().lower().removeprefix("0x")
+    return any(found.group().lower().removeprefix("0x") == own for found in _ANY.finditer(text))
+
+
 def _keep_out_of_history(shell: Any) -> None:
     """The shell stores a cell in its history after it was refused: this once, it stores a remark instead."""
     history = shell.history_manager
@@ -60,12 +71,12 @@ def _keep_out_of_history(shell: Any) -> None:
 
     def restore(_: Any = None) -> None:
         vars(history).pop("store_inputs", None)
-        if restore in shell.events.callbacks["post_run_cell"]:
-            shell.events.unregister("post_run_cell", restore)
+        if restore in shell.events.callbacks["post_execute"]:
+            shell.events.unregister("post_execute", restore)
 
     def store_remark(line_num: int, source: str, source_raw: str | None = None) -> None:
         restore()
         store(line_num, REMOVED, REMOVED)
 
     history.store_inputs = store_remark
-    shell.events.register("post_run_cell", restore)
+    shell.events.register("post_execute", restore)

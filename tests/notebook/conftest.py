@@ -59,12 +59,22 @@ def kernel_specs(tmp_path_factory: pytest.TempPathFactory) -> KernelSpecManager:
     """Knows one kernel: the Python that runs the tests, whatever else is installed on the machine."""
     folder = tmp_path_factory.mktemp("kernels") / "python3"
     folder.mkdir()
-    argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Python", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
     specs = KernelSpecManager(ensure_native_kernel=False)
     specs.kernel_dirs = [str(folder.parent)]
     return specs
+
+
+_AS_AT_FIRST = """
+import og_magics.app as _app, og_magics.settings as _settings
+_app = _app.current()
+_app._settings = _settings.Settings.from_env()
+if _app._llm:
+    _app._llm.settings = _app._settings
+x = "expanded"
+"""
 
 
 @dataclass
@@ -205,12 +215,15 @@ class Kernel:
     def restart(self) -> None:
         """A new process, as a user's restart makes it; the extension is loaded again."""
         self.client.stop_channels()
-        self.manager.restart_kernel(now=False)
+        self.manager.restart_kernel(now=True)
         self._connect()
 
-    def close(self) -> None:
+    def close(self, *, now: bool = False) -> None:
+        """End it, as a user does, or at once. May be called twice."""
+        if not self.manager.has_kernel:
+            return
         self.client.stop_channels()
-        self.manager.shutdown_kernel()
+        self.manager.shutdown_kernel(now=now)
         self.manager.cleanup_resources()
 
 
@@ -237,7 +250,7 @@ def new_kernel(start: Callable[..., Kernel], tmp_path: Path) -> Iterator[Callabl
 
     yield make
     for kernel in started:
-        kernel.close()
+        kernel.close(now=True)
 
 
 @pytest.fixture(scope="module")
@@ -245,14 +258,13 @@ def shared(start: Callable[..., Kernel], tmp_path_factory: pytest.TempPathFactor
     """One kernel for a module's tests."""
     kernel = start(tmp_path_factory.mktemp("shared"))
     yield kernel
-    kernel.close()
+    kernel.close(now=True)
 
 
 @pytest.fixture
 def kernel(shared: Kernel) -> Kernel:
     """The module's kernel, with its settings as they were at first."""
-    shared.ask("import og_magics.app as _a, og_magics.settings as _s\n_a.current()._settings = _s.Settings.from_env()")
-    shared.ask("if _a.current()._llm: _a.current()._llm.settings = _a.current()._settings")
+    shared.ask(_AS_AT_FIRST, store_history=False)
     return shared
 
 

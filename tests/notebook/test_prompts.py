@@ -65,13 +65,11 @@ LINES = [
 class TestPrompts:
     @pytest.mark.parametrize("prompt", NASTY + LINES)
     def test_a_cell_is_sent_as_typed(self, kernel: Kernel, prompt: str) -> None:
-        kernel.ask("x = 'expanded'")
         cell = kernel.ask(f"%%ogchat -n 1 --no-stream\n{prompt}")
         assert cell.prompt == prompt.removesuffix("\n")
 
     @pytest.mark.parametrize("prompt", [p for p in NASTY if p[0] != "-" and p not in NOT_ONE_LINE])
     def test_the_rest_of_a_line_is_sent_as_typed(self, kernel: Kernel, prompt: str) -> None:
-        kernel.ask("x = 'expanded'")
         assert kernel.ask(f"%ogchat -n 1 --no-stream {prompt}").prompt == prompt
 
     @pytest.mark.parametrize("prompt", [p for p in NASTY if p[0] == "-"])

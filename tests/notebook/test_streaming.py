@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from og_magics.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -47,12 +49,24 @@ class TestTheDisplay:
         assert cell.last["text/markdown"].startswith(cell.answer)
         assert Receipt.from_json(cell.receipt).to_json() == cell.receipt
 
-    def test_the_status_goes_from_paying_to_waiting(self, new_kernel: Callable[..., Kernel]) -> None:
+    def test_the_status_goes_through_its_states_in_order(self, new_kernel: Callable[..., Kernel]) -> None:
         cell = new_kernel().ask("%%ogchat\nslowly [[slow:0.5]]")
-        states = [d["data"]["text/markdown"] for d in cell.displays if d["data"].get("text/markdown", "")[-2:] == "…*"]
-        assert all(state.startswith("*openai/gpt-5: ") for state in states)
-        order = [word for state in states for word in ("paying", "waiting", "answering") if word in state]
-        assert order[:2] == ["paying", "waiting"]
+        states = [d["data"].get("text/markdown", "") for d in cell.displays]
+        states = [state for state in states if state.startswith("*openai/gpt-5: ") and state.endswith("…*")]
+        order = ["starting the local devnet", "paying", "waiting for the first token", "answering"]
+        told = [state.removeprefix("*openai/gpt-5: ").removesuffix("…*") for state in states]
+        seen = [order.index(state) for state in told if state != "connecting"]
+        assert seen == sorted(set(seen))
+        assert order.index("waiting for the first token") in seen
+
+    @pytest.mark.parametrize(
+        ("state", "told"), [("paying", "paying"), ("waiting", "waiting for the first token"), ("starting", "devnet")]
+    )
+    def test_each_state_is_told_while_it_lasts(self, kernel: Kernel, state: str, told: str) -> None:
+        kernel.ask("from og_magics.display import live_for\nfrom og_magics.types import Progress")
+        cell = kernel.ask(f"live_for(get_ipython(), Progress({state!r}), 'openai/gpt-5').show(None)")
+        assert cell.last["text/markdown"].startswith("*openai/gpt-5: ")
+        assert cell.last["text/markdown"].endswith(f"{told}…*")
 
     def test_the_status_counts_tokens_while_they_come(self, kernel: Kernel) -> None:
         asked = kernel.send("%%ogchat\n[[words:400]]")

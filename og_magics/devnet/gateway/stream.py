@@ -17,13 +17,14 @@ class Cut:
 class _DeliberateCuts(logging.Filter):
     """Keeps uvicorn's complaints about unfinished responses off stderr.
 
-    Here a response is left unfinished on purpose, or because the devnet stops, which uvicorn says in a line of its own.
+    Here a response is left unfinished on purpose, or because the devnet stops while a client keeps its connection.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
             return False
-        return "without completing response" not in record.getMessage()
+        said = record.getMessage()
+        return "without completing response" not in said and "graceful shutdown exceeded" not in said
 
 
 logging.getLogger("uvicorn.error").addFilter(_DeliberateCuts())
