@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
 import os
 import queue
@@ -81,12 +80,12 @@ def _start(fund: str | None) -> tuple[subprocess.Popen[str], dict[str, Any]]:
             text=True,
             start_new_session=True,
         )
-        line = _first_line(process.stdout) if process.stdout is not None else ""
         try:
-            info = json.loads(line)
-        except ValueError:
-            process.terminate()
-            process.wait(timeout=10)
+            info = json.loads(_first_line(process.stdout) if process.stdout is not None else "")
+        except BaseException as error:
+            _stop(process)
+            if not isinstance(error, ValueError):
+                raise
             complaints.seek(0)
             said = complaints.read().strip().splitlines()
             missing = any("ModuleNotFoundError" in text for text in said)
@@ -111,8 +110,11 @@ def _first_line(stream: IO[str]) -> str:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    if process.stdout is not None:
-        process.stdout.close()
     process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    try:
         process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()  # last: who still reads from it holds its lock until the process is gone

@@ -167,6 +167,8 @@ class _Job(Generic[T]):
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()  # from here on only the task ends it
+        self._ended: Future[None] = Future()
+        self._ended.set_running_or_notify_cancel()
         self._loop = loop
         self._task: asyncio.Task[T] | None = None
         try:
@@ -183,12 +185,12 @@ class _Job(Generic[T]):
 
     def last_words(self) -> None:
         """Wait until the task has ended, for a while."""
-        concurrent.futures.wait([self.future], _LAST_WORDS)
+        concurrent.futures.wait([self._ended], _LAST_WORDS)
 
     async def last_words_async(self) -> None:
         """The same, on another loop."""
-        if not self.future.done():
-            await asyncio.wait([asyncio.wrap_future(self.future)], timeout=_LAST_WORDS)
+        if not self._ended.done():
+            await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=_LAST_WORDS)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> None:
         self._task = self._loop.create_task(work)
@@ -205,6 +207,7 @@ class _Job(Generic[T]):
             self.future.set_exception(error)
         else:
             self.future.set_result(task.result())
+        self._ended.set_result(None)
 
 
 class _Pump:

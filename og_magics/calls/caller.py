@@ -43,6 +43,9 @@ _TYPICAL = Price(Decimal(1), Decimal(5))
 
 _WEIGHT_UNITS = 10**15
 
+_LOOK = 5.0
+"""Seconds that a complete answer waits for a look at the chain."""
+
 
 @dataclass
 class _Asked:
@@ -157,7 +160,7 @@ class Caller:
                 except GatewayUnreachable as error:
                     if not _unsent(error):
                         raise  # another gateway would be asked, and paid, a second time
-                    await self._gateways.give_up(client)
+                    self._gateways.give_up(client)
                     if last or not self._gateways.can_change:
                         raise
             yield opened
@@ -197,9 +200,11 @@ class Caller:
             enclave=_check(asked.question, outcome),
         )
         if auth.settled:
-            # The gateway says that it is settled already, so one look finds it; the claim itself is not believed.
-            with contextlib.suppress(ChainError):
-                await self._watch.look()
+            # The gateway says that it is settled already, so one look finds it; the claim itself is not believed. The
+            # answer does not wait long for it, nor fail with it: the watch goes on looking.
+            with contextlib.suppress(OGError, TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await self._watch.look()
         self._wake()
 
     def _failed(self, asked: _Asked, error: str) -> None:

@@ -24,7 +24,7 @@ class Gateways:
         self._client: GatewayClient | None = None
         self._left: list[GatewayClient] = []
         self._failed: set[str] = set()
-        self._lock = asyncio.Lock()
+        self._connecting: asyncio.Task[GatewayClient] | None = None
 
     async def current(self) -> GatewayClient:
         """The gateway in use.
@@ -34,18 +34,20 @@ class Gateways:
             ChainError: the registry cannot be read.
             ConfigError: the URL is not one.
         """
-        async with self._lock:
-            if self._client is None:
-                self._client = await self._connect()
+        if self._client is not None:
             return self._client
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._connected)
+        # One attempt serves all that wait and outlives any of them: not each in turn asks a registry that is down.
+        return await asyncio.shield(self._connecting)
 
-    async def give_up(self, client: GatewayClient) -> None:
+    def give_up(self, client: GatewayClient) -> None:
         """This one cannot be reached: the next call tries another."""
-        async with self._lock:
-            if self._client is client:
-                self._client = None
-                self._failed.add(client.enclave.endpoint)
-                self._left.append(client)  # not closed: others may still be reading answers from it
+        if self._client is client:
+            self._client = None
+            self._failed.add(client.enclave.endpoint)
+            self._left.append(client)  # not closed: others may still be reading answers from it
 
     @property
     def can_change(self) -> bool:
@@ -54,13 +56,19 @@ class Gateways:
 
     async def close(self) -> None:
         """Close all connections."""
-        async with self._lock:
-            clients, self._left = self._left, []
-            if self._client is not None:
-                clients.append(self._client)
-                self._client = None
-            for client in clients:
-                await client.close()
+        if self._connecting is not None:
+            await asyncio.wait([self._connecting])
+        clients, self._left = self._left, []
+        if self._client is not None:
+            clients.append(self._client)
+            self._client = None
+        for client in clients:
+            await client.close()
+
+    def _connected(self, task: asyncio.Task[GatewayClient]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._client = task.result()
 
     async def _connect(self) -> GatewayClient:
         if self._network.gateway_url:

@@ -120,15 +120,20 @@ def _checked(messages: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _tools(tools: Any) -> list[dict[str, Any]]:
-    for tool in tools if isinstance(tools, Sequence) else [tools]:
-        function = tool.get("function") if isinstance(tool, Mapping) else None
-        named = isinstance(function, Mapping) and isinstance(function.get("name"), str) and function["name"]
-        if not isinstance(tool, Mapping) or (tool.get("type", "function") == "function" and not named):
-            raise ConfigError(
-                f"This is not a tool: {str(tool)[:80]}",
-                remedy='Give a list of {"type": "function", "function": {"name": ..., "parameters": {...}}}.',
-            )
+    if not isinstance(tools, Sequence) or not all(_is_tool(tool) for tool in tools):
+        raise ConfigError(
+            f"These are not tools: {str(tools)[:80]}",
+            remedy='Give a list of {"type": "function", "function": {"name": ..., "parameters": {...}}}.',
+        )
     return [dict(tool) for tool in tools]
+
+
+def _is_tool(tool: Any) -> bool:
+    if not isinstance(tool, Mapping):
+        return False
+    function = tool.get("function")
+    named = isinstance(function, Mapping) and isinstance(function.get("name"), str) and bool(function["name"])
+    return named or tool.get("type", "function") != "function"
 
 
 def _sendable(body: dict[str, Any]) -> dict[str, Any]:

@@ -114,6 +114,8 @@ class SettlementWatch:
                     return
             except OGError as error:
                 self.trouble = error
+            except RuntimeError:
+                return  # the interpreter is shutting down: there are no threads any more to read the chain on
             self._woken.clear()
             try:
                 await asyncio.wait_for(self._woken.wait(), pause)

@@ -94,7 +94,7 @@ class Transcript:
         """
         choices = body.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            raise GatewayProtocolError("The gateway's answer has no choices.", status=200, money=MAY_BE_CHARGED)
+            raise _no_answer("The gateway's answer has no choices.", body)
         if "text" in choices[0]:
             self._is_completion = True
             choice = {**choices[0], "message": {"role": "assistant", "content": choices[0].get("text")}}
@@ -103,9 +103,7 @@ class Transcript:
             chunk = _chunk(body, self._enclave)
             self._collect(chunk)
         except _MALFORMED:
-            raise GatewayProtocolError(
-                "The gateway's answer is not of the protocol.", status=200, body=str(body)[:500], money=MAY_BE_CHARGED
-            ) from None
+            raise _no_answer("The gateway's answer is not of the protocol.", body) from None
         self._final = chunk
         self._note_proof(body, headers)
 
@@ -205,6 +203,16 @@ class Transcript:
             value = _string(body.get(name)) or headers.get(header)
             if value:
                 self._proof[name] = value
+
+
+def _no_answer(what: str, body: Mapping[str, Any]) -> GatewayProtocolError:
+    return GatewayProtocolError(
+        what,
+        status=200,
+        body=str(body)[:500],
+        money=MAY_BE_CHARGED,
+        remedy="Ask again; %og network shows which gateway is used.",
+    )
 
 
 def _chunk(event: Mapping[str, Any], enclave: Enclave) -> StreamChunk:

@@ -98,7 +98,7 @@ def _from_keystore(settings: Settings) -> Wallet:
         key = Account.decrypt(json.loads(path.read_text()), settings.keystore_password.reveal())
     except OSError as error:
         raise ConfigError(f"The keystore {path} cannot be read: {error.strerror}.") from None
-    except ValueError:
+    except (ValueError, TypeError, LookupError, AttributeError):  # a wrong password, or a file of another kind
         raise ConfigError(
             f"The keystore {path} did not open.", remedy="Check the file and OG_KEYSTORE_PASSWORD."
         ) from None

@@ -30,7 +30,9 @@ from og_magics.runtime import runtime
 
 CHAINS = [
     "embedded",
-    pytest.param("anvil", marks=pytest.mark.skipif(find_anvil() is None, reason="anvil is not on PATH, nor in OG_ANVIL")),
+    pytest.param(
+        "anvil", marks=pytest.mark.skipif(find_anvil() is None, reason="anvil is not on PATH, nor in OG_ANVIL")
+    ),
 ]
 
 
@@ -61,16 +63,23 @@ def anywhere(request: pytest.FixtureRequest, started: Callable[[str], Devnet]) -
     return started(request.param)
 
 
+@pytest.fixture
+def devnet_with() -> Iterator[Callable[..., Devnet]]:
+    """A maker of devnets with options of one's own. They end after the LLMs of the same test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Devnet(**{"token_delay": 0.002, **options}))
+
+
 class LLMOf(Protocol):
-    def __call__(self, devnet: Devnet, account: int = 0, **settings: Any) -> LLM: ...
+    def __call__(self, devnet: Devnet, /, account: int = 0, **settings: Any) -> LLM: ...
 
 
 @pytest.fixture
-def llm_of(tmp_path: Path) -> Iterator[LLMOf]:
+def llm_of(tmp_path: Path, devnet_with: Callable[..., Devnet]) -> Iterator[LLMOf]:
     """A maker of LLMs that pay from one of a devnet's accounts; each has a ledger of its own. Closed afterwards."""
     made: list[LLM] = []
 
-    def make(devnet: Devnet, account: int = 0, **settings: Any) -> LLM:
+    def make(devnet: Devnet, /, account: int = 0, **settings: Any) -> LLM:
         told = {"devnet": json.dumps(devnet.info), "ledger": str(tmp_path / f"{len(made)}.db"), "network": "devnet"}
         llm = LLM(devnet.accounts[account]["private_key"], settings=Settings(**{**told, **settings}))
         made.append(llm)
@@ -182,7 +191,7 @@ def serve() -> Iterator[Callable[..., Server]]:
                     self.end_headers()
                     self.wfile.write(reply.body)
 
-                do_GET = do_POST = answer
+                do_GET = do_POST = answer  # noqa: N815 - the library's names
 
                 def log_message(self, *_: Any) -> None:
                     pass

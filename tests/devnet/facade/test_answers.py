@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from eth_abi.abi import encode
+from eth_typing import HexStr
 from eth_utils.crypto import keccak
 from web3 import HTTPProvider, Web3
+from web3.logs import DISCARD
 
 import og_magics as og
 from og_magics import LLM
@@ -44,6 +47,10 @@ def relay_events(devnet: Devnet, name: str) -> list[Any]:
     web3 = Web3(HTTPProvider(devnet.rpc_url))
     relay = web3.eth.contract(address=devnet.settlement_relay, abi=contracts.load("SettlementRelay").abi)
     return list(relay.events[name]().get_logs(from_block=0))
+
+
+def blob_of(devnet: Devnet, blob_id: str) -> Any:
+    return httpx.get(f"{devnet.blob_url}/v1/blobs/{blob_id}").json()
 
 
 class TestChat:
@@ -178,7 +185,7 @@ class TestSettlementModes:
         assert result.data_settlement_transaction_hash is None
         # What another test had buffered may have been written meanwhile; this answer is in none of it.
         for event in relay_events(anywhere, "BatchSettlement")[before[0] :]:
-            blob = httpx.get(f"{anywhere.blob_url}/v1/blobs/{event['args']['walrusBlobId'].decode()}").json()
+            blob = blob_of(anywhere, event["args"]["walrusBlobId"].decode())
             assert not any(result.tee_signature in str(value) for value in blob["values"])
         assert len(relay_events(anywhere, "IndividualSettlement")) == before[1]
 
@@ -189,8 +196,6 @@ class TestSettlementModes:
         assert result.tee_id is not None
         assert result.tee_request_hash is not None
         assert result.tee_output_hash is not None
-        import base64
-
         values = (
             bytes.fromhex(result.tee_id.removeprefix("0x")),
             bytes.fromhex(result.tee_request_hash),
@@ -202,7 +207,7 @@ class TestSettlementModes:
 
         def ours() -> Any:
             for event in reversed(relay_events(anywhere, "BatchSettlement")):
-                blob = httpx.get(f"{anywhere.blob_url}/v1/blobs/{event['args']['walrusBlobId'].decode()}").json()
+                blob = blob_of(anywhere, event["args"]["walrusBlobId"].decode())
                 if "0x" + leaf.hex() in blob["tree"]:
                     return event["args"]["merkleRoot"], blob
             return None
@@ -229,7 +234,7 @@ class TestSettlementModes:
         assert event["args"]["inputHash"].hex() == result.tee_request_hash
         assert event["args"]["outputHash"].hex() == result.tee_output_hash
         assert event["args"]["walrusBlobId"].decode() == result.data_settlement_blob_id
-        blob = httpx.get(f"{anywhere.blob_url}/v1/blobs/{result.data_settlement_blob_id}").json()
+        blob = blob_of(anywhere, result.data_settlement_blob_id)
         assert blob["output"] == result.text
         assert (result.receipt.data_settlement_hash, result.receipt.blob_id) == (
             result.data_settlement_transaction_hash,
@@ -252,7 +257,9 @@ class TestPaymentHash:
         assert {receipt.payment_hash for receipt in receipts} == {payment}
         web3 = Web3(HTTPProvider(anywhere.rpc_url))
         token = web3.eth.contract(address=anywhere.opg_token, abi=contracts.load("OPG").abi)
-        (log,) = token.events.Transfer().process_receipt(web3.eth.get_transaction_receipt(payment))
+        (log,) = token.events.Transfer().process_receipt(
+            web3.eth.get_transaction_receipt(HexStr(payment)), errors=DISCARD
+        )
         assert sum(receipt.cost for receipt in receipts) == list(log["args"].values())[2]
         assert sorted(receipt.cost for receipt in receipts) == [receipt.cost for receipt in receipts]
         assert len(signed(llm)) == 1
