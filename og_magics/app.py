@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from .errors import ConfigError, LedgerError
 from .ledger import Ledger, open_ledger, receipts_frame
 from .llm import LLM
 from .networks import BASE, BASE_SEPOLIA, DEVNET, Network, named
-from .origin import origin
+from .origin import namespace, origin
 from .receipt import Receipt
 from .runtime import runtime
 from .settings import Settings, ledger_path, notebook_path
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 HEARTBEAT = 0.1
 """Seconds after which a waiting cell looks whether its status changed."""
 
-_WIRING = {"network", "gateway_url", "rpc_url", "registry_rpc_url", "registry_address", "devnet", "ledger"}
+_WIRING = {
+    "private_key", "keystore", "network", "rpc_url", "registry_rpc_url", "registry_address", "opg_token", "explorer",
+    "blob_url", "settlement_relay", "gateway_url", "gateway_verify", "devnet", "ledger", "timeout",
+}  # fmt: skip
 """Settings that need another LLM when they change."""
 
 
@@ -36,13 +39,8 @@ class App:
     def __init__(self, settings: Settings | None = None) -> None:
         self._lock = threading.RLock()
         self._settings = settings or Settings.from_env()
-        self._namespace: Mapping[str, Any] = {}
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None
-
-    def live_in(self, namespace: Mapping[str, Any]) -> None:
-        """The namespace of the notebook's code, in which some front ends say where the notebook is."""
-        self._namespace = namespace
 
     @property
     def settings(self) -> Settings:
@@ -106,7 +104,7 @@ class App:
     @property
     def notebook(self) -> Path | None:
         """The notebook's file, where its front end tells it."""
-        return notebook_path(self._namespace)
+        return notebook_path(namespace())
 
     @property
     def network(self) -> Network:

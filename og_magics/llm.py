@@ -19,7 +19,7 @@ from .errors import ConfigError
 from .launch import devnet_info
 from .ledger import open_ledger
 from .networks import Network
-from .origin import origin
+from .origin import namespace, origin
 from .payment import Payments, Wallet, load_wallet
 from .ports import Journal
 from .runtime import runtime
@@ -256,7 +256,7 @@ class LLM:
     def journal(self) -> Journal:
         """Where the receipts are."""
         if self._journal is None:
-            self._journal = open_ledger(ledger_path(self.settings, notebook_path()))
+            self._journal = open_ledger(ledger_path(self.settings, notebook_path(namespace())))
         return self._journal
 
     async def stream(self, question: Question, progress: Progress | None = None) -> AsyncGenerator[StreamChunk, None]:
@@ -297,7 +297,7 @@ class LLM:
             self._watch = SettlementWatch(network, self._wallet.address, self.journal)
             self._gateways = Gateways(network, timeout=settings.timeout, verify=settings.gateway_verify)
             self._network = network
-            self._caller = Caller(network, self._gateways, payments, self.journal, self._watch, settings)
+            self._caller = Caller(network, self._gateways, payments, self.journal, self._watch, lambda: self.settings)
             runtime.closes_first()  # before the ledger and the devnet, which were opened above
 
     def _chat_question(self, model: str | TEE_LLM, messages: Messages, **arguments: Any) -> Question:
@@ -305,7 +305,8 @@ class LLM:
 
     async def _ready(self, progress: Progress) -> Caller:
         if self._caller is None:
-            progress.note("starting")
+            if self._name == networks.DEVNET and not self.settings.devnet:
+                progress.note("starting")
             await asyncio.to_thread(self.prepare)
         if self._caller is None:
             raise RuntimeError("not prepared")

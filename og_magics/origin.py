@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 Origin = tuple[str, str]
 """(cell, notebook): an execution count and a file name, "" where not known."""
@@ -13,6 +14,7 @@ def _nowhere() -> Origin:
 
 
 _ask: Callable[[], Origin] = _nowhere
+_names: Mapping[str, Any] = {}
 
 
 def origin() -> Origin:
@@ -20,7 +22,12 @@ def origin() -> Origin:
     return _ask()
 
 
-def tell_by(ask: Callable[[], Origin] | None) -> None:
+def namespace() -> Mapping[str, Any]:
+    """The notebook's own names, in which some front ends say where the notebook is."""
+    return _names
+
+
+def tell_by(ask: Callable[[], Origin] | None, names: Mapping[str, Any] | None = None) -> None:
     """A shell that knows says so from now on; None takes it back."""
-    global _ask
-    _ask = ask or _nowhere
+    global _ask, _names
+    _ask, _names = ask or _nowhere, names or {}

@@ -19,7 +19,22 @@ MAX_LINES = 400
 
 GROUND, MACHINERY, FACADE, ROOMS, WIRING, DOORS = range(1, 7)
 FLOORS = {
-    **dict.fromkeys(["_version", "origin", "types", "receipt", "ports", "errors", "amounts", "networks", "catalogue", "facts", "settings"], GROUND),
+    **dict.fromkeys(
+        [
+            "_version",
+            "origin",
+            "types",
+            "receipt",
+            "ports",
+            "errors",
+            "amounts",
+            "networks",
+            "catalogue",
+            "facts",
+            "settings",
+        ],
+        GROUND,
+    ),
     **dict.fromkeys(["gateway", "payment", "proofs", "chain", "ledger", "runtime", "launch"], MACHINERY),
     **dict.fromkeys(["llm", "calls", "verification"], FACADE),
     **dict.fromkeys(["conversation", "display"], ROOMS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
@@ -75,7 +75,7 @@ class Caller:
         payments: Payments,
         journal: Journal,
         watch: SettlementWatch,
-        settings: Settings,
+        settings: Callable[[], Settings],
         clock: Clock = time.time,
     ) -> None:
         self._network = network
@@ -175,8 +175,8 @@ class Caller:
             network=self._network.caip2,
             token=self._network.opg_token,
             payee=enclave.payment_address,
-            max_amount=self._settings.max_authorization,
-            max_deadline=self._settings.max_deadline,
+            max_amount=self._settings().max_authorization,
+            max_deadline=self._settings().max_deadline,
         )
         auth = self._payments.question(
             asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=progress.note
@@ -213,7 +213,7 @@ class Caller:
         self._wake()
 
     def _wake(self) -> None:
-        if self._settings.watch:
+        if self._settings().watch:
             self._watch.wake()
 
     def _with_receipt(self, result: _ResultT, asked: _Asked) -> _ResultT:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from decimal import Decimal
@@ -272,7 +272,7 @@ class _Served:
         finally:
             for server in servers:
                 server.should_exit = True
-            await serving
+            await _hung_up(servers, serving)
             try:
                 await asyncio.wait_for(asyncio.gather(settler.close(), data.close()), _SETTLING_MAY_TAKE)
             except TimeoutError:
@@ -294,3 +294,15 @@ def _server(app: Starlette, context: ssl.SSLContext | None) -> uvicorn.Server:
     config.load()
     config.ssl = context
     return uvicorn.Server(config)
+
+
+async def _hung_up(servers: Iterable[uvicorn.Server], serving: asyncio.Future[Any]) -> None:
+    """Wait for the servers. Idle TLS connections wait for a goodbye that a sleeping client never says."""
+    while not serving.done():
+        await asyncio.wait([serving], timeout=0.05)
+        for server in servers:
+            for connection in list(server.server_state.connections):
+                transport: Any = getattr(connection, "transport", None)
+                if transport is not None and transport.is_closing():
+                    transport.abort()
+    await serving

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from ..errors import ConfigError, OGError, StreamError
 from .arguments import chat_parser
-from .receipts import ReceiptsVariable, notebook_of
+from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
     from ..app import App
@@ -33,7 +33,7 @@ class ChatMagics(Magics):
 
     @property
     def _app(self) -> App:
-        return notebook_of(self._shell)
+        return notebook()
 
     @no_var_expand
     @line_cell_magic

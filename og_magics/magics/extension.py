@@ -36,7 +36,7 @@ def load(shell: Any) -> None:
     shell.input_transformers_cleanup.append(uncover)
     guard.install()
     variable.install()
-    tell_by(lambda: _origin(shell))
+    tell_by(lambda: _origin(shell), shell.user_ns)
     _loaded[id(shell)] = [guard.remove, variable.remove]
     threading.Thread(target=_warm_up, name="og_magics-imports", daemon=True).start()
 

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..networks import BASE, DEVNET, NAMES
 from ..types import x402SettlementMode
 from .arguments import Parser, add_call_flags
-from .receipts import ReceiptsVariable, notebook_of
+from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
     from ..app import App
@@ -43,7 +43,7 @@ class OgMagics(Magics):
 
     @property
     def _app(self) -> App:
-        return notebook_of(self._shell)
+        return notebook()
 
     @no_var_expand
     @line_magic

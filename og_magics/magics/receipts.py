@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 NAME = "og_receipts"
 
 
-def notebook_of(shell: Any) -> App:
+def notebook() -> App:
     """The wiring of the notebook that runs in a shell; imported when it is first needed."""
     from .. import app
 
-    notebook = app.current()
-    notebook.live_in(shell.user_ns)
-    return notebook
+    return app.current()
 
 
 class ReceiptsVariable:
@@ -45,7 +43,7 @@ class ReceiptsVariable:
         """The current DataFrame, which the variable now holds."""
         from ..ledger import receipts_frame
 
-        ledger = notebook_of(self._shell).ledger
+        ledger = notebook().ledger
         version = (str(ledger.path), ledger.version())
         if version != self._version or NAME not in self._shell.user_ns:
             self._shell.user_ns[NAME] = receipts_frame(ledger.receipts())

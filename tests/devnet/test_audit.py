@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from eth_utils.crypto import keccak
 
 from og_magics import LLM, Settings, chain
-from og_magics.app import evidence_of
 from og_magics.chain import data as data_room
 from og_magics.devnet import Devnet
 from og_magics.devnet.anvil import find_anvil
@@ -31,6 +30,7 @@ from og_magics.proofs import SettledData, check_data, check_enclave, check_payme
 from og_magics.receipt import Receipt
 from og_magics.runtime import runtime
 from og_magics.types import x402SettlementMode
+from og_magics.verification import evidence_of
 
 needs_anvil = pytest.mark.skipif(find_anvil() is None, reason="anvil is neither on PATH nor in OG_ANVIL")
 
