@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -15,16 +18,27 @@ from og_magics.devnet import Devnet
 from og_magics.errors import DevnetError
 
 
+@contextlib.contextmanager
+def _process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that a failing test does not wait for."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
 class TestCommand:
     def test_it_serves_until_sigterm_and_leaves_no_process(self) -> None:
         fund = "0x00000000000000000000000000000000000A11cE"
         command = [sys.executable, "-m", "og_magics.devnet", "--json", "--fund", fund, "--settle-after", "600"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with _process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             info = json.loads(process.stdout.readline())
             told = "gateway_url gateway_url_http rpc_url chain_id tee_registry settlement_relay blob_url opg_token"
-            assert " ".join(info) == f"{told} permit2 upto_proxy pay_to tee_id accounts"
+            assert " ".join(info) == f"{told} permit2 upto_proxy pay_to tee_id started accounts"
             assert httpx.get(info["gateway_url_http"] + "/health").status_code == 200
             assert Web3(HTTPProvider(info["rpc_url"])).eth.get_balance(fund) == 10**18
             process.send_signal(signal.SIGTERM)
@@ -36,7 +50,7 @@ class TestCommand:
     def test_it_stops_when_its_parent_is_gone(self) -> None:
         parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         command = [sys.executable, "-m", "og_magics.devnet", "--parent-pid", str(parent.pid)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with _process(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             while "Ctrl-C" not in process.stdout.readline():
                 assert process.poll() is None
