@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .calls.questions import chat_question
 from .catalogue import DEFAULTS, PRICES, TEE_LLM, resolve_model, resolve_provider
+from .display.later import Refresh, ShownAnswers
 from .errors import ConfigError, LedgerError
+from .launch import devnet_info
 from .ledger import Ledger, open_ledger, receipts_frame
-from .llm import LLM
-from .networks import BASE, BASE_SEPOLIA, DEVNET, Network, named
+from .llm import LLM, prepared
+from .networks import BASE, BASE_SEPOLIA, DEVNET, Network, devnet, named
 from .origin import namespace, origin
 from .receipt import Receipt
 from .runtime import runtime
@@ -41,6 +44,7 @@ class App:
         self._settings = settings or Settings.from_env()
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None
+        self._shown = ShownAnswers()
 
     @property
     def settings(self) -> Settings:
@@ -91,6 +95,7 @@ class App:
         with self._lock:
             if self._llm is None:
                 self._llm = LLM(settings=self._settings, journal=self.ledger)
+                self._llm.on_settled = self._shown.refresh_soon
             return self._llm
 
     @property
@@ -166,7 +171,7 @@ class App:
         audit = ledger.audit()
         proofs = prove(
             receipts,
-            self.networks({r.network for r in receipts}) if online else {},
+            self.networks({r.network for r in receipts}) if online else None,
             audit=audit if chosen is None else audit.only(chosen),
             costs=complete_costs(known),
             expected_pcr=expected_pcr,
@@ -180,15 +185,29 @@ class App:
 
     def networks(self, names: Collection[str]) -> dict[str, Network]:
         """The networks of these names, as they are set; a devnet only if it is the one in use or one is set."""
-        found = {name: self._settings.apply(named(name)) for name in names if name in (BASE.name, BASE_SEPOLIA.name)}
-        if DEVNET in names and self._settings.network_name() == DEVNET:
+        found = named_networks(self._settings, names)
+        if DEVNET in names and DEVNET not in found and self._settings.network_name() == DEVNET:
             found[DEVNET] = self.network
         return found
 
-    def explorer(self, transaction: str) -> str:
-        """The URL of a page that shows a payment, or ""."""
-        llm = self._llm
-        return llm.network.transaction_url(transaction) if llm is not None else ""
+    def shown(self, receipt: Receipt, refresh: Refresh) -> None:
+        """An answer was shown with this receipt: `refresh` is called, on another thread, when its payment is known."""
+        self._shown.add(self.ledger, receipt, refresh)
+
+    def explorer(self, network: str) -> Callable[[str], str]:
+        """From a transaction of the network of this name to the URL of a page that shows it, or ""."""
+        if network in (BASE.name, BASE_SEPOLIA.name):
+            return self._settings.apply(named(network)).transaction_url
+        base = self._settings.explorer if network == DEVNET else ""
+        return lambda transaction: f"{base}/tx/{transaction}" if base else ""
+
+
+def named_networks(settings: Settings, names: Collection[str]) -> dict[str, Network]:
+    """The networks of these names, as they are set; a devnet only where one is told."""
+    found = {name: settings.apply(named(name)) for name in names if name in (BASE.name, BASE_SEPOLIA.name)}
+    if DEVNET in names and settings.devnet:
+        found[DEVNET] = settings.apply(devnet(devnet_info(settings.devnet)))
+    return found
 
 
 def _asking(settings: Settings, prompt: str) -> Question:
@@ -236,12 +255,19 @@ def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
 
 
 def settle(timeout: float = 120.0) -> int:
-    """Wait until every payment of this notebook's wallet is found on chain or has expired; how many are still open.
+    """Wait until every payment is found on chain or has expired; how many are still open.
+
+    It looks for what this notebook's wallet has signed, in this process or before, and for what every `og.LLM` of this
+    process has signed.
 
     Raises:
         ChainError: the RPC could not be read.
     """
-    return current().llm.settle(timeout)
+    end = time.monotonic() + timeout
+    llms = prepared()
+    if current().ledger.pending() and current().llm not in llms:
+        llms.append(current().llm)
+    return sum(llm.settle(max(0.0, end - time.monotonic())) for llm in llms)
 
 
 def verify(

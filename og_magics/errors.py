@@ -89,18 +89,36 @@ class GatewayError(OGError):
     Attributes:
         status: HTTP status, or None when there was no answer.
         body: The start of the answer's body, as text. Untrusted.
+        retry_after: Seconds after which the gateway wants to be asked again, if it said so.
     """
 
     def __init__(
-        self, what: str, *, status: int | None = None, body: str = "", money: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        status: int | None = None,
+        body: str = "",
+        money: str = "",
+        remedy: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(what, money=money, remedy=remedy)
         self.status = status
         self.body = body
+        self.retry_after = retry_after
 
 
 class GatewayUnreachable(GatewayError):
-    """No connection, a TLS certificate that is not the pinned one, or no answer in time."""
+    """No connection, a TLS certificate that is not the pinned one, or no answer in time.
+
+    Attributes:
+        transient: False where trying again at once is no use: a certificate that is not the one to trust, or a
+            gateway that let all the time pass.
+    """
+
+    def __init__(self, what: str, *, transient: bool = True, money: str = "", remedy: str = "") -> None:
+        super().__init__(what, money=money, remedy=remedy)
+        self.transient = transient
 
 
 class GatewayProtocolError(GatewayError):

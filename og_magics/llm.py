@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Self, overload
 
@@ -35,6 +36,14 @@ from .types import (
 )
 
 Messages = Sequence[Mapping[str, Any]]
+
+
+_prepared: weakref.WeakSet[LLM] = weakref.WeakSet()
+
+
+def prepared() -> list[LLM]:
+    """The LLMs of this process that may have asked something, whoever made them."""
+    return list(_prepared)
 
 
 class LLM:
@@ -87,6 +96,8 @@ class LLM:
         self._caller: Caller | None = None
         self._watch: SettlementWatch | None = None
         self._gateways: Gateways | None = None
+        self.on_settled: Callable[[], None] | None = None
+        """Called on the background loop when payments were found on chain, or expired; it must not block, nor raise."""
 
     @classmethod
     def from_url(
@@ -294,10 +305,17 @@ class LLM:
                 raise RuntimeError("no wallet")
             self.journal.pending()  # opens the file: where it cannot be read, nothing is asked
             payments = Payments(self._wallet, self.journal, time.time)
-            self._watch = SettlementWatch(network, self._wallet.address, self.journal)
+            self._watch = SettlementWatch(
+                network,
+                self._wallet.address,
+                self.journal,
+                on_change=lambda: self.on_settled and self.on_settled(),
+                confirmations=settings.depth(network),
+            )
             self._gateways = Gateways(network, timeout=settings.timeout, verify=settings.gateway_verify)
             self._network = network
             self._caller = Caller(network, self._gateways, payments, self.journal, self._watch, lambda: self.settings)
+            _prepared.add(self)
             runtime.closes_first()  # before the ledger and the devnet, which were opened above
 
     def _chat_question(self, model: str | TEE_LLM, messages: Messages, **arguments: Any) -> Question:

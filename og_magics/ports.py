@@ -58,6 +58,9 @@ class Journal(Protocol):
     def pending(self) -> list[Authorization]:
         """Authorizations that are neither settled nor expired, oldest first."""
 
+    def authorization(self, hash: str) -> Authorization:
+        """The authorization with this EIP-712 digest. Raises LedgerError when there is none."""
+
     def committed(self, network: str, since: float | None = None) -> int:
         """What the authorizations on a chain have cost or may still cost, in base units: what a budget is held against.
 

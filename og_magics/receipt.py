@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MIME = "application/vnd.og.receipt+json"
@@ -150,27 +151,139 @@ class Receipt:
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> Receipt:
-        """The receipt of its JSON form.
+        """The receipt of its JSON form. What it says may be a lie; each of its values is of the right kind.
 
         Raises:
-            ValueError: a newer version, or fields that are missing.
+            ValueError: a newer version, fields that are missing, or a value that is of another kind or out of bounds.
         """
         if form.get("version") != VERSION:
-            raise ValueError(f"receipt version {form.get('version')!r} is not {VERSION}")
-        known = {f.name for f in fields(cls)}
-        values = {name: value for name, value in form.items() if name in known}
-        for name in ("cost", "cap"):
-            if values.get(name) is not None:
-                values[name] = int(values[name])
+            raise ValueError(f"receipt version {_told(form.get('version'))} is not {VERSION}")
         try:
-            values["tool_calls"] = tuple(values.get("tool_calls") or ())
-            if values.get("authorization") is not None:
-                values["authorization"] = _authorization(values["authorization"])
-            return cls(**values)
-        except (TypeError, KeyError) as error:
+            values = _values(cls, form)
+            signed = values.get("authorization")
+            if signed is not None:
+                values["authorization"] = Authorization(**_values(Authorization, signed, complete=True))
+        except (ValueError, TypeError) as error:
             raise ValueError(f"not a receipt: {error}") from None
+        return cls(**values)
 
 
-def _authorization(form: Mapping[str, Any]) -> Authorization:
-    values = {f.name: form[f.name] for f in fields(Authorization)}
-    return Authorization(**values | {"cap": int(form["cap"]), "nonce": int(form["nonce"])})
+_REQUIRED = {"receipt_id", "time", "cell", "notebook", "network", "provider", "model", "settlement", "status"}
+_UINT256 = 2**256
+_INT64 = 2**63
+_LAST_SECOND = 2**33
+"""In the year 2242: later times do not fit into a DataFrame's."""
+_DEEPEST = 100
+"""Levels of a request's JSON: what is deeper could not be written again."""
+_MAGNITUDE = 40
+"""Of a price, powers of ten: `1E+999999` is a short text and a long number."""
+
+
+def _values(kind: type, form: Any, *, complete: bool = False) -> dict[str, Any]:
+    """The fields that a JSON object holds, each checked; `complete` wants those with a default too."""
+    if not isinstance(form, Mapping):
+        raise TypeError(f"{_told(form)} is not an object")
+    values = {}
+    for one in fields(kind):
+        if one.name in form:
+            values[one.name] = _value(one.name, str(one.type), form[one.name])
+        elif complete or one.name in _REQUIRED:
+            raise ValueError(f"{one.name} is missing")
+    return values
+
+
+def _value(name: str, kind: str, value: Any) -> Any:
+    kind, _, optional = kind.partition(" | ")
+    if value is None and optional:
+        return None
+    read = _READERS.get(kind)
+    try:
+        if kind == "int":
+            return _integer(value, exact=name in ("cap", "cost", "nonce"), below=_BELOW.get(name, _INT64))
+        if name == "cost_usd":
+            return _price(value)
+        return value if read is None else read(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _integer(value: Any, *, exact: bool, below: int) -> int:
+    """A number, or, where JSON's numbers would lose digits, its decimal digits."""
+    if exact and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(below)):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
+        raise ValueError(f"{_told(value)} is not a whole number below {below:.0e}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{_told(value)} is not a text")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{_told(value)} is neither true nor false")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    # JSON that went through JavaScript has 1 for 1.0.
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < _LAST_SECOND:
+        raise ValueError(f"{_told(value)} is not a time in seconds")
+    return float(value)
+
+
+def _price(value: Any) -> str:
+    try:
+        price = Decimal(_text(value))
+    except InvalidOperation:
+        raise ValueError(f"{_told(value)} is not a price") from None
+    if not price.is_finite() or price < 0 or (price and abs(price.adjusted()) > _MAGNITUDE):
+        raise ValueError(f"{_told(value)} is not a price")
+    return str(value)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{_told(value)} is not an object")
+    _shallow(value)
+    return value
+
+
+def _calls(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{_told(value)} is not a list")
+    return tuple(dict(_object(call)) for call in value)
+
+
+def _shallow(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for one in level if isinstance(one, (Mapping, list)) for inner in _parts(one)]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
+
+
+def _told(value: Any) -> str:
+    """A value for a sentence. (A number of thousands of digits cannot be written out.)"""
+    if isinstance(value, int) and abs(value) >= _UINT256:
+        return f"a number of {math.ceil(value.bit_length() / 3.32)} digits"
+    text = ascii(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+_BELOW = {"cap": _UINT256, "cost": _UINT256, "nonce": _UINT256, "tee_timestamp": _UINT256}
+_READERS = {
+    "str": _text,
+    "float": _seconds,
+    "bool": _truth,
+    "Mapping[str, Any]": _object,
+    "tuple[dict[str, Any], ...]": _calls,
+}

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from . import networks
-from .amounts import parse_opg
+from .amounts import OPG, parse_opg
 from .catalogue import TEE_LLM
 from .errors import ConfigError
 from .types import x402SettlementMode
+
+_BUDGET_NOTEBOOK = 20 * OPG
+_BUDGET_DAY = 5 * OPG
+"""Where tokens are worth something, until the user sets others."""
+
+_CONFIRMATIONS = 5
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -49,7 +56,13 @@ class Settings:
         max_authorization: base units; a gateway that asks for more in one authorization is refused.
         max_deadline: seconds; a gateway that asks for a longer one is refused.
         timeout: seconds without a byte from the gateway after which a call fails.
+        retries: how often a call that failed before anything was shown is made again, with the same payment.
         watch: look for settlements in the background.
+        confirmations: blocks after which a settlement is final and not looked at again; None for the network's default
+            (5, and 0 on a devnet, which has no forks).
+        payees: addresses that may be paid besides the one that the registry names.
+        budget_notebook, budget_day: base units that this notebook may have authorized or paid, in all and in 24 hours;
+            None for the network's default (none on a devnet).
     """
 
     private_key: Secret | None = None
@@ -76,7 +89,12 @@ class Settings:
     max_authorization: int = 10**18
     max_deadline: int = 900
     timeout: float = 120.0
+    retries: int = 3
     watch: bool = True
+    confirmations: int | None = None
+    payees: tuple[str, ...] = ()
+    budget_notebook: int | None = None
+    budget_day: int | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -114,6 +132,19 @@ class Settings:
             return networks.BASE_SEPOLIA.name
         return networks.DEVNET
 
+    def budgets(self, network: networks.Network) -> tuple[int | None, int | None]:
+        """What may be authorized or paid on a network, base units: by this notebook in all, and in 24 hours."""
+        if network.name == networks.DEVNET:
+            return self.budget_notebook, self.budget_day
+        whole = _BUDGET_NOTEBOOK if self.budget_notebook is None else self.budget_notebook
+        return whole, _BUDGET_DAY if self.budget_day is None else self.budget_day
+
+    def depth(self, network: networks.Network) -> int:
+        """Blocks after which a settlement on a network is final."""
+        if self.confirmations is not None:
+            return self.confirmations
+        return 0 if network.name == networks.DEVNET else _CONFIRMATIONS
+
     def apply(self, network: networks.Network) -> networks.Network:
         """A network with the addresses and endpoints that were set."""
         return networks.override(
@@ -150,7 +181,12 @@ ENVIRONMENT: dict[str, str] = {
     "OG_SETTLEMENT": "settlement",
     "OG_MAX_AUTHORIZATION": "max_authorization",
     "OG_TIMEOUT": "timeout",
+    "OG_RETRIES": "retries",
     "OG_WATCH": "watch",
+    "OG_CONFIRMATIONS": "confirmations",
+    "OG_PAYEES": "payees",
+    "OG_BUDGET_NOTEBOOK": "budget_notebook",
+    "OG_BUDGET_DAY": "budget_day",
 }
 
 
@@ -160,17 +196,25 @@ def _parse(name: str, text: str) -> Any:
         return Secret(text)
     if name == "settlement":
         return x402SettlementMode.parse(text)
-    if name == "max_authorization":
+    if name in ("max_authorization", "budget_notebook", "budget_day"):
         return parse_opg(text)
+    if name == "payees":
+        return tuple(_address(payee) for payee in text.replace(",", " ").split())
     if kind == "bool":
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         raise ConfigError(f"{text!r} is neither yes nor no.", remedy="Write 1 or 0.")
-    if kind in ("float", "int"):
+    if kind in ("float", "int", "int | None"):
         try:
             return float(text) if kind == "float" else int(text)
         except ValueError:
             raise ConfigError(f"{text!r} is not a number.") from None
+    return text
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        raise ConfigError(f"{text!r} is not an address.", remedy="Write 0x and 40 hex digits.")
     return text
 
 

@@ -240,6 +240,7 @@ class Question:
         settlement: the mode asked for.
         cell: execution count or id of the notebook cell that asked, or "".
         notebook: name of the notebook that asked, or "".
+        max_cost: base units that this call may cost at most, whatever else is allowed; None for no such limit.
     """
 
     path: str
@@ -248,6 +249,7 @@ class Question:
     settlement: x402SettlementMode
     cell: str = ""
     notebook: str = ""
+    max_cost: int | None = None
 
     @property
     def provider(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
@@ -28,14 +28,17 @@ from ..gateway import GatewayClient
 from ..gateway.answers import Transcript
 from ..gateway.client import events, read_json
 from ..networks import Network
-from ..payment import Payments, Policy, QuestionAuth
+from ..payment import Payments, QuestionAuth
 from ..ports import Clock, Journal
 from ..proofs import EnclaveCheck, EnclaveEvidence, check_enclave
 from ..settings import Settings
 from ..types import Enclave, Outcome, Progress, Question, StreamChunk, TextGenerationOutput
 from .gateways import Gateways
+from .limits import policy_for
+from .retries import repeated
 from .settlement import SettlementWatch
 
+T = TypeVar("T")
 _ResultT = TypeVar("_ResultT", StreamChunk, TextGenerationOutput)
 
 _TYPICAL = Price(Decimal(1), Decimal(5))
@@ -56,6 +59,8 @@ class _Asked:
     transcript: Transcript
     began: float
     first: float | None = None
+    auth: QuestionAuth | None = None
+    gateway: str = ""
 
     def outcome(self) -> Outcome:
         return self.transcript.outcome(time.perf_counter() - self.began, self.first)
@@ -63,6 +68,32 @@ class _Asked:
     def progress(self) -> None:
         if self.first is None and self.transcript.texted:
             self.first = time.perf_counter() - self.began
+
+
+class _Reading:
+    """A stream of which the first chunk has arrived: up to there an attempt can be repeated, from there on not."""
+
+    def __init__(self, response: httpx.Response, asked: _Asked) -> None:
+        self._asked = asked
+        self._chunks = self._read(response)
+        self._first: StreamChunk | None = None
+
+    async def begin(self) -> None:
+        """Wait for the first chunk, or for the end of an answer that has only its last."""
+        self._first = await anext(self._chunks, None)
+
+    async def __aiter__(self) -> AsyncIterator[StreamChunk]:
+        if self._first is not None:
+            yield self._first
+            async for chunk in self._chunks:
+                yield chunk
+
+    async def _read(self, response: httpx.Response) -> AsyncGenerator[StreamChunk, None]:
+        async for event in events(response):
+            chunk = self._asked.transcript.add(event, response.headers)
+            self._asked.progress()
+            if chunk is not None:
+                yield chunk
 
 
 class Caller:
@@ -94,16 +125,22 @@ class Caller:
         Raises:
             OGError: see the tree; a StreamError has what had arrived in `partial`.
         """
-        async with self._asking(question, progress) as asked:
-            async with self._answered(asked, progress) as (response, auth):
-                progress.note("answering")
-                async for event in events(response):
-                    chunk = asked.transcript.add(event, response.headers)
-                    asked.progress()
-                    if chunk is not None:
-                        yield chunk
+        async with self._asking(question, progress) as asked, contextlib.AsyncExitStack() as stack:
+
+            async def begin() -> _Reading:
+                async with contextlib.AsyncExitStack() as attempt:
+                    reading = _Reading(await attempt.enter_async_context(self._answered(asked, progress)), asked)
+                    await reading.begin()
+                    stack.push_async_exit(attempt.pop_all())
+                    return reading
+
+            reading = await self._repeated(begin, asked)
+            progress.note("answering")
+            async for chunk in reading:
+                yield chunk
             final = asked.transcript.final()
-            await self._served(asked, auth)
+            await stack.aclose()
+            await self._served(asked)
         final.output = self._with_receipt(asked.transcript.output(), asked)
         yield self._with_receipt(final, asked)
 
@@ -114,11 +151,15 @@ class Caller:
             OGError: see the tree.
         """
         async with self._asking(question, progress) as asked:
-            async with self._answered(asked, progress) as (response, auth):
-                content = await response.aread()
-                asked.transcript.take(read_json(content, response.status_code), response.headers)
-                asked.progress()
-            await self._served(asked, auth)
+
+            async def attempt() -> None:
+                async with self._answered(asked, progress) as response:
+                    content = await response.aread()
+                    asked.transcript.take(read_json(content, response.status_code), response.headers)
+                    asked.progress()
+
+            await self._repeated(attempt, asked)
+            await self._served(asked)
         return self._with_receipt(asked.transcript.output(), asked)
 
     @contextlib.asynccontextmanager
@@ -146,9 +187,7 @@ class Caller:
             raise
 
     @contextlib.asynccontextmanager
-    async def _answered(
-        self, asked: _Asked, progress: Progress
-    ) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
+    async def _answered(self, asked: _Asked, progress: Progress) -> AsyncGenerator[httpx.Response, None]:
         """A good response. A gateway that could not be connected to at all is left for another one, once."""
         progress.note("connecting")
         async with contextlib.AsyncExitStack() as stack:
@@ -158,7 +197,7 @@ class Caller:
                     opened = await stack.enter_async_context(self._connection(client, asked, progress))
                     break
                 except GatewayUnreachable as error:
-                    if not _unsent(error):
+                    if not _unsent(error) or (asked.auth is not None and asked.auth.was_sent):
                         raise  # another gateway would be asked, and paid, a second time
                     self._gateways.give_up(client)
                     if last or not self._gateways.can_change:
@@ -168,28 +207,28 @@ class Caller:
     @contextlib.asynccontextmanager
     async def _connection(
         self, client: GatewayClient, asked: _Asked, progress: Progress
-    ) -> AsyncGenerator[tuple[httpx.Response, QuestionAuth], None]:
+    ) -> AsyncGenerator[httpx.Response, None]:
         question, enclave = asked.question, client.enclave
         asked.transcript = Transcript(enclave)
-        policy = Policy(
-            network=self._network.caip2,
-            token=self._network.opg_token,
-            payee=enclave.payment_address,
-            max_amount=self._settings().max_authorization,
-            max_deadline=self._settings().max_deadline,
-        )
-        auth = self._payments.question(
-            asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=progress.note
-        )
+        if asked.auth is None or asked.gateway != enclave.endpoint:
+            policy = policy_for(question, enclave, self._network, self._settings())
+            asked.gateway = enclave.endpoint
+            asked.auth = self._payments.question(
+                asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=progress.note
+            )
         try:
-            async with client.post(question.path, question.body, question.settlement, auth) as response:
-                yield response, auth
+            async with client.post(question.path, question.body, question.settlement, asked.auth) as response:
+                yield response
         except GatewayUnreachable as error:
             if _unsent(error):
-                auth.withdraw()
+                asked.auth.withdraw()
             raise
 
-    async def _served(self, asked: _Asked, auth: QuestionAuth) -> None:
+    async def _repeated(self, attempt: Callable[[], Awaitable[T]], asked: _Asked) -> T:
+        """An attempt's result; where it fails before anything is shown, it is made again with the same payment."""
+        return await repeated(attempt, self._settings().retries, lambda: not asked.transcript.texted)
+
+    async def _served(self, asked: _Asked) -> None:
         outcome = asked.outcome()
         usd, weight = _cost(asked.question, outcome)
         self._journal.serve(
@@ -199,7 +238,7 @@ class Caller:
             weight=weight,
             enclave=_check(asked.question, outcome),
         )
-        if auth.settled:
+        if asked.auth is not None and asked.auth.settled:
             # The gateway says that it is settled already, so one look finds it; the claim itself is not believed. The
             # answer does not wait long for it, nor fail with it: the watch goes on looking.
             with contextlib.suppress(OGError, TimeoutError):

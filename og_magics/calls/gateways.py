@@ -109,6 +109,7 @@ def _none_registered(network: Network) -> GatewayUnreachable:
         )
     return GatewayUnreachable(
         f"No gateway is active on {network.name}: the registry {network.registry_address} lists none.",
+        transient=False,
         money="Nothing was sent and nothing was paid.",
         remedy=remedy,
     )

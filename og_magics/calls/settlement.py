@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .. import chain
 from ..errors import ChainError, OGError
@@ -22,16 +22,32 @@ _EXPIRY_GRACE = 60
 class SettlementWatch:
     """Looks for the pending authorizations of one wallet on one network until none is left.
 
+    A settlement is final once `confirmations` blocks stand on it; until then it is looked at again.
+    `on_change` is called on the background loop when some are pending no more: settled, here or by another process, or
+    expired. It must not block, nor raise.
+
     Attributes:
         trouble: the last failure to read the chain or to write the ledger, or None. It is kept here and not raised: the
             next look may succeed.
     """
 
-    def __init__(self, network: Network, payer: str, journal: Journal, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        network: Network,
+        payer: str,
+        journal: Journal,
+        clock: Clock = time.time,
+        on_change: Callable[[], None] | None = None,
+        confirmations: int = 0,
+    ) -> None:
         self._network = network
         self._payer = payer
         self._journal = journal
         self._clock = clock
+        self._on_change = on_change
+        self._known_pending: set[str] = set()
+        self._confirmations = confirmations
+        self._final = -1  # no settlement up to this block is looked at again
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -51,9 +67,10 @@ class SettlementWatch:
         """
         async with self._looking:
             self._expire_the_stranded()
+            await self._look_again()
             pending = self._pending()
             if not pending:
-                return 0
+                return self._left(pending)
             found = await asyncio.to_thread(chain.find_settlements, self._network, pending)
             for settlement in found.values():
                 self._journal.settle(settlement)
@@ -62,7 +79,7 @@ class SettlementWatch:
                 if self._clock() > authorization.deadline + _EXPIRY_GRACE:
                     self._journal.expire(authorization.hash)
             self.trouble = None
-            return len(self._pending())
+            return self._left(pending)
 
     async def settle(self, timeout: float) -> int:
         """Look until nothing is pending or the time is over; how many are still pending.
@@ -90,8 +107,35 @@ class SettlementWatch:
         if self._task is not None:
             self._task.cancel()
 
+    def _left(self, before: Sequence[Authorization]) -> int:
+        """How many are pending after a look; where fewer are than were known to be, by whomever, it is told."""
+        known = self._known_pending.union(authorization.hash for authorization in before)
+        self._known_pending = {authorization.hash for authorization in self._pending()}
+        if known - self._known_pending and self._on_change is not None:
+            self._on_change()
+        return len(self._known_pending)
+
     def _pending(self) -> Sequence[Authorization]:
         return [a for a in self._ours() if a.created >= self._network.born]
+
+    async def _look_again(self) -> None:
+        """Settlements that are not deep enough yet to be final: a reorganization may have moved or undone them."""
+        if not self._unfinal():
+            return
+        head = await asyncio.to_thread(chain.head, self._network)
+        first = max(head - self._confirmations + 1, 0)
+        for old in self._journal.settled_since(first, self._network.caip2):
+            authorization = self._journal.authorization(old.authorization_hash)
+            found = await asyncio.to_thread(chain.find_settlement, self._network, authorization)
+            if found is not None:
+                self._journal.settle(found)  # the same again changes nothing
+            elif head > old.block_number:  # a node that is behind has not seen it yet: that proves nothing
+                self._journal.unsettle(old.authorization_hash)
+        self._final = max(self._final, first - 1)
+
+    def _unfinal(self) -> bool:
+        """Whether there are settlements that a reorganization may still undo."""
+        return self._confirmations > 0 and bool(self._journal.settled_since(self._final + 1, self._network.caip2))
 
     def _expire_the_stranded(self) -> None:
         """What was signed for a devnet that is gone can be settled nowhere; its deadline says when that is certain."""
@@ -110,7 +154,7 @@ class SettlementWatch:
         pause = _FIRST_PAUSE
         while True:
             try:
-                if await self.look() == 0:
+                if await self.look() == 0 and not self._unfinal():
                     return
             except OGError as error:
                 self.trouble = error

@@ -13,7 +13,7 @@ from .audit import payment_facts
 from .data import data_events
 from .registry import active_enclaves, enclave_by_id, enclaves_by_id
 from .rpc import connect
-from .settlements import find_settlement, find_settlements
+from .settlements import find_settlement, find_settlements, head
 from .wallet import Balances, balances, ensure_approval
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "ensure_approval",
     "find_settlement",
     "find_settlements",
+    "head",
     "payment_facts",
 ]

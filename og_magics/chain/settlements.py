@@ -30,6 +30,16 @@ _ranges: dict[str, int] = {}
 Log = dict[str, Any]
 
 
+def head(network: Network) -> int:
+    """The number of the payment chain's newest block.
+
+    Raises:
+        ChainError: the chain cannot be read.
+    """
+    node = rpc.payments(network)
+    return node.number(node.one("eth_blockNumber"))
+
+
 def find_settlement(
     network: Network, authorization: Authorization, *, from_block: int | None = None
 ) -> Settlement | None:

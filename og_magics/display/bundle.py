@@ -8,7 +8,7 @@ from typing import Any
 
 from ..amounts import format_opg
 from ..receipt import MIME, Receipt
-from .safe import one_line, safe_markdown
+from .safe import one_line, safe_link, safe_markdown
 
 Explorer = Callable[[str], str]
 """From a transaction's hash to the URL of a page that shows it, or ""."""
@@ -20,17 +20,30 @@ _LONGEST_LINK = 500
 _MODES = {"private": "PRIVATE", "batch": "BATCH_HASHED", "individual": "INDIVIDUAL_FULL"}
 
 
-def answer_bundle(receipt: Receipt, text: str, explorer: Explorer, note: str = "") -> dict[str, Any]:
+Head = tuple[int, str]
+"""Of the ledger: how many entries its journal has, and the hash of the last."""
+
+
+def answer_bundle(
+    receipt: Receipt, text: str, explorer: Explorer, note: str = "", head: Head | None = None
+) -> dict[str, Any]:
     """What a cell keeps of an answer: Markdown, plain text, and the receipt with all that an audit needs.
 
-    `note` is a line of our own about how it ended ("interrupted").
+    `note` is a line of our own about how it ended ("interrupted"). `head` is the ledger's when this is shown: kept
+    outside of the ledger, it shows later whether the ledger's end was cut off.
     """
-    calls = _calls(receipt)
-    plain = "\n\n".join(part for part in (text or calls, note, footer(receipt, explorer)) if part)
+    shown = shown_answer(receipt, text)
+    plain = "\n\n".join(part for part in (shown["text/plain"], note, footer(receipt, explorer)) if part)
     told = f"\n\n**{one_line(note)}**" if note else ""
-    body = safe_markdown(text) if text else _fenced(calls)
-    markdown = f"{body}{told}\n\n{footer(receipt, explorer, markdown=True)}"
-    return {"text/markdown": markdown, "text/plain": plain, MIME: receipt.to_json()}
+    markdown = f"{shown['text/markdown']}{told}\n\n{footer(receipt, explorer, markdown=True)}"
+    form = receipt.to_json() | ({"ledger": {"length": head[0], "head": head[1]}} if head else {})
+    return {"text/markdown": markdown, "text/plain": plain, MIME: form}
+
+
+def shown_answer(receipt: Receipt, text: str) -> dict[str, str]:
+    """What is shown above the footer, by media type: the text, or the function calls where there is none."""
+    calls = "" if text else _calls(receipt)
+    return {"text/plain": text or calls, "text/markdown": safe_markdown(text) if text else _fenced(calls)}
 
 
 def sorted_images(images: Sequence[str]) -> tuple[list[dict[str, str]], list[str]]:
@@ -74,9 +87,11 @@ def _proof(receipt: Receipt) -> str:
 
 def _payment(receipt: Receipt, explorer: Explorer, *, markdown: bool) -> str:
     if receipt.payment_hash:
-        url = explorer(receipt.payment_hash)
+        url = safe_link(explorer(receipt.payment_hash))
         short = receipt.payment_hash[:10] + "…"
         return f"paid [{short}]({url})" if markdown and url else f"paid {short}"
+    if receipt.authorization_hash and receipt.status == "expired":
+        return f"authorized {receipt.authorization_hash[:10]}…, expired: nothing was paid"
     if receipt.authorization_hash:
         return f"authorized {receipt.authorization_hash[:10]}…, settles later"
     return "nothing paid"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
 from ..receipt import Receipt
 from ..types import Progress, StreamChunk
-from .bundle import Explorer, answer_bundle, footer, sorted_images
-from .safe import safe_markdown
+from .bundle import Explorer, Head, answer_bundle, footer, sorted_images
+from .safe import printable, safe_markdown
 
 _STATES = {
     "starting": "starting the local devnet",
@@ -38,9 +37,19 @@ class Live(Protocol):
         """A chunk arrived; or None: nothing did, and the status may have changed."""
 
     def finish(
-        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+        self,
+        receipt: Receipt,
+        text: str,
+        explorer: Explorer,
+        note: str = "",
+        images: Sequence[str] = (),
+        head: Head | None = None,
     ) -> None:
-        """The answer is complete (or broke off, as `note` says). `images` are data: URIs or links."""
+        """The answer is complete (or broke off, as `note` says). `images` are data: URIs or links, `head` the
+        ledger's."""
+
+    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+        """What finished has another receipt now: show it in the same place, where that can be. From any thread."""
 
     def drop(self) -> None:
         """Nothing came of it: take the status line away."""
@@ -93,6 +102,7 @@ class _Rich:
         self._last_status = ""
         self._pending = False
         self._texted = False
+        self._again: Callable[[Receipt, Head | None], None] | None = None
 
     def show(self, chunk: StreamChunk | None) -> None:
         if chunk is not None:
@@ -111,13 +121,24 @@ class _Rich:
             self._send(now, f"*{self._title}: {status}*")
 
     def finish(
-        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+        self,
+        receipt: Receipt,
+        text: str,
+        explorer: Explorer,
+        note: str = "",
+        images: Sequence[str] = (),
+        head: Head | None = None,
     ) -> None:
         pictures, links = sorted_images(images)
         told = "\n\n".join([text, *links]) if links else text
-        self._display(answer_bundle(receipt, told, explorer, note))
+        self._display(answer_bundle(receipt, told, explorer, note, head))
+        self._again = _republisher(self._id, lambda now, head: answer_bundle(now, told, explorer, note, head))
         for picture in pictures:
             _show(picture)
+
+    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+        if self._again is not None:
+            self._again(receipt, head)
 
     def drop(self) -> None:
         if self._shown:
@@ -143,20 +164,29 @@ class _Plain:
     def show(self, chunk: StreamChunk | None) -> None:
         if chunk is not None:
             self._meter.add(chunk)
-            sys.stdout.write(_printable(chunk.choices[0].delta.content or ""))
+            sys.stdout.write(printable(chunk.choices[0].delta.content or ""))
             sys.stdout.flush()
 
     def finish(
-        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+        self,
+        receipt: Receipt,
+        text: str,
+        explorer: Explorer,
+        note: str = "",
+        images: Sequence[str] = (),
+        head: Head | None = None,
     ) -> None:
         shown = self._meter.text
         rest = text[len(shown) :] if text.startswith(shown) else ""
         pictures, links = sorted_images(images)
-        lines = [_printable(rest), *map(_printable, links), *([note] if note else []), footer(receipt, explorer)]
+        lines = [printable(rest), *map(printable, links), *([note] if note else []), footer(receipt, explorer)]
         if pictures:
             lines.insert(1, f"({len(pictures)} images, in the result's .images)")
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
+
+    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+        pass  # what was printed stays printed
 
     def drop(self) -> None:
         if self._meter.size:
@@ -170,9 +200,21 @@ def _show(bundle: Mapping[str, Any], **how: Any) -> None:
     show(dict(bundle), raw=True, **how)
 
 
-def _printable(text: str) -> str:
-    """Without control characters: an answer must not be able to drive the terminal, or to hide a part of itself.
+def _republisher(
+    display_id: str, bundle: Callable[[Receipt, Head | None], dict[str, Any]]
+) -> Callable[[Receipt, Head | None], None] | None:
+    """Shows a display again, on any thread; None where its output was captured, and there is no front end to tell.
 
-    (`str.isspace` is true for carriage returns and separators too: of spaces, only the kind that is one stays.)
+    The publisher is remembered: at that later time a cell may have put another one in its place, to capture what it
+    shows itself.
     """
-    return "".join(c for c in text if c in "\n\t" or c.isprintable() or unicodedata.category(c) == "Zs")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    publisher: Any = InteractiveShell.instance().display_pub
+    if getattr(publisher, "session", None) is None:
+        return None
+
+    def again(receipt: Receipt, head: Head | None) -> None:
+        publisher.publish(bundle(receipt, head), {}, transient={"display_id": display_id}, update=True)
+
+    return again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _CODE = re.compile(
     r"(^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))",
@@ -10,6 +11,7 @@ _CODE = re.compile(
 )
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _IMAGE = re.compile(r"!(?=\[)")
+_PAGE = re.compile(r"https?://[^\s<>\"'()\[\]\\`]+", re.I)
 _LINK = re.compile(r"(\]\(\s*<?|^\s*\[[^\]\n]+\]:\s*<?)\s*(?!https?:|mailto:|#)[a-z][a-z0-9+.\-]*:", re.I | re.M)
 
 
@@ -44,6 +46,19 @@ def one_line(text: str, limit: int = 200) -> str:
     flat = " ".join(text.split())
     flat = flat if len(flat) <= limit else flat[: limit - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", flat)
+
+
+def printable(text: str) -> str:
+    """Without control characters: a text must not be able to drive a terminal, or to hide a part of itself.
+
+    (`str.isspace` is true for carriage returns and separators too: of spaces, only the kind that is one stays.)
+    """
+    return "".join(c for c in text if c in "\n\t" or c.isprintable() or unicodedata.category(c) == "Zs")
+
+
+def safe_link(url: str) -> str:
+    """A link's target if a browser opens nothing but a page with it, else ""."""
+    return url if _PAGE.fullmatch(url) else ""
 
 
 def _disarmed(text: str) -> str:

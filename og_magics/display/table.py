@@ -1,22 +1,35 @@
-"""Receipts as a table of plain text, for a terminal."""
+"""Tables of plain text, for a terminal and for what shows no HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from ..amounts import format_opg
 from ..receipt import Receipt
+from .safe import printable
 
 _HEADS = ("time (UTC)", "model", "settlement", "status", "tokens", "OPG", "enclave", "payment")
+_WIDEST = 100
+"""Characters of a cell, so that what others wrote cannot push the rest out of sight."""
+
+
+def text_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """One line a row, under a line of heads. The last column may be as long as it is."""
+    lines = [tuple(heads), *(_line(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def receipts_table(receipts: Sequence[Receipt]) -> str:
     """One line a receipt, under a line of heads."""
-    rows = [_HEADS, *(_row(receipt) for receipt in receipts)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return text_table(_HEADS, map(_row, receipts))
+
+
+def _line(row: Sequence[str]) -> tuple[str, ...]:
+    flat = [" ".join(printable(cell).split()) for cell in row]
+    return (*(cell if len(cell) <= _WIDEST else cell[: _WIDEST - 1] + "…" for cell in flat[:-1]), flat[-1])
 
 
 def _row(receipt: Receipt) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -62,7 +64,9 @@ class GatewayClient:
             try:
                 if not response.is_success:
                     await response.aread()
-                    raise _failure(response, str(body.get("model", "")))
+                    failure = _failure(response, str(body.get("model", "")))
+                    failure.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+                    raise failure
                 yield response
             finally:
                 await response.aclose()
@@ -111,18 +115,21 @@ class GatewayClient:
                 f"No trusted connection to the gateway {endpoint}: {_told(error)}."
                 if untrusted
                 else f"The gateway {endpoint} cannot be reached: {_told(error)}.",
+                transient=not untrusted,
                 money=_NOTHING_SENT,
                 remedy=remedy,
             ) from error
         except httpx.ConnectTimeout as error:
             raise GatewayUnreachable(
                 f"The gateway {endpoint} did not accept a connection in time.",
+                transient=False,
                 money=_NOTHING_SENT,
                 remedy="Try again, or check the network connection.",
             ) from error
         except httpx.TimeoutException as error:
             raise GatewayUnreachable(
                 f"The gateway {endpoint} did not answer in time.",
+                transient=False,
                 money=MAY_BE_CHARGED,
                 remedy="Ask again; OG_TIMEOUT (seconds) lets it take longer.",
             ) from error
@@ -246,6 +253,18 @@ def _failure(response: httpx.Response, model: str) -> GatewayError:
         money="Nothing was served; what was authorized expires by itself.",
         remedy=remedy,
     )
+
+
+def _retry_after(told: str) -> float | None:
+    """Seconds of a Retry-After header, which holds seconds or a date."""
+    try:
+        return max(0.0, float(told)) if told else None
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
 
 
 def _html(response: httpx.Response) -> GatewayProtocolError:

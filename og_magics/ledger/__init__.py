@@ -5,13 +5,15 @@ from __future__ import annotations
 from .audit import LedgerAudit
 from .export import export_receipts, import_receipts, read_frame
 from .frame import FrameCache, receipts_frame
-from .notebook import receipts_in
+from .notebook import ShownAnswer, answers_in, receipts_in
 from .store import Ledger, open_ledger
 
 __all__ = [
     "FrameCache",
     "Ledger",
     "LedgerAudit",
+    "ShownAnswer",
+    "answers_in",
     "export_receipts",
     "import_receipts",
     "open_ledger",

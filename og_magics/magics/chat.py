@@ -14,8 +14,11 @@ from .arguments import chat_parser
 from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..app import App
     from ..display import Live
+    from ..receipt import Receipt
     from ..types import Progress, Question, TextGenerationOutput
 
 _HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
@@ -97,7 +100,7 @@ class ChatMagics(Magics):
             raise
         receipt = result.receipt
         if receipt is not None:
-            live.finish(receipt, result.text, self._app.explorer, images=result.images or ())
+            self._finish(live, receipt, result.text, images=result.images or ())
         self._variable.refresh()
         return result
 
@@ -126,9 +129,14 @@ class ChatMagics(Magics):
             receipt = self._app.ledger.receipt(progress.receipt_id)
             # More may have arrived than was shown: what is shown now is what the receipt is about.
             arrived = receipt.text if receipt.text.startswith(text) else text
-            live.finish(receipt, arrived, self._app.explorer, note)
+            self._finish(live, receipt, arrived, note)
         if progress.receipt_id is not None:
             self._variable.refresh()
+
+    def _finish(self, live: Live, receipt: Receipt, text: str, note: str = "", images: Sequence[str] = ()) -> None:
+        explorer, head = self._app.explorer(receipt.network), self._app.ledger.head()
+        live.finish(receipt, text, explorer, note, images, head)
+        self._app.shown(receipt, live.refresh)
 
     def _refuse_own_key(self, prompt: str) -> None:
         """The wallet's own key must not be sent to a model. (Other keys look like hashes, which one may ask about.)"""

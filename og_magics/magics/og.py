@@ -13,11 +13,13 @@ from ..catalogue import resolve_provider
 from ..errors import ConfigError
 from ..networks import BASE, DEVNET, NAMES
 from ..types import x402SettlementMode
-from .arguments import Parser, add_call_flags
-from .receipts import ReceiptsVariable, notebook
+from .arguments import Parser, add_call_flags, number
+from .receipts import ReceiptsVariable, imported, notebook
 
 if TYPE_CHECKING:
     from ..app import App
+
+_FILES = ("csv", "json", "parquet")
 
 _HELP = """\
 %%ogchat [flags]        ask; the cell is the prompt       %%ogchat? lists the flags
@@ -25,7 +27,9 @@ _HELP = """\
 %og                     network, model and mode in use, calls and what they cost
 %og use [flags]         set defaults: -m -p -s -t -n --system --stream/--no-stream, --nest-asyncio
 %og models [provider]   the models, with prices
-%og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled
+%og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled;
+                        --csv, --json, --parquet FILE writes them, --import FILE shows such a file
+%og verify [--offline]  check every proof of every receipt, on chain too; --pcr HASH pins the enclave's code
 %og wallet              address, OPG, gas, and what Permit2 may move
 %og approve [OPG]       let Permit2 move so much OPG (5), which payments need once
 %og network [NAME]      show or choose: devnet (local, free), base-sepolia (test tokens), base (real money)
@@ -56,6 +60,7 @@ class OgMagics(Magics):
             "use": self._use,
             "models": self._models,
             "receipts": self._receipts,
+            "verify": self._verify,
             "wallet": self._wallet,
             "approve": self._approve,
             "network": self._network,
@@ -118,13 +123,49 @@ class OgMagics(Magics):
 
     def _receipts(self, rest: str) -> Any:
         parser = _parser("receipts", "The receipts.")
-        parser.add_argument("--wait", type=float, metavar="SECONDS")
+        parser.add_argument("--wait", type=number, metavar="SECONDS")
+        for kind in _FILES:
+            parser.add_argument(f"--{kind}", metavar="FILE")
+        parser.add_argument("--import", dest="imported", metavar="FILE")
         flags, _ = parser.parse(rest, prompt=False)
+        files = {kind: getattr(flags, kind) for kind in _FILES if getattr(flags, kind) is not None}
+        for kind, file in files.items():
+            if not file.lower().endswith(f".{kind}"):
+                parser.error(f"--{kind} {file}: the file's name must end in .{kind}")
+        if flags.imported is not None:
+            if files or flags.wait is not None:
+                parser.error("--import reads a file; it takes no other flag")
+            return imported(flags.imported)
         if flags.wait is not None:
             left = self._app.llm.settle(flags.wait)
             if left:
                 print(f"{left} payments are not settled yet.")
+        if files:
+            from ..ledger import export_receipts
+
+            receipts = self._app.ledger.receipts()
+            for file in files.values():
+                print(f"{len(receipts)} receipts written to {export_receipts(receipts, file)}")
         return self._variable.refresh()
+
+    def _verify(self, rest: str) -> Any:
+        from ..app import verify
+        from ..display import proofs_bundle, shown_as
+        from ..verification import COLUMNS, told
+
+        parser = _parser("verify", "The proofs of the receipts.")
+        parser.add_argument("--offline", action="store_true")
+        parser.add_argument("--pcr", metavar="HASH", default="")
+        flags, _ = parser.parse(rest, prompt=False)
+        if flags.offline and flags.pcr:
+            parser.error("--pcr asks the registry, which --offline does not")
+        frame = verify(online=not flags.offline, expected_pcr=flags.pcr)
+        for problem in frame.attrs["problems"]:
+            print(f"The ledger: {problem}")
+        print(told(frame))
+        about = {r.receipt_id: f"cell {r.cell or '?'}, {r.model}, {r.settlement}" for r in self._app.ledger.receipts()}
+        self._variable.refresh()  # what holds is "verified" now
+        return shown_as(frame, lambda: proofs_bundle(frame, COLUMNS, about))
 
     def _wallet(self, rest: str) -> None:
         from .. import chain

@@ -9,6 +9,7 @@ from ..errors import LedgerError
 
 if TYPE_CHECKING:
     from ..app import App
+    from ..ledger import FrameCache, Ledger
 
 NAME = "og_receipts"
 
@@ -28,6 +29,7 @@ class ReceiptsVariable:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        self._cache: tuple[Ledger, FrameCache] | None = None
         self._version: tuple[str, int] | None = None
 
     def install(self) -> None:
@@ -41,12 +43,16 @@ class ReceiptsVariable:
 
     def refresh(self) -> Any:
         """The current DataFrame, which the variable now holds."""
-        from ..ledger import receipts_frame
+        from ..display import shown_as
+        from ..ledger import FrameCache
 
         ledger = notebook().ledger
         version = (str(ledger.path), ledger.version())
         if version != self._version or NAME not in self._shell.user_ns:
-            self._shell.user_ns[NAME] = receipts_frame(ledger.receipts())
+            if self._cache is None or self._cache[0] is not ledger:
+                self._cache = ledger, FrameCache(ledger)
+            frame = self._cache[1].current()
+            self._shell.user_ns[NAME] = shown_as(frame, lambda: _bundle(frame, ledger))
             self._version = version
         return self._shell.user_ns[NAME]
 
@@ -59,3 +65,30 @@ class ReceiptsVariable:
             # An old frame under this name would be read as the current one.
             self._shell.user_ns.pop(NAME, None)
             print(f"{NAME}: {error}", file=sys.stderr)
+
+
+def imported(file: str) -> Any:
+    """The DataFrame of receipts that were exported to a file, shown as `og_receipts` is.
+
+    Raises:
+        ConfigError: another kind of file.
+        LedgerError: it cannot be read.
+    """
+    from ..display import shown_as
+    from ..ledger import import_receipts, read_frame, receipts_frame
+
+    if file.lower().endswith(".json"):
+        frame = receipts_frame(import_receipts(file))
+    else:
+        frame = read_frame(file)
+    # What a file says of a proof is no proof: no marks.
+    return shown_as(frame, lambda: _bundle(frame, None))
+
+
+def _bundle(frame: Any, ledger: Ledger | None) -> dict[str, str]:
+    from ..display import receipts_bundle
+
+    receipts = [] if ledger is None else ledger.receipts()
+    proofs = {receipt.receipt_id: receipt.enclave_ok for receipt in receipts}
+    app = notebook()
+    return receipts_bundle(frame, lambda network, transaction: app.explorer(network)(transaction), proofs)

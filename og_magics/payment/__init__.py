@@ -7,7 +7,7 @@ journal) and after it (the sessions).
 from __future__ import annotations
 
 from .auth import Payments, QuestionAuth
-from .policy import Policy
+from .policy import Budget, Policy
 from .wallet import Wallet, load_wallet
 
-__all__ = ["Payments", "Policy", "QuestionAuth", "Wallet", "load_wallet"]
+__all__ = ["Budget", "Payments", "Policy", "QuestionAuth", "Wallet", "load_wallet"]

@@ -76,6 +76,13 @@ class QuestionAuth(httpx.Auth):
         self._note = note
         self.session: Session | None = None
         self.settled = False
+        self._open_fate = False  # it was sent, and whether it was served is not known
+        self._fate_before = False  # the same, before the last request
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the question was sent with a payment, and may have been served."""
+        return self._open_fate
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Yields the request as often as the handshake needs it.
@@ -100,22 +107,29 @@ class QuestionAuth(httpx.Auth):
                             return  # nothing to pay, or an error that the caller reads
                         session = route.open(self._authorize(challenge))
                         leads = True
-            if not leads:
-                await session.answered()
-                if session.fate is not None:
-                    raise session.fate
-                if session.retired:
-                    continue
+            if not leads and not await _joined(session):
+                continue
+            self._policy.allows(session.payment.authorization.cap)
             self._attach(session)
             self._note("waiting")
+            repeated = self._fate_before = self._open_fate
+            self._open_fate = True
             proof = _proof_of(session)
             response = yield _with(request, proof)
+            if response.status_code == 402 and SESSION_HEADER in proof:
+                # The session is over. Its signature may still be good, and then resumes it: only a gateway that
+                # refuses the signature too has proved that another one is needed.
+                if not session.retired:
+                    response = yield _with(request, {SIGNATURE_HEADER: session.payment.header})
+                if response.status_code == 402:
+                    self._over(session, repeated)
+                    continue
+            self._open_fate = response.status_code != 402
             if response.status_code != 402:
                 self._accepted(response, session)
                 return
-            if SIGNATURE_HEADER not in proof:
-                self._release(session)
-                route.close(session, "the gateway ended the session before it")
+            if leads and repeated:
+                self._used_up(session)
             elif leads:
                 self._rejected(response.headers.get(CHALLENGE_HEADER), session)
             else:
@@ -149,9 +163,27 @@ class QuestionAuth(httpx.Auth):
             self._route.close(session, "the gateway takes a signature only once")
             self._route.single_use = True
 
+    def _over(self, session: Session, repeated: bool) -> None:
+        """A session and its signature are used up; a question that may have been served by them is not paid again."""
+        self._route.close(session, "the gateway ended the session before it, and refused to resume it")
+        if repeated:
+            self._used_up(session)
+        self._release(session)
+        self._open_fate = False
+
+    def _used_up(self, session: Session) -> NoReturn:
+        self._route.close(session, "the gateway ended the session before it")
+        raise PaymentRejected(
+            "The gateway took the payment with the first attempt, whose answer was lost, and does not take it again.",
+            reason="already_used",
+            money="The call may have been charged, by no more than its authorization allows. Nothing more was signed.",
+            remedy="Ask again if you want the answer: that is another call. %og receipts --wait shows what was paid.",
+        )
+
     def withdraw(self) -> None:
-        """The request that carried the payment never left: nothing pays for the question yet."""
-        if self.session is not None:
+        """The last request never left: unless one before it did, nothing pays for the question yet."""
+        self._open_fate = self._fate_before
+        if self.session is not None and not self._open_fate:
             self._release(self.session)
 
     def _release(self, session: Session) -> None:
@@ -184,6 +216,14 @@ class QuestionAuth(httpx.Auth):
         )
         self._route.close(session, f"the gateway refused the one before it ({reason[:80]})", error)
         raise error
+
+
+async def _joined(session: Session) -> bool:
+    """Wait until another question's session can be used; False when it cannot be any more."""
+    await session.answered()
+    if session.fate is not None:
+        raise session.fate
+    return not session.retired
 
 
 def _proof_of(session: Session) -> dict[str, str]:

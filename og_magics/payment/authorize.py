@@ -56,6 +56,9 @@ class Authorizer:
 
         required = decode_challenge(challenge)
         offer = policy.choose(required.accepts)
+        for budget in policy.budgets:
+            since = None if budget.seconds is None else self._clock() - budget.seconds
+            budget.refuse(int(offer.amount), self._journal.committed(policy.network, since))
         signer = _RecordingSigner(self._wallet)
         # The server's extension offers (gas-sponsored approvals) are not passed on: nothing but the payment is signed.
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import json
@@ -80,7 +81,12 @@ def llm_of(tmp_path: Path, devnet_with: Callable[..., Devnet]) -> Iterator[LLMOf
     made: list[LLM] = []
 
     def make(devnet: Devnet, /, account: int = 0, **settings: Any) -> LLM:
-        told = {"devnet": json.dumps(devnet.info), "ledger": str(tmp_path / f"{len(made)}.db"), "network": "devnet"}
+        told = {
+            "devnet": json.dumps(devnet.info),
+            "ledger": str(tmp_path / f"{len(made)}.db"),
+            "network": "devnet",
+            "retries": 0,  # a failure is told at once; test_retries.py is about repetitions
+        }
         llm = LLM(devnet.accounts[account]["private_key"], settings=Settings(**{**told, **settings}))
         made.append(llm)
         return llm
@@ -276,3 +282,39 @@ def closed_port() -> int:
     """A port at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def offer_of(devnet: Devnet, **changes: Any) -> str:
+    """A PAYMENT-REQUIRED header with the devnet's terms, some of them changed."""
+    terms: dict[str, Any] = {
+        "scheme": "upto",
+        "network": f"eip155:{devnet.chain_id}",
+        "asset": devnet.opg_token,
+        "amount": str(10**17),
+        "payTo": devnet.pay_to,
+        "maxTimeoutSeconds": 300,
+        "extra": {
+            "name": "OpenGradient",
+            "version": "1",
+            "assetTransferMethod": "permit2",
+            "facilitatorAddress": devnet.accounts[1]["address"],
+        },
+    }
+    required = {
+        "x402Version": 2,
+        "error": "Payment required",
+        "resource": {"url": "http://gateway", "description": "", "mimeType": "application/json"},
+        "accepts": [terms | changes],
+    }
+    return base64.b64encode(json.dumps(required).encode()).decode()
+
+
+@pytest.fixture(name="offer_of")
+def _offer_of() -> Callable[..., str]:
+    return offer_of
+
+
+@pytest.fixture
+def offer(devnet: Devnet) -> str:
+    """A PAYMENT-REQUIRED header with the devnet's own terms."""
+    return offer_of(devnet)

@@ -44,7 +44,7 @@ class TestLateSettlement:
         first = llm.chat_sync("openai/gpt-5", ASK, max_tokens=3)
         assert llm.settle(15) == 0
         second = llm.chat_sync("openai/gpt-5", ASK, max_tokens=3)
-        assert reasons(llm, signed) == ["first", "the gateway ended the session before it"]
+        assert reasons(llm, signed) == ["first", "the gateway ended the session before it, and refused to resume it"]
         assert second.authorization_hash == signed(llm)[1][0] != first.authorization_hash
         assert llm.settle(15) == 0
         assert second.payment_hash not in (None, first.payment_hash)
@@ -138,10 +138,9 @@ class TestAtOnce:
 class TestWriteAhead:
     @pytest.mark.parametrize("stream", [False, True])
     def test_an_authorization_is_on_disk_before_its_signature_arrives(
-        self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, stream: bool
+        self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, offer: str, stream: bool
     ) -> None:
         seen: list[Any] = []
-        offer = offer_of(devnet)
         path = ""
 
         def answer(asked: Any) -> Any:
@@ -182,9 +181,8 @@ class TestRefusal:
 
     @pytest.mark.parametrize("with_challenge", [True, False])
     def test_a_gateway_that_asks_again_and_again_gets_one_signature(
-        self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, signed: Signed, with_challenge: bool
+        self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, offer: str, signed: Signed, with_challenge: bool
     ) -> None:
-        offer = offer_of(devnet)
 
         def answer(asked: Any) -> Any:
             first = "payment-signature" not in asked.headers
@@ -198,10 +196,10 @@ class TestRefusal:
         assert len(server.posts) == 2
 
     def test_a_gateway_that_takes_signatures_once_and_says_so_at_once_is_still_paid_by_all(
-        self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, signed: Signed
+        self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, offer: str, signed: Signed
     ) -> None:
         """It never says that it has no sessions, answers slowly, and refuses a signature while that is in use."""
-        offer, used, guard = offer_of(devnet), set(), threading.Lock()
+        used, guard = set(), threading.Lock()
         done = json.dumps({"choices": [{"message": {"content": "paid"}, "finish_reason": "stop"}]}).encode()
 
         def answer(asked: Any) -> Any:
@@ -220,28 +218,3 @@ class TestRefusal:
 
         assert [result.text for result in asyncio.run(ask())] == ["paid"] * 6
         assert len(signed(llm)) == 6
-
-
-def offer_of(devnet: Devnet, **changes: Any) -> str:
-    """A PAYMENT-REQUIRED header with the devnet's terms, some of them changed."""
-    terms: dict[str, Any] = {
-        "scheme": "upto",
-        "network": f"eip155:{devnet.chain_id}",
-        "asset": devnet.opg_token,
-        "amount": str(10**17),
-        "payTo": devnet.pay_to,
-        "maxTimeoutSeconds": 300,
-        "extra": {
-            "name": "OpenGradient",
-            "version": "1",
-            "assetTransferMethod": "permit2",
-            "facilitatorAddress": devnet.accounts[1]["address"],
-        },
-    }
-    required = {
-        "x402Version": 2,
-        "error": "Payment required",
-        "resource": {"url": "http://gateway", "description": "", "mimeType": "application/json"},
-        "accepts": [terms | changes],
-    }
-    return base64.b64encode(json.dumps(required).encode()).decode()

@@ -72,7 +72,7 @@ def test_a_response_format_is_checked_when_it_is_made():
 
 
 def test_an_error_says_what_happened_what_it_means_for_the_money_and_what_to_do():
-    error = errors.GatewayUnreachable("It is down.", money="Nothing was paid.", remedy="Wait.", status=None)
+    error = errors.GatewayUnreachable("It is down.", money="Nothing was paid.", remedy="Wait.")
     assert str(error) == "It is down. Nothing was paid. Wait."
 
 

@@ -8,22 +8,23 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from og_magics.errors import LedgerError, PaymentRejected
+from og_magics.errors import LedgerError, PaymentRefused, PaymentRejected
 from og_magics.ledger import Ledger
-from og_magics.payment import Payments, Policy, QuestionAuth, Wallet
+from og_magics.payment import Budget, Payments, Policy, QuestionAuth, Wallet
 from og_magics.types import Question, x402SettlementMode
 
 KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 """A development key that everybody knows."""
 
 TOKEN, PAYEE, FACILITATOR = (f"0x{digit * 40}" for digit in "123")
-POLICY = Policy("eip155:31337", TOKEN, "", max_amount=10**18, max_deadline=900)
+POLICY = Policy("eip155:31337", TOKEN, None, max_amount=10**18, max_deadline=900)
 CHAT = "/v1/chat/completions"
 SIGNATURE, SESSION = "PAYMENT-SIGNATURE", "X-Upto-Session"
 
@@ -66,10 +67,13 @@ class Bench:
         self.requests.append(httpx.Request("POST", request.url, headers=request.headers.copy()))
         return await self.handler(request)
 
-    def question(self, path: str = CHAT) -> tuple[str, QuestionAuth]:
+    def forget_sessions(self) -> None:
+        self.payments = Payments(Wallet.from_key(KEY), self.ledger, lambda: time.time() + self.ahead)
+
+    def question(self, path: str = CHAT, policy: Policy = POLICY) -> tuple[str, QuestionAuth]:
         question = Question(path, "openai/gpt-5", {"model": "gpt-5"}, x402SettlementMode.PRIVATE)
         receipt_id = self.ledger.open(question, "devnet", time.time())
-        auth = self.payments.question(receipt_id, POLICY, gateway="http://gateway", path=path, note=lambda _: None)
+        auth = self.payments.question(receipt_id, policy, gateway="http://gateway", path=path, note=lambda _: None)
         return receipt_id, auth
 
     async def ask(self, path: str = CHAT) -> httpx.Response:
@@ -134,17 +138,17 @@ class TestSessions:
 
     async def test_a_session_that_is_over_is_followed_by_one_more_signature(self, bench: Bench) -> None:
         await bench.ask()
-        over = session_of(bench.requests[-1])
+        over, used = session_of(bench.requests[-1]), bench.signatures[0]
 
         async def handler(request: httpx.Request) -> httpx.Response:
-            if request.headers.get(SESSION) == over:
+            if request.headers.get(SESSION) == over or request.headers.get(SIGNATURE) == used:
                 return httpx.Response(402, json={"error": "Session expired or exhausted"})
             return await bench.settles_late(request)
 
         bench.handler = handler
         receipts = [bench.question() for _ in range(5)]
         await asyncio.gather(*(bench.client.post(CHAT, json={}, auth=auth) for _, auth in receipts))
-        assert bench.reasons == ["first", "the gateway ended the session before it"]
+        assert bench.reasons == ["first", "the gateway ended the session before it, and refused to resume it"]
         new = bench.ledger.pending()[1].hash
         assert {bench.ledger.receipt(receipt_id).authorization_hash for receipt_id, _ in receipts} == {new}
 
@@ -326,7 +330,41 @@ class TestRefusals:
 
         bench.handler = ends
         assert (await bench.ask()).status_code == 200
-        assert len(bench.signatures) == 2
+        assert len(bench.signatures) == 1  # the same one resumed the session
+
+    async def test_a_question_that_may_have_been_served_is_not_paid_with_a_second_signature(self, bench: Bench) -> None:
+        await bench.ask()
+
+        async def loses_the_answer(request: httpx.Request) -> httpx.Response:
+            raise httpx.ReadError("gone")
+
+        async def ended(request: httpx.Request) -> httpx.Response:
+            return httpx.Response(402)
+
+        _, auth = bench.question()
+        bench.handler = loses_the_answer
+        with pytest.raises(httpx.ReadError):
+            await bench.client.post(CHAT, json={}, auth=auth)
+        bench.handler = ended
+        with pytest.raises(PaymentRejected, match="may have been charged"):
+            await bench.client.post(CHAT, json={}, auth=auth)
+        assert len(bench.ledger.pending()) == 1
+
+    async def test_a_session_dearer_than_a_call_may_be_is_not_used_for_it(self, bench: Bench) -> None:
+        await bench.ask()
+        _, auth = bench.question(policy=replace(POLICY, max_amount=1))
+        with pytest.raises(PaymentRefused, match="--max-cost"):
+            await bench.client.post(CHAT, json={}, auth=auth)
+
+    async def test_a_budget_counts_what_is_authorized(self, bench: Bench) -> None:
+        await bench.ask()
+        cap = bench.ledger.pending()[0].cap
+        budget = Budget("The budget of a day", 2 * cap - 1, 3600.0, "OG_BUDGET_DAY")
+        bench.forget_sessions()
+        _, auth = bench.question(policy=replace(POLICY, budgets=(budget,)))
+        with pytest.raises(PaymentRefused, match="OG_BUDGET_DAY"):
+            await bench.client.post(CHAT, json={}, auth=auth)
+        assert len(bench.ledger.pending()) == 1
 
     async def test_what_cannot_be_written_down_is_not_sent(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(_: Any) -> None:
