@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from .networks import BASE, BASE_SEPOLIA, DEVNET, Network, devnet, named
 from .origin import namespace, origin
 from .receipt import Receipt
 from .runtime import runtime
-from .settings import Settings, ledger_path, notebook_path
+from .settings import LIMITS, Settings, ledger_path, limit_all, notebook_path
 from .types import Progress, Question, StreamChunk, TextGenerationOutput, x402SettlementMode
 from .verification import complete_costs, proofs_frame, prove
 
@@ -63,6 +64,7 @@ class App:
             _asking(changed, "Is this a question that could be asked?")
             wiring = any(getattr(changed, name) != getattr(self._settings, name) for name in _WIRING)
             self._settings = changed
+            limit_all({name: changes.get(name) for name in LIMITS})
             if wiring:
                 llm, self._llm, self._ledger = self._llm, None, None
                 if llm is not None:
@@ -127,15 +129,16 @@ class App:
         max_tokens: int | None = None,
         system: str | None = None,
         stream: bool | None = None,
+        max_cost: int | None = None,
     ) -> Question:
-        """The question of a prompt; what is None comes from the settings.
+        """The question of a prompt; what is None comes from the settings. `max_cost`: base units, for this call alone.
 
         Raises:
             ConfigError: an argument that makes no sense, or an empty prompt.
         """
         if not prompt.strip():
             raise ConfigError("The prompt is empty.", remedy="Write it below the %%ogchat line, or after %ogchat.")
-        return _asking(
+        question = _asking(
             self._settings.but(
                 settlement=None if settlement is None else x402SettlementMode.parse(settlement),
                 temperature=temperature,
@@ -146,6 +149,7 @@ class App:
             ),
             prompt,
         )
+        return question if max_cost is None else replace(question, max_cost=max_cost)
 
     def ask(self, question: Question, progress: Progress) -> Iterator[StreamChunk | TextGenerationOutput | None]:
         """Ask, blocking: chunks of a streamed answer (the last with `.output`), or the whole one; None while waiting.

@@ -24,7 +24,7 @@ from .origin import namespace, origin
 from .payment import Payments, Wallet, load_wallet
 from .ports import Journal
 from .runtime import runtime
-from .settings import Secret, Settings, ledger_path, notebook_path
+from .settings import Secret, Settings, ledger_path, limited, notebook_path
 from .types import (
     Permit2ApprovalResult,
     Progress,
@@ -314,7 +314,9 @@ class LLM:
             )
             self._gateways = Gateways(network, timeout=settings.timeout, verify=settings.gateway_verify)
             self._network = network
-            self._caller = Caller(network, self._gateways, payments, self.journal, self._watch, lambda: self.settings)
+            self._caller = Caller(
+                network, self._gateways, payments, self.journal, self._watch, lambda: limited(self.settings)
+            )
             _prepared.add(self)
             runtime.closes_first()  # before the ledger and the devnet, which were opened above
 

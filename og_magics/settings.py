@@ -218,6 +218,22 @@ def _address(text: str) -> str:
     return text
 
 
+LIMITS = ("max_authorization", "budget_notebook", "budget_day")
+"""Settings that hold for every LLM of the process once the notebook has set them, however it was made."""
+
+_limits: dict[str, int] = {}
+
+
+def limit_all(limits: Mapping[str, int | None]) -> None:
+    """Set limits for all LLMs of this process; None leaves one as it is."""
+    _limits.update({name: value for name, value in limits.items() if value is not None})
+
+
+def limited(settings: Settings) -> Settings:
+    """Settings under the limits of the process."""
+    return settings.but(**_limits)
+
+
 def notebook_path(namespace: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Path | None:
     """The notebook that is running, as its front end tells it, or None in a script or a terminal.
 

@@ -11,12 +11,14 @@ Columns, each True, False or None (could not be asked, or is not there yet), wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import chain
+from .errors import ChainError
 from .facts import DataFacts, PaymentFacts, Unread
 from .ledger import LedgerAudit
 from .networks import Network
@@ -31,15 +33,18 @@ from .proofs import (
     group_costs,
 )
 from .receipt import Receipt
-from .types import Enclave
+from .types import Authorization, Enclave
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("enclave", "registry", "payment", "data", "ledger")
 
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
 _OFFLINE = Verdict(None, "Not asked: this is an offline check.")
 _GONE = Verdict(None, "Not asked: the devnet that this was paid on is gone, and its chain with it.")
+_UNKNOWN = Verdict(None, "Not asked: it is not known here where its network is (for a devnet, set OG_DEVNET).")
 _NO_LEDGER = Verdict(None, "Not asked: there is no ledger here.")
 
 
@@ -59,8 +64,16 @@ class Proof:
     @property
     def reason(self) -> str:
         """Why what does not hold or is not known is so; what holds where all does."""
-        told = [f"{name}: {self.verdicts[name].reason}" for name in COLUMNS if self.verdicts[name].ok is not True]
-        return " ".join(told) or "All proofs hold."
+        return reason_of(self.verdicts, COLUMNS)
+
+
+def reason_of(verdicts: Mapping[str, Verdict], columns: Sequence[str]) -> str:
+    """Why those of these columns that do not hold, or are not known, are so; columns with the same reason share it."""
+    told: dict[str, list[str]] = {}
+    for name in columns:
+        if verdicts[name].ok is not True:
+            told.setdefault(verdicts[name].reason, []).append(name)
+    return " ".join(f"{', '.join(names)}: {reason}" for reason, names in told.items()) or "All proofs hold."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ class _Facts:
 
 def prove(
     receipts: Sequence[Receipt],
-    networks: Mapping[str, Network],
+    networks: Mapping[str, Network] | None,
     *,
     audit: LedgerAudit | None = None,
     costs: Mapping[str, int | None] | None = None,
@@ -82,22 +95,52 @@ def prove(
     """Check receipts.
 
     Args:
-        networks: by name, where to ask about them; a network that is missing is not asked (an offline check).
+        networks: by name, where to ask about them; a network that is missing is not asked. None: an offline check.
         audit: of the ledger that they are from, None when they come from elsewhere.
         costs: by authorization, what all its receipts cost together, where they are all known.
         expected_pcr: measurement of the enclave's code, "" for any.
     """
-    facts = {name: _gather(networks[name], group, data_of) for name, group in _by_network(receipts) if name in networks}
+    known = networks or {}
+    facts = {name: _gather(known[name], group, data_of) for name, group in _by_network(receipts) if name in known}
     proofs = []
     for receipt in receipts:
-        network = networks.get(receipt.network)
+        network = known.get(receipt.network)
         gone = network is not None and receipt.time < network.born
         asked = None if gone else facts.get(receipt.network)
-        proofs.append(_prove(receipt, asked, _GONE if gone else _OFFLINE, audit, costs or {}, expected_pcr))
+        unasked = _OFFLINE if networks is None else _GONE if gone else _UNKNOWN
+        proofs.append(_prove(receipt, asked, unasked, audit, costs or {}, expected_pcr))
     if audit is not None:
         present = {receipt.receipt_id for receipt in receipts}
         proofs += [_missing(receipt_id, why) for receipt_id, why in audit.broken.items() if receipt_id not in present]
     return proofs
+
+
+def with_payments(receipts: Sequence[Receipt], networks: Mapping[str, Network]) -> list[Receipt]:
+    """The receipts, with the transactions of those that were not settled when they were written and are by now.
+
+    For receipts that are in no ledger. Where a chain cannot be read, they stay as they are.
+    """
+    found: dict[str, str] = {}
+    for name, group in _by_network(receipts):
+        network = networks.get(name)
+        wanted = {r.authorization.hash: r.authorization for r in group if r.payment_hash is None and r.authorization}
+        if network is None:
+            continue
+        pending = [a for a in wanted.values() if a.network == network.caip2 and _sound(a) and a.created >= network.born]
+        try:
+            settlements = chain.find_settlements(network, pending) if pending else {}
+        except ChainError:
+            continue
+        found |= {hash: settlement.payment_hash for hash, settlement in settlements.items()}
+    return [
+        replace(r, payment_hash=found.get(r.authorization.hash)) if r.payment_hash is None and r.authorization else r
+        for r in receipts
+    ]
+
+
+def _sound(authorization: Authorization) -> bool:
+    """Whether its addresses are addresses: in a notebook they may be anything."""
+    return all(_ADDRESS.fullmatch(one) for one in (authorization.payer, authorization.pay_to, authorization.token))
 
 
 def complete_costs(receipts: Iterable[Receipt]) -> Mapping[str, int | None]:
@@ -115,6 +158,19 @@ def proofs_frame(proofs: Sequence[Proof]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=["receipt_id", *COLUMNS, "reason"])
     return frame.astype({name: object for name in COLUMNS})
+
+
+def told(frame: pd.DataFrame) -> str:
+    """One line on a frame of proofs, and on the ledger that they are from: how many failed, how many are open."""
+    failed = frame[list(COLUMNS)].map(lambda ok: ok is False).any(axis=1)
+    known = frame[list(COLUMNS)].map(lambda ok: ok is not None).all(axis=1)
+    counts = [f"{len(frame)} receipt{'s' * (len(frame) != 1)}", f"{int((known & ~failed).sum())} with every proof"]
+    if (~known & ~failed).any():
+        counts.append(f"{int((~known & ~failed).sum())} with proofs that are not known")
+    counts.append(f"{int(failed.sum())} FAILED" if failed.any() else "none failed")
+    if frame.attrs.get("problems"):
+        counts.append("THE LEDGER WAS EDITED")
+    return ", ".join(counts) + "."
 
 
 def evidence_of(receipt: Receipt) -> EnclaveEvidence:

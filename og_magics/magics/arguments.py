@@ -83,5 +83,6 @@ def chat_parser() -> Parser:
     parser = Parser("%%ogchat", "Ask a model. The answer streams into the cell, is paid for, and leaves a receipt.")
     add_call_flags(parser)
     parser.add_argument("-o", "--output", metavar="VAR", help="put the result into this variable")
+    parser.add_argument("--max-cost", metavar="OPG", help="refuse to pay if the call could cost more than this")
     parser.add_argument("--no-stream", action="store_true", help="show the answer when it is complete")
     return parser

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from ..amounts import parse_opg
 from ..errors import ConfigError, OGError, StreamError
 from .arguments import chat_parser
 from .receipts import ReceiptsVariable, notebook
@@ -53,6 +54,7 @@ class ChatMagics(Magics):
         -n N          tokens of the answer, at most
         --system TEXT system prompt, in quotes
         -o VAR        put the result into this variable; it is in `_` too
+        --max-cost OPG  refuse to pay if the call could cost more; a session's whole cap counts
         --no-stream   show the answer when it is complete
 
         Flags beat `%og use`, which beats the environment. The prompt is sent as typed: braces, quotes and $ included.
@@ -72,6 +74,7 @@ class ChatMagics(Magics):
                 max_tokens=flags.max_tokens,
                 system=flags.system,
                 stream=False if flags.no_stream else None,
+                max_cost=None if flags.max_cost is None else parse_opg(flags.max_cost),
             )
             result = self._ask(question)
         except ConfigError as error:

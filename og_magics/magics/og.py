@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..networks import BASE, DEVNET, NAMES
 from ..types import x402SettlementMode
 from .arguments import Parser, add_call_flags, number
+from .budget import budget
 from .receipts import ReceiptsVariable, imported, notebook
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _HELP = """\
                         --csv, --json, --parquet FILE writes them, --import FILE shows such a file
 %og verify [--offline]  check every proof of every receipt, on chain too; --pcr HASH pins the enclave's code
 %og wallet              address, OPG, gas, and what Permit2 may move
+%og budget [flags]      what may be spent and what is left: --call, --notebook, --day OPG set it
 %og approve [OPG]       let Permit2 move so much OPG (5), which payments need once
 %og network [NAME]      show or choose: devnet (local, free), base-sepolia (test tokens), base (real money)
 %og help                this"""
@@ -62,6 +64,7 @@ class OgMagics(Magics):
             "receipts": self._receipts,
             "verify": self._verify,
             "wallet": self._wallet,
+            "budget": lambda rest: print(budget(self._app, rest)),
             "approve": self._approve,
             "network": self._network,
             "help": self._help,

@@ -77,10 +77,8 @@ def imported(file: str) -> Any:
     from ..display import shown_as
     from ..ledger import import_receipts, read_frame, receipts_frame
 
-    if file.lower().endswith(".json"):
-        frame = receipts_frame(import_receipts(file))
-    else:
-        frame = read_frame(file)
+    lossless = file.lower().endswith(".json")
+    frame = receipts_frame(import_receipts(file)) if lossless else read_frame(file)
     # What a file says of a proof is no proof: no marks.
     return shown_as(frame, lambda: _bundle(frame, None))
 

@@ -99,7 +99,7 @@ class Policy:
         raise PaymentRefused(
             f"The payment that the gateway asks for was refused: {'; '.join(reasons) or 'it made no offer'}.",
             money=_NOTHING,
-            remedy="Check %og network and the gateway; OG_MAX_AUTHORIZATION raises the limit of one authorization.",
+            remedy="Check %og network and the gateway. --max-cost limits one call, `%og budget --call` every one.",
         )
 
     def _objection(self, offer: PaymentRequirements) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from x402.http.utils import encode_payment_response_header
@@ -178,7 +178,7 @@ class Gateway:
             canonical_request(body)
             if not body["messages" if is_chat else "prompt"]:
                 raise ValueError("an empty request")
-        except (ValueError, TypeError, AttributeError, LookupError):
+        except (ValueError, TypeError, AttributeError, LookupError, ClientDisconnect):
             raise Refusal(400, "The request body is not a valid completion request") from None
         if not self._model.knows(str(body.get("model", ""))):
             raise Refusal(400, f"Model '{body.get('model')}' is not supported")

@@ -14,6 +14,15 @@ from og_magics.settings import ENVIRONMENT, Secret, Settings, ledger_path, noteb
 from og_magics.types import x402SettlementMode
 
 KEY = "0x" + "ab" * 32
+DEVNET = {
+    "chain_id": 31337,
+    "rpc_url": "http://r",
+    "opg_token": "0xa",
+    "tee_registry": "0xb",
+    "blob_url": "http://b",
+    "settlement_relay": "0xc",
+    "started": 7,
+}
 
 
 def test_without_a_key_the_network_is_the_devnet():
@@ -97,16 +106,7 @@ def test_receipts_are_kept_beside_the_notebook(tmp_path, monkeypatch):
 
 
 def test_a_devnet_is_described_by_its_json_line():
-    info = {
-        "chain_id": 31337,
-        "rpc_url": "http://r",
-        "opg_token": "0xa",
-        "tee_registry": "0xb",
-        "blob_url": "http://b",
-        "settlement_relay": "0xc",
-        "started": 7,
-    }
-    network = networks.devnet(info)
+    network = networks.devnet(DEVNET)
     assert (network.caip2, network.registry_rpc_url, network.born) == ("eip155:31337", "http://r", 7)
     with pytest.raises(ConfigError, match="chain_id"):
         networks.devnet({})
@@ -121,3 +121,23 @@ def test_what_is_set_replaces_a_networks_own():
 @pytest.mark.parametrize("typed", ["batch", "BATCH_HASHED", "batch-hashed", "Batch_Hashed"])
 def test_a_settlement_mode_is_read_as_people_type_it(typed):
     assert x402SettlementMode.parse(typed) is x402SettlementMode.BATCH_HASHED
+
+
+def test_budgets_are_safe_where_tokens_are_worth_something():
+    assert Settings().budgets(networks.BASE) == (20 * OPG, 5 * OPG)
+    assert Settings(budget_day=OPG).budgets(networks.BASE_SEPOLIA) == (20 * OPG, OPG)
+    assert Settings().budgets(networks.devnet(DEVNET)) == (None, None)
+
+
+def test_a_settlement_is_final_at_a_depth_that_can_be_set():
+    assert Settings().depth(networks.BASE) == 5
+    assert Settings(confirmations=9).depth(networks.BASE) == 9
+    assert Settings().depth(networks.devnet(DEVNET)) == 0
+    assert Settings.from_env({"OG_CONFIRMATIONS": "0"}).depth(networks.BASE) == 0
+
+
+def test_payees_are_addresses():
+    payee = "0x" + "aB" * 20
+    assert Settings.from_env({"OG_PAYEES": f"{payee}, {payee}"}).payees == (payee, payee)
+    with pytest.raises(ConfigError, match="OG_PAYEES"):
+        Settings.from_env({"OG_PAYEES": "0x12"})

@@ -1,0 +1,189 @@
+"""The audit of a saved notebook: no kernel runs, and no ledger is needed.
+
+The column `enclave` is held against what the notebook shows: the answer in the output, and the prompt in the cell.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..app import named_networks
+from ..display import shown_problem, text_table
+from ..ledger import LedgerAudit, ShownAnswer, answers_in
+from ..proofs import Verdict
+from ..receipt import Receipt
+from ..settings import Settings
+from ..verification import Proof, complete_costs, prove, reason_of, with_payments
+from .receipts import existing_ledger
+
+OFFLINE = ("enclave",)
+ONLINE = ("registry", "payment", "data")
+PROOFS = (*OFFLINE, *ONLINE, "ledger")
+
+_MARKS: Mapping[bool | None, str] = {True: "✓", False: "✗", None: "–"}
+_UNREADABLE = Verdict(None, "Not asked: the receipt cannot be read.")
+_HELD = (
+    "path", "request", "text", "tool_calls", "finish_reason", "model", "settlement", "authorization_hash",
+    "tee_id", "tee_signature", "tee_timestamp", "request_hash", "output_hash", "public_key",
+)  # fmt: skip
+"""Of a receipt: what never changes once it is answered, so that a notebook and a ledger must agree on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A receipt's verdicts; `cell` is None for what only the ledger knows of."""
+
+    receipt_id: str
+    cell: int | None
+    name: str
+    verdicts: Mapping[str, Verdict]
+
+
+def verify_notebook(
+    notebook: Path, *, online: bool, pcr: str, ledger: Path | None, proofs: Sequence[str], as_json: bool
+) -> int:
+    """Check the receipts of a notebook's outputs, and print what came of it.
+
+    Args:
+        proofs: the columns to ask for.
+
+    Returns:
+        0 if each of these proofs holds for each receipt, and nothing is wrong with the ledger as a whole; else 1, also
+        where the notebook carries no receipt.
+
+    Raises:
+        LedgerError: the notebook or the ledger cannot be read.
+        ConfigError: settings that cannot be read.
+    """
+    answers = answers_in(notebook)
+    held, audit = _ledger(ledger, answers)
+    rows = _rows(answers, _proofs(answers, held, audit, online=online, pcr=pcr), held)
+    problems = [] if audit is None else audit.problems
+    if as_json:
+        print(json.dumps([_form(row, proofs) for row in rows] + [_form_of(problem) for problem in problems], indent=1))
+    else:
+        _print(rows, proofs, problems)
+    if not answers:
+        print(f"og-magics: {notebook} carries no receipts, so there is nothing to verify.", file=sys.stderr)
+    return 0 if answers and not problems and all(_holds(row, proofs) for row in rows) else 1
+
+
+def _ledger(path: Path | None, answers: Sequence[ShownAnswer]) -> tuple[dict[str, Receipt] | None, LedgerAudit | None]:
+    if path is None:
+        return None, None
+    noted = max((answer.head for answer in answers if answer.head), default=None)
+    with existing_ledger(path) as ledger:
+        # First: a file that others wrote into need not have receipts that can be read.
+        audit = ledger.audit(noted)
+        return {receipt.receipt_id: receipt for receipt in ledger.receipts()}, audit
+
+
+def _proofs(
+    answers: Sequence[ShownAnswer],
+    held: Mapping[str, Receipt] | None,
+    audit: LedgerAudit | None,
+    *,
+    online: bool,
+    pcr: str,
+) -> list[Proof]:
+    receipts = [answer.receipt for answer in answers if answer.receipt]
+    networks = None
+    if online:
+        networks = named_networks(Settings.from_env(), {receipt.network for receipt in receipts})
+        receipts = with_payments(receipts, networks)
+    costs = complete_costs(held.values()) if held is not None else None
+    return prove(receipts, networks, audit=audit, costs=costs, expected_pcr=pcr)
+
+
+def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping[str, Receipt] | None) -> list[_Row]:
+    """One for each answer, in the order of the notebook; then those that only the ledger has."""
+    rows, left = [], iter(proofs)
+    for answer in answers:
+        if answer.receipt is None:
+            verdict = Verdict(False, f"It cannot be read: {answer.problem}.")
+            verdicts = {**dict.fromkeys(PROOFS, _UNREADABLE), "enclave": verdict}
+            rows.append(_Row(answer.receipt_id, answer.cell, "?", verdicts))
+            continue
+        proof = next(left)
+        verdicts = dict(proof.verdicts)
+        verdicts["enclave"] = _against_notebook(answer, answer.receipt, verdicts["enclave"])
+        if held is not None and verdicts["ledger"].ok:
+            verdicts["ledger"] = _against_ledger(answer.receipt, held, verdicts["ledger"])
+        name = f"{answer.receipt.model}, {answer.receipt.settlement}"
+        rows.append(_Row(answer.receipt_id, answer.cell, name, verdicts))
+    rows += [_Row(proof.receipt_id, None, "not in the notebook", proof.verdicts) for proof in left]
+    return rows
+
+
+def _against_notebook(answer: ShownAnswer, receipt: Receipt, signed: Verdict) -> Verdict:
+    """What the enclave signed, against what the notebook shows: not only against what its receipt says."""
+    shown = shown_problem(receipt, answer.shown)
+    problems = [shown[1]] if shown and shown[0] else []
+    if _other_prompt(answer.source, receipt):
+        problems.append("The cell's prompt is another one than was answered.")
+    if receipt.request.get("model") != receipt.model.partition("/")[2]:
+        problems.append("The receipt names another model than was asked.")
+    if problems:
+        return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))
+    if signed.ok and shown:
+        return Verdict(None, f"The answer is as signed. {shown[1]}")
+    if signed.ok and receipt.text and receipt.tool_calls and receipt.finish_reason == "tool_calls":
+        return Verdict(None, "The enclave signed the function calls; the text beside them is covered by nothing.")
+    return signed
+
+
+def _other_prompt(source: str, receipt: Receipt) -> bool:
+    """Whether a plain `%%ogchat` cell holds another prompt than the receipt's question."""
+    first, _, prompt = source.lstrip().partition("\n")
+    if first.split(maxsplit=1)[:1] != ["%%ogchat"]:
+        return False
+    messages = receipt.request.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    asked = last.get("content") if isinstance(last, Mapping) and last.get("role") == "user" else None
+    return bool(asked != prompt.removesuffix("\n"))
+
+
+def _against_ledger(receipt: Receipt, held: Mapping[str, Receipt], verdict: Verdict) -> Verdict:
+    row = held.get(receipt.receipt_id)
+    if row is None:
+        return Verdict(False, "The ledger has no such receipt.")
+    if other := [name for name in _HELD if getattr(row, name) != getattr(receipt, name)]:
+        return Verdict(False, f"The ledger's receipt is another one: it differs in {', '.join(other)}.")
+    return verdict
+
+
+def _holds(row: _Row, proofs: Sequence[str]) -> bool:
+    return all(row.verdicts[name].ok is True for name in proofs)
+
+
+def _print(rows: Sequence[_Row], proofs: Sequence[str], problems: Sequence[str]) -> None:
+    if rows:
+        cells = [
+            (
+                str(row.cell or "-"),
+                row.name,
+                *(_MARKS[row.verdicts[name].ok] for name in proofs),
+                reason_of(row.verdicts, proofs),
+            )
+            for row in rows
+        ]
+        print(text_table(("cell", "receipt", *proofs, "reason"), cells))
+    for problem in problems:
+        print(f"The ledger: {problem}")
+    if rows:
+        good = sum(_holds(row, proofs) for row in rows)
+        print(f"{good} of {len(rows)} receipts hold: {', '.join(proofs)}.")
+
+
+def _form(row: _Row, proofs: Sequence[str]) -> dict[str, object]:
+    verdicts = {name: {"ok": row.verdicts[name].ok, "reason": row.verdicts[name].reason} for name in proofs}
+    return {"receipt_id": row.receipt_id, "cell": row.cell, "verdicts": verdicts}
+
+
+def _form_of(problem: str) -> dict[str, object]:
+    """What is wrong with the ledger as a whole: a row that is no receipt's."""
+    return {"receipt_id": "", "cell": None, "verdicts": {"ledger": {"ok": False, "reason": problem}}}

@@ -1,0 +1,48 @@
+"""%og budget: what may be spent, what is, and what is left."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..amounts import format_opg, parse_opg
+from .arguments import Parser
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+def budget(app: App, line: str) -> str:
+    """Change the limits that are named, and say how all stand.
+
+    Raises:
+        ConfigError: not an amount.
+    """
+    parser = Parser("%og budget", "What may be spent.")
+    add: Any = parser.add_argument
+    add("--call", metavar="OPG", help="what one authorization may allow at most")
+    add("--notebook", metavar="OPG", help="what this notebook may authorize and pay in all")
+    add("--day", metavar="OPG", help="the same, in 24 hours")
+    flags, _ = parser.parse(line, prompt=False)
+    app.use(
+        max_authorization=None if flags.call is None else parse_opg(flags.call),
+        budget_notebook=None if flags.notebook is None else parse_opg(flags.notebook),
+        budget_day=None if flags.day is None else parse_opg(flags.day),
+    )
+    from ..calls.limits import budgets_of
+
+    network = app.network
+    lines = [f"one call      up to {format_opg(app.settings.max_authorization)} OPG in one authorization"]
+    budgets = {limit.seconds is None: limit for limit in budgets_of(network, app.settings)}
+    for name, whole in (("notebook", True), ("24 hours", False)):
+        limit = budgets.get(whole)
+        if limit is None:
+            lines.append(f"{name:<13} no limit on {network.name}")
+            continue
+        since = None if limit.seconds is None else time.time() - limit.seconds
+        used = app.ledger.committed(network.caip2, since)
+        left = max(limit.limit - used, 0)
+        spent = f"{format_opg(used)} of {format_opg(limit.limit)} OPG paid or authorized"
+        lines.append(f"{name:<13} {spent}, {format_opg(left)} left")
+    lines.append("What is authorized counts until it is settled or expires.")
+    return "\n".join(lines)
