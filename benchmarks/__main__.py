@@ -10,13 +10,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import loading, paying, streaming
+from . import loading, paying, receipts, samples, streaming, verifying
 from .network import devnet
 from .report import table
 
 # Sessions stay open through the whole run: it measures calls, not handshakes. The chain id is the one that the
 # official SDK insists on.
 _DEVNET = ("--chain-id", "8453", "--settle-after", "600", "--max-timeout", "900", "--cap", "1", "--token-delay")
+
+# For receipts, where everything is settled at once.
+_SETTLING = ("--settle-after", "0.5", "--batch-after", "0.3", "--cap", "1", "--token-delay", "0")
+_SIZES = (10_000, 100_000)
+_ROUNDS_OF_LARGE = 3
 
 
 def main() -> int:
@@ -30,16 +35,25 @@ def main() -> int:
     )
     args = parser.parse_args()
     rounds, delay = (1, "0.001") if args.quick else (5, "0.01")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OG_")}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, devnet(*_DEVNET, delay) as info:
         told = json.dumps(info)
         settings = {"OG_NETWORK": "devnet", "OG_DEVNET": told, "OG_LEDGER": str(Path(folder) / "kernel.db")}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OG_")} | settings
+        environment = plain | settings
         rows = loading.measure(folder, environment, rounds=rounds, official=args.sdk_python)
         rows += streaming.measure(info, folder, environment, rounds=rounds, words=50 if args.quick else 400)
         rows += paying.concurrent(info, told, folder, rounds=rounds, official=args.sdk_python)
         rows += paying.signing(info, folder, rounds=20 * rounds)
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        with devnet(*_SETTLING) as info:
+            paid = samples.paid(info, folder)
+            rows += verifying.measure(paid, info, folder, rounds=rounds, few=10 if args.quick else 50)
+        for size in _SIZES[:1] if args.quick else _SIZES:
+            most = rounds if size == _SIZES[0] else _ROUNDS_OF_LARGE
+            rows += receipts.measure(paid, folder, plain, size=size, rounds=most)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.system()}
-    print(f"Python {machine['python']}, {machine['cores']} cores, {machine['system']}; medians of {rounds}\n")
+    medians = f"medians of {rounds}" if args.quick else f"medians of {rounds} ({_ROUNDS_OF_LARGE} at {_SIZES[1]:,})"
+    print(f"Python {machine['python']}, {machine['cores']} cores, {machine['system']}; {medians}\n")
     print(table(rows, judged=not args.quick))
     if args.json:
         args.json.write_text(

@@ -28,7 +28,7 @@ _OFFICIAL = "import opengradient\nopengradient.LLM\n"
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """A process that has ended: its seconds, and the most memory it held, in MiB."""
 
     wall: float
@@ -47,10 +47,10 @@ def measure(folder: str, environment: Mapping[str, str], *, rounds: int, officia
     programs["llm"] = (sys.executable, _OURS)
     if official:
         programs["official"] = (official, _OFFICIAL)
-    runs: dict[str, list[_Run]] = {name: [] for name in programs}
+    runs: dict[str, list[Run]] = {name: [] for name in programs}
     for _ in range(rounds + 1):
         for name, (interpreter, program) in programs.items():
-            runs[name].append(_run(interpreter, program, folder, environment))
+            runs[name].append(run(interpreter, program, folder, environment))
     # The first of each read its files from disk.
     walls = {name: median_ms(run.wall for run in found[1:]) for name, found in runs.items()}
     peaks = {name: statistics.median(run.peak for run in found[1:]) for name, found in runs.items()}
@@ -65,7 +65,12 @@ def measure(folder: str, environment: Mapping[str, str], *, rounds: int, officia
     return rows
 
 
-def _run(interpreter: str, program: str, folder: str, environment: Mapping[str, str]) -> _Run:
+def run(interpreter: str, program: str, folder: str, environment: Mapping[str, str]) -> Run:
+    """Run a program to its end in a fresh process of an interpreter.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its `stderr` says why.
+    """
     # Not getrusage: a child's ru_maxrss begins with what its parent held.
     began = time.perf_counter()
     told = subprocess.run(
@@ -76,4 +81,4 @@ def _run(interpreter: str, program: str, folder: str, environment: Mapping[str, 
         text=True,
         check=True,
     )
-    return _Run(time.perf_counter() - began, json.loads(told.stdout.split()[-1]) / 1024)
+    return Run(time.perf_counter() - began, json.loads(told.stdout.split()[-1]) / 1024)

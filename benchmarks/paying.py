@@ -65,7 +65,7 @@ def signing(info: dict[str, Any], folder: str, *, rounds: int) -> list[Row]:
     reader = BareReader(info)
     reader.close()
     network = devnet(info)
-    policy = Policy(network.caip2, network.opg_token, "", 10**18, 900)
+    policy = Policy(network.caip2, network.opg_token, frozenset({str(info["pay_to"])}), 10**18, 900)
     wallet = Wallet.from_key(info["accounts"][0]["private_key"])
     with Ledger(Path(folder) / "signing.db") as ledger:
         authorizers = {

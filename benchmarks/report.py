@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,17 @@ def table(rows: Sequence[Row], *, judged: bool) -> str:
 def median_ms(seconds: Iterable[float]) -> float:
     """The median of some durations, in milliseconds."""
     return statistics.median(seconds) * 1000
+
+
+def in_turn(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
+    """The seconds of each work in each round; the works take turns, so that a slow moment is everybody's."""
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds):
+        for found, work in zip(times, works, strict=True):
+            began = time.perf_counter()
+            work()
+            found.append(time.perf_counter() - began)
+    return times
 
 
 def _number(value: float, unit: str) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 from ..facts import BatchEvent, BlobFact, DataFacts, IndividualEvent
 from ..receipt import Receipt
 from ..types import x402SettlementMode
+from ..untrusted import read_json
 from .enclave import unix_seconds, verify_signature
 from .hashing import hash_bytes, keccak
 from .merkle import Leaf, Tree, climb, read_tree
-from .untrusted import read_json
 from .verdict import Verdict
 
 SETTLED_AFTER = 20 * 60

@@ -17,9 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from .hashing import hash_bytes, keccak
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETION_PATH = "/v1/completions"
@@ -119,13 +123,14 @@ def request_hashes(path: str, body: Mapping[str, Any]) -> dict[CanonicalForm, by
     Raises:
         ValueError: no gateway signs such a request (an unknown path or role, a value of the wrong kind).
     """
+    return {form: _request_hash(path, body, form) for form in CanonicalForm}
+
+
+def _request_hash(path: str, body: Mapping[str, Any], form: CanonicalForm) -> bytes:
     if path not in (CHAT_PATH, COMPLETION_PATH):
         raise ValueError(f"the path {path!r} is not one whose answers are signed")
     try:
-        return {
-            form: keccak(json.dumps(_canonical(path, body, form), sort_keys=True).encode("ascii"))
-            for form in CanonicalForm
-        }
+        return keccak(json.dumps(_canonical(path, body, form), sort_keys=True).encode("ascii"))
     except (TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"the request body is malformed ({type(error).__name__}: {error})") from error
 
@@ -156,18 +161,17 @@ def verify_signature(
 
     A key, a time or a signature that cannot be read is an answer too: False.
     """
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
+    from cryptography.hazmat.primitives.asymmetric import padding
 
     try:
         signature = base64.b64decode(signature_b64, validate=True)
         when = timestamp.to_bytes(_UINT256_BYTES, "big")
-        key = load_der_public_key(public_key_der)
-    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, OverflowError):
         return False
-    if not isinstance(key, rsa.RSAPublicKey):
+    key = _rsa_key(public_key_der)
+    if key is None:
         return False
     scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=_PSS_SALT_BYTES)
     try:
@@ -232,13 +236,12 @@ def _check_request(evidence: EnclaveEvidence, problems: list[str]) -> tuple[Cano
         problems.append(f"Request: {evidence.tee_request_hash!r} is not a hash of 64 hex digits.")
         return None, None
     try:
-        candidates = request_hashes(evidence.path, evidence.body)
+        for form in CanonicalForm:  # STANDARD first: it is the one to name where both hold
+            if _request_hash(evidence.path, evidence.body, form) == signed:
+                return form, signed
     except ValueError as error:
         problems.append(f"Request: {error}.")
         return None, signed
-    for form, candidate in candidates.items():  # STANDARD first: it is the one to name where both hold
-        if candidate == signed:
-            return form, signed
     problems.append("Request: the enclave signed another request than the one that was sent.")
     return None, signed
 
@@ -282,7 +285,25 @@ def _key_matches(evidence: EnclaveEvidence) -> bool | None:
     if evidence.public_key_der is None:
         return None
     named = hash_bytes(evidence.tee_id)
-    return named is not None and named == keccak(evidence.public_key_der)
+    return named is not None and named == _key_hash(evidence.public_key_der)
+
+
+@lru_cache(maxsize=64)  # thousands of answers, a few keys
+def _key_hash(public_key_der: bytes) -> bytes:
+    return keccak(public_key_der)
+
+
+@lru_cache(maxsize=64)
+def _rsa_key(public_key_der: bytes) -> RSAPublicKey | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        key = load_der_public_key(public_key_der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, rsa.RSAPublicKey) else None
 
 
 def unix_seconds(when: int | str | None) -> int | None:

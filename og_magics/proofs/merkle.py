@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..untrusted import read_json
 from .hashing import hash_bytes, keccak
-from .untrusted import read_json
 
 FORMAT = "standard-v1"
 LEAF_TYPES = ["bytes32", "bytes32", "bytes32", "bytes", "uint256"]

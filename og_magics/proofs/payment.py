@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ..amounts import format_opg
 from ..facts import PaymentCall, PaymentFacts, Unread
@@ -159,6 +160,7 @@ def _same(one: str | None, other: str | None) -> bool:
     return (one or "").lower() == (other or "").lower()
 
 
+@lru_cache(maxsize=256)  # the receipts of a session share both
 def _digest(call: PaymentCall, authorization: Authorization) -> bytes | None:
     """The EIP-712 digest of the permit that a call used, or None when the authorization names no chain or spender.
 
