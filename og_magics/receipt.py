@@ -162,7 +162,7 @@ class Receipt:
             values = _values(cls, form)
             signed = values.get("authorization")
             if signed is not None:
-                values["authorization"] = Authorization(**_values(Authorization, signed, complete=True))
+                values["authorization"] = _authorization(signed)
         except (ValueError, TypeError) as error:
             raise ValueError(f"not a receipt: {error}") from None
         return cls(**values)
@@ -190,6 +190,13 @@ def _values(kind: type, form: Any, *, complete: bool = False) -> dict[str, Any]:
         elif complete or one.name in _REQUIRED:
             raise ValueError(f"{one.name} is missing")
     return values
+
+
+def _authorization(form: Any) -> Authorization:
+    try:
+        return Authorization(**_values(Authorization, form, complete=True))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"authorization: {error}") from None
 
 
 def _value(name: str, kind: str, value: Any) -> Any:

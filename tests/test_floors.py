@@ -32,6 +32,7 @@ FLOORS = {
             "catalogue",
             "facts",
             "settings",
+            "untrusted",
         ],
         GROUND,
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from og_magics.cli import main
 from og_magics.ledger import receipts_in
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
@@ -56,6 +57,12 @@ def test_its_receipts_travel_in_its_outputs(executed):
     assert receipts
     assert {receipt.network for receipt in receipts} == {"devnet"}
     assert all(receipt.enclave_ok for receipt in receipts)
+
+
+def test_its_file_alone_proves_its_answers(executed, capsys):
+    kept, output, _ = executed
+    for path in (kept, output):
+        assert main(["verify", str(path)]) == 0, capsys.readouterr().out
 
 
 def test_it_is_kept_with_its_outputs(executed):

@@ -10,8 +10,8 @@ from ..receipt import Receipt
 from .bundle import footer, shown_answer
 
 _PLAIN, _MARKDOWN = "text/plain", "text/markdown"
-_TARGET = re.compile(r"\]\(https?://[^\s<>()]*\)")
-"""Of a footer's link: who looks may have set another explorer than who wrote it."""
+_LINK = re.compile(r"\[(0x\w*…)\]\(https?://[^\s<>()]*\)")
+"""Of a footer, to the payment: who looks may have set another explorer than who wrote it, or none."""
 _LINKS = re.compile(r"(\n\n(https?://|data:image/)\S*)+")
 
 
@@ -32,15 +32,14 @@ def shown_problem(receipt: Receipt, shown: Mapping[str, Any]) -> tuple[bool, str
     answer = shown_answer(receipt, receipt.text)
     lines = {
         _PLAIN: footer(receipt, lambda _: ""),
-        _MARKDOWN: footer(receipt, lambda _: "https://x", markdown=True),
+        _MARKDOWN: footer(receipt, lambda _: "", markdown=True),
     }
     least: tuple[bool, str] | None = None
     for kind, content in shown.items():
         if not isinstance(content, str):
             return True, f"The output's {kind} is no text."
         markdown = kind == _MARKDOWN
-        line = _TARGET.sub("]()", lines[kind])
-        problem = _difference(content, answer[kind], line, markdown=markdown, signed=bool(receipt.tee_signature))
+        problem = _difference(content, answer[kind], lines[kind], markdown=markdown, signed=bool(receipt.tee_signature))
         if problem and problem[0]:
             return problem
         least = least or problem
@@ -58,7 +57,7 @@ def _difference(content: str, answer: str, line: str, *, markdown: bool, signed:
         return True, "The notebook shows another answer than the receipt's: there is more of it."
     if between:  # an answer that broke off says so there
         return False, "Below the answer stands a remark."
-    shown = _TARGET.sub("]()", last) if markdown else last
+    shown = _LINK.sub(r"\1", last) if markdown else last
     if shown != line:
         return False, "The line below the answer is not the one that belongs to the receipt."
     return None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, LedgerError
 from ..receipt import COLUMNS, Receipt
+from ..untrusted import read_json
 from .frame import AMOUNTS, receipts_frame, typed_frame
 from .rows import storable
 
@@ -29,6 +30,8 @@ _NUMBERS = {*AMOUNTS, "prompt_tokens", "completion_tokens", "latency_s", "ttft_s
 _NEVER_NONE = {"receipt_id", "cell", "notebook", "network", "provider", "model", "settlement", "status"}
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet takes for a formula, also behind apostrophes that the text itself begins with."""
+_DEEPEST = 200
+"""Levels of exported receipts, which hold requests."""
 _MICROSECOND = 1_000_000
 
 
@@ -73,7 +76,7 @@ def import_receipts(path: str | os.PathLike[str]) -> list[Receipt]:
     if path.suffix.lower() != ".json":
         raise _unknown(path, ".json here; read_frame reads .csv and .parquet")
     try:
-        forms = json.loads(_read(path))
+        forms = read_json(_read(path), _DEEPEST)
         if not isinstance(forms, list):
             raise TypeError("it is not a list")
         return [Receipt.from_json(form if isinstance(form, Mapping) else {}) for form in forms]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,11 @@ from typing import Any
 
 from ..errors import LedgerError
 from ..receipt import MIME, Receipt
+from ..untrusted import read_json
 from .journal import GENESIS, Head
 
+_DEEPEST = 400
+"""Levels of a notebook, with pictures that others drew."""
 _LONGEST = 2**63
 """Entries: more than SQLite can number."""
 
@@ -46,11 +48,10 @@ def answers_in(notebook: str | Path) -> list[ShownAnswer]:
     """
     path = Path(notebook).expanduser()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return list(_answers(content["cells"]))
+        return list(_answers(read_json(path.read_bytes(), _DEEPEST)["cells"]))
     except OSError as error:
         raise LedgerError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise LedgerError(f"{path} is not a notebook.", remedy="Give the path of an .ipynb file.") from None
 
 

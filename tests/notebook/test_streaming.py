@@ -47,7 +47,8 @@ class TestTheDisplay:
         assert cell.answer
         assert cell.last["text/plain"].startswith(cell.answer)
         assert cell.last["text/markdown"].startswith(cell.answer)
-        assert Receipt.from_json(cell.receipt).to_json() == cell.receipt
+        form = {name: value for name, value in cell.receipt.items() if name != "ledger"}
+        assert Receipt.from_json(cell.receipt).to_json() == form
 
     def test_the_status_goes_through_its_states_in_order(self, new_kernel: Callable[..., Kernel]) -> None:
         cell = new_kernel().ask("%%ogchat\nslowly [[slow:0.5]]")

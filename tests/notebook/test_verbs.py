@@ -190,10 +190,10 @@ class TestNetwork:
 class TestHelp:
     def test_it_lists_each_verb(self, kernel: Kernel) -> None:
         told = kernel.ask("%og help").text
-        for verb in ("use", "models", "receipts", "wallet", "approve", "network", "help"):
+        for verb in ("use", "models", "receipts", "verify", "wallet", "approve", "network", "help"):
             assert f"%og {verb}" in told
 
     def test_an_unknown_verb_is_told_with_the_known_ones(self, kernel: Kernel) -> None:
         told = kernel.run("%og pay").error()
         assert "'pay'" in told
-        assert "wallet, approve, network, help" in told
+        assert "approve, network, help" in told

@@ -53,6 +53,21 @@ def test_the_bundle_has_markdown_plain_text_and_the_receipt():
     assert Receipt.from_json(json.loads(json.dumps(bundle[MIME]))) == RECEIPT
 
 
+def test_the_ledgers_head_travels_with_the_receipt_and_is_no_part_of_it():
+    form = answer_bundle(RECEIPT, "hi", nowhere, head=(7, "ab" * 32))[MIME]
+    assert form["ledger"] == {"length": 7, "head": "ab" * 32}
+    assert Receipt.from_json(form) == RECEIPT
+
+
+def test_what_expired_says_that_nothing_was_paid():
+    assert "expired: nothing was paid" in footer(replace(RECEIPT, status="expired"), nowhere)
+
+
+def test_a_hash_that_would_draw_a_link_of_its_own_is_not_linked():
+    forged = replace(RECEIPT, payment_hash="0x1) [paid](https://evil.example", status="settled")
+    assert "](" not in footer(forged, explorer, markdown=True)
+
+
 def test_a_function_call_is_shown_as_code():
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": "```"}'}}
     bundle = answer_bundle(replace(RECEIPT, tool_calls=(call,)), "", nowhere)

@@ -33,6 +33,22 @@ def test_what_is_no_receipt_is_refused(form):
         Receipt.from_json(form)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("payer", 5), ("text", None), ("request", "x"), ("time", float("nan")), ("cost", "1" * 100), ("cap", -1),
+     ("cost_usd", "1E+99999"), ("prompt_tokens", True), ("tool_calls", [5]), ("authorization", {}), ("replayed", 1),
+     ("latency_s", "1")],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_refused_by_its_name(name, value):
+    with pytest.raises(ValueError, match=f"not a receipt: {name}: "):
+        Receipt.from_json({**RECEIPT.to_json(), name: value})
+
+
+def test_a_number_that_went_through_javascript_is_the_same_number():
+    form = {**RECEIPT.to_json(), "time": 1795343449, "latency_s": 1}
+    assert Receipt.from_json(form).latency_s == 1.0
+
+
 def test_fields_that_a_later_version_adds_are_left_out():
     assert Receipt.from_json({**RECEIPT.to_json(), "mood": "good"}) == RECEIPT
 
