@@ -15,6 +15,7 @@ import httpx
 from .._version import __version__
 from ..errors import GatewayError, GatewayProtocolError, GatewayUnreachable, ModelNotSupported, StreamError
 from ..types import Enclave, x402SettlementMode
+from ..untrusted import read_json as parse_untrusted
 from .sse import EventTooLarge, SSEDecoder
 from .tls import pinned_context
 
@@ -203,7 +204,7 @@ def _event(data: str) -> dict[str, Any]:
 def _json_object(text: str) -> dict[str, Any] | None:
     """The object that a text holds, or None."""
     try:
-        value = json.loads(text)
+        value = parse_untrusted(text.encode("utf-8", "replace"))
         if "\\ud" in text.lower():  # half of a surrogate pair can neither be stored nor printed
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):

@@ -184,6 +184,7 @@ def _differences(receipt: Receipt, leaf: Leaf, event: IndividualEvent) -> list[s
             ("time", event.timestamp, leaf.timestamp),
             ("signature", event.signature, leaf.signature),
             ("blob", event.blob_id, receipt.blob_id or event.blob_id),
+            ("transaction", event.transaction, (receipt.data_settlement_hash or event.transaction).lower()),
         )
         if on_chain != ours
     ]
