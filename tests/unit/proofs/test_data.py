@@ -169,6 +169,7 @@ class TestIndividual:
     def test_another_answers_blob_is_not_this_ones(self, chain: Any) -> None:
         one, two = (chain.individual(chain.answer(name, "individual")) for name in ("one", "two"))
         assert check_data(replace(one, blob_id=two.blob_id), chain.settled).ok is False
+        assert check_data(replace(one, data_settlement_hash="0x" + "33" * 32), chain.settled).ok is False
         assert check_data(replace(one, data_settlement_hash=two.data_settlement_hash), chain.settled).ok is False
 
 
