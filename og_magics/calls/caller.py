@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..gateway import GatewayClient
 from ..gateway.answers import Transcript
-from ..gateway.client import events, read_json
+from ..gateway.client import MAY_BE_CHARGED, events, read_json
 from ..networks import Network
 from ..payment import Payments, QuestionAuth
 from ..ports import Clock, Journal
@@ -60,7 +60,7 @@ class _Asked:
     began: float
     first: float | None = None
     auth: QuestionAuth | None = None
-    gateway: str = ""
+    client: GatewayClient | None = None
 
     def outcome(self) -> Outcome:
         return self.transcript.outcome(time.perf_counter() - self.began, self.first)
@@ -192,7 +192,7 @@ class Caller:
         progress.note("connecting")
         async with contextlib.AsyncExitStack() as stack:
             for last in (False, True):
-                client = await self._gateways.current()
+                client = await self._client(asked)
                 try:
                     opened = await stack.enter_async_context(self._connection(client, asked, progress))
                     break
@@ -204,15 +204,21 @@ class Caller:
                         raise
             yield opened
 
+    async def _client(self, asked: _Asked) -> GatewayClient:
+        """The gateway to ask: once the question was sent with a payment, the one that has it, whatever others use."""
+        if asked.client is not None and asked.auth is not None and asked.auth.was_sent:
+            return asked.client
+        return await self._gateways.current()
+
     @contextlib.asynccontextmanager
     async def _connection(
         self, client: GatewayClient, asked: _Asked, progress: Progress
     ) -> AsyncGenerator[httpx.Response, None]:
         question, enclave = asked.question, client.enclave
         asked.transcript = Transcript(enclave)
-        if asked.auth is None or asked.gateway != enclave.endpoint:
+        if asked.auth is None or asked.client is not client:
             policy = policy_for(question, enclave, self._network, self._settings())
-            asked.gateway = enclave.endpoint
+            asked.client = client
             asked.auth = self._payments.question(
                 asked.receipt_id, policy, gateway=enclave.endpoint, path=question.path, note=progress.note
             )
@@ -222,6 +228,10 @@ class Caller:
         except GatewayUnreachable as error:
             if _unsent(error):
                 asked.auth.withdraw()
+                if asked.auth.was_sent:  # by an attempt before this one
+                    raise GatewayUnreachable(
+                        error.what, transient=error.transient, money=MAY_BE_CHARGED, remedy=error.remedy
+                    ) from error.__cause__
             raise
 
     async def _repeated(self, attempt: Callable[[], Awaitable[T]], asked: _Asked) -> T:

@@ -211,7 +211,7 @@ class QuestionAuth(httpx.Auth):
         error = PaymentRejected(
             f"The gateway did not accept the payment: {reason[:200]}.",
             reason=reason,
-            money="Nothing was paid; the signed authorization expires by itself within minutes.",
+            money="The gateway says that it took nothing; what was signed stays within its cap and expires by itself.",
             remedy="%og wallet shows balance and allowance, %og network the network.",
         )
         self._route.close(session, f"the gateway refused the one before it ({reason[:80]})", error)

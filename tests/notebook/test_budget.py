@@ -30,13 +30,17 @@ def test_a_call_that_could_cost_more_than_it_may_is_not_paid(fresh: Kernel) -> N
 
 def test_a_session_that_is_open_already_is_held_to_the_same_limit(fresh: Kernel) -> None:
     fresh.ask("%ogchat -n 5 hello")
-    assert "session that is open may cost up to 0.1 OPG" in fresh.run("%ogchat --max-cost 0.01 hello").error("PaymentRefused")
+    assert "session that is open may cost up to 0.1 OPG" in fresh.run("%ogchat --max-cost 0.01 hello").error(
+        "PaymentRefused"
+    )
 
 
 def test_a_budget_holds_for_magics_and_for_python_alike(fresh: Kernel) -> None:
     fresh.ask("%ogchat -n 5 hello")
     fresh.ask("%og budget --notebook 0.15")
-    refused = fresh.run("import og_magics as og\nog.LLM().completion_sync('openai/gpt-5', 'hello')").error("PaymentRefused")
+    refused = fresh.run("import og_magics as og\nog.LLM().completion_sync('openai/gpt-5', 'hello')").error(
+        "PaymentRefused"
+    )
     assert "This notebook's budget does not allow it: 0.1 of 0.15 OPG" in refused
     assert fresh.eval("len(set(og_receipts.authorization_hash.dropna()))") == 1
 
