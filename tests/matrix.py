@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-MATRIX = ("3.11/6.31/8", "3.12/6.31/9", "3.13/7.4/8")
+MATRIX = ("3.12/6.31/8", "3.13/7.4/9")
 
 
 class Combination(NamedTuple):
