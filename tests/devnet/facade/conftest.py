@@ -45,7 +45,7 @@ def started() -> Iterator[Callable[[str], Devnet]]:
 
         def start(kind: str) -> Devnet:
             if kind not in running:
-                devnet = Devnet(chain=kind, settle_after=0.8, batch_after=0.3, token_delay=0.002)
+                devnet = Devnet(chain=kind, settle_after=2, batch_after=0.3, token_delay=0.002)
                 running[kind] = stack.enter_context(devnet)
             return running[kind]
 
@@ -102,6 +102,12 @@ def llm_of(tmp_path: Path, devnet_with: Callable[..., Devnet]) -> Iterator[LLMOf
 def llm(llm_of: LLMOf, devnet: Devnet) -> LLM:
     """The funded and approved account, on the embedded chain."""
     return llm_of(devnet)
+
+
+@pytest.fixture
+def unhurried(llm_of: LLMOf, devnet_with: Callable[..., Devnet]) -> LLM:
+    """The same on a devnet that leaves a session open however slowly this machine makes its calls."""
+    return llm_of(devnet_with(settle_after=30))
 
 
 def signed(llm: LLM) -> list[tuple[str, str]]:

@@ -33,14 +33,14 @@ def one_receipt(llm: LLM) -> Receipt:
 
 
 class TestLoops:
-    def test_one_llm_serves_several_asyncio_runs_with_one_session(self, llm: LLM, signed: Signed) -> None:
+    def test_one_llm_serves_several_asyncio_runs_with_one_session(self, unhurried: LLM, signed: Signed) -> None:
         async def ask() -> str | None:
-            result = await llm.chat("openai/gpt-5", ASK, max_tokens=5)
+            result = await unhurried.chat("openai/gpt-5", ASK, max_tokens=5)
             assert result.receipt is not None
             return result.receipt.session_id
 
         assert len({asyncio.run(ask()) for _ in range(3)}) == 1
-        assert len(signed(llm)) == 1
+        assert len(signed(unhurried)) == 1
 
     def test_a_stream_may_be_read_on_another_loop_than_it_was_asked_on(self, llm: LLM) -> None:
         async def ask() -> Any:
@@ -51,11 +51,11 @@ class TestLoops:
 
         assert asyncio.run(read(asyncio.run(ask()))) > 10
 
-    def test_threads_share_one_session(self, llm: LLM, signed: Signed) -> None:
+    def test_threads_share_one_session(self, unhurried: LLM, signed: Signed) -> None:
         with ThreadPoolExecutor(8) as pool:
-            results = list(pool.map(lambda n: llm.chat_sync("openai/gpt-5", ASK, max_tokens=n), range(1, 9)))
+            results = list(pool.map(lambda n: unhurried.chat_sync("openai/gpt-5", ASK, max_tokens=n), range(1, 9)))
         assert [result.usage["completion_tokens"] for result in results] == list(range(1, 9))
-        assert len(signed(llm)) == 1
+        assert len(signed(unhurried)) == 1
 
     async def test_the_sync_twin_works_inside_a_running_loop(self, llm: LLM) -> None:
         assert llm.chat_sync("openai/gpt-5", ASK).text

@@ -31,11 +31,11 @@ def reasons(llm: LLM, signed: Signed) -> list[str]:
 
 
 class TestLateSettlement:
-    def test_calls_in_a_row_share_a_session_and_each_route_has_its_own(self, llm: LLM, signed: Signed) -> None:
-        chats = [llm.chat_sync("openai/gpt-5", ASK, max_tokens=3).receipt for _ in range(3)]
-        completions = [llm.completion_sync("openai/gpt-5", "Hello", max_tokens=3).receipt for _ in range(2)]
+    def test_calls_in_a_row_share_a_session_and_each_route_has_its_own(self, unhurried: LLM, signed: Signed) -> None:
+        chats = [unhurried.chat_sync("openai/gpt-5", ASK, max_tokens=3).receipt for _ in range(3)]
+        completions = [unhurried.completion_sync("openai/gpt-5", "Hello", max_tokens=3).receipt for _ in range(2)]
         assert [len({receipt.session_id for receipt in group}) for group in (chats, completions)] == [1, 1]
-        assert reasons(llm, signed) == ["first", "first"]
+        assert reasons(unhurried, signed) == ["first", "first"]
 
     def test_a_session_that_the_gateway_has_ended_is_followed_by_another(
         self, llm_of: LLMOf, devnet_with: DevnetWith, signed: Signed
