@@ -306,3 +306,9 @@ async def _hung_up(servers: Iterable[uvicorn.Server], serving: asyncio.Future[An
                 if transport is not None and transport.is_closing():
                     transport.abort()
     await serving
+    for server in servers:
+        for connection in list(server.server_state.connections):  # streams that took too long to end
+            left: Any = getattr(connection, "transport", None)
+            if left is not None:
+                left.abort()
+    await asyncio.sleep(0)  # in which they are really closed
