@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from .receipt import Receipt
 from .types import Authorization, Outcome, Question, Settlement
@@ -90,23 +89,6 @@ class EnclaveVerdict(Protocol):
     def form(self) -> str | None: ...
     @property
     def reason(self) -> str: ...
-
-
-class Signer(Protocol):
-    """A wallet that signs EIP-712 data. It never gives its key away."""
-
-    @property
-    def address(self) -> str:
-        """Checksummed."""
-
-    def sign_typed_data(
-        self,
-        domain: Mapping[str, Any],
-        types: Mapping[str, Sequence[Any]],
-        primary_type: str,
-        message: Mapping[str, Any],
-    ) -> bytes:
-        """65 bytes r, s, v."""
 
 
 class Clock(Protocol):

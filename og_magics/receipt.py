@@ -14,9 +14,6 @@ MIME = "application/vnd.og.receipt+json"
 VERSION = 1
 """Of the JSON form. A reader refuses what is newer than it knows."""
 
-OPEN = ("unpaid", "authorized", "served")
-"""Statuses that may still change by themselves."""
-
 COLUMNS = (
     "receipt_id", "time", "cell", "notebook", "network", "provider", "model", "settlement", "status",
     "payment_hash", "authorization_hash", "session_id", "payer", "pay_to", "cost_opg", "cost_usd", "cap_opg",
