@@ -23,11 +23,11 @@ from .networks import Network
 from .origin import namespace, origin
 from .payment import Payments, Wallet, load_wallet
 from .ports import Journal
+from .progress import Progress
 from .runtime import runtime
 from .settings import Secret, Settings, ledger_path, limited, notebook_path
 from .types import (
     Permit2ApprovalResult,
-    Progress,
     Question,
     ResponseFormat,
     StreamChunk,

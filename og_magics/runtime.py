@@ -52,6 +52,10 @@ class Runtime:
         """Start work on the loop, from any thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
+    def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+        """Start work on the loop, from any thread, to be watched and cut short from there."""
+        return Job(self.loop, work)
+
     def wait(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run work and block for its result; an interrupt cancels it.
 
@@ -62,7 +66,7 @@ class Runtime:
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("A blocking call was made on the background loop.")
-        job = _Job(self.loop, work)
+        job = Job(self.loop, work)
         try:
             return job.future.result(timeout)
         except BaseException:
@@ -74,7 +78,7 @@ class Runtime:
         """Run work from a coroutine on any loop; cancelling the caller cancels the work."""
         if threading.current_thread() is self._thread:
             return await work
-        job = _Job(self.loop, work)
+        job = Job(self.loop, work)
         try:
             return await asyncio.wrap_future(job.future)
         except asyncio.CancelledError:
@@ -143,7 +147,7 @@ class Runtime:
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
-            _Job(loop, _cancel_others()).last_words()
+            Job(loop, _cancel_others()).last_words()
             loop.call_soon_threadsafe(loop.stop)
             thread.join(timeout=_LAST_WORDS)
             if not thread.is_alive():
@@ -157,7 +161,7 @@ async def _cancel_others() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-class _Job(Generic[T]):
+class Job(Generic[T]):
     """A task on the loop, seen from another thread.
 
     Unlike the future of `run_coroutine_threadsafe`, its future is done when the task has really ended, also when it was
@@ -218,9 +222,9 @@ class _Pump:
         self._wake = wake
         self._items: deque[Any] = deque()
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> _Job[None]:
+    def start(self, loop: asyncio.AbstractEventLoop) -> Job[None]:
         """Begin; the job ends when the source has been closed, one way or the other."""
-        job = _Job(loop, self._run())
+        job = Job(loop, self._run())
         job.future.add_done_callback(lambda _: self._put(_END))
         return job
 

@@ -86,6 +86,7 @@ class Settings:
     max_tokens: int = 1000
     system: str = ""
     stream: bool = True
+    web_search: bool = False
     max_authorization: int = 10**18
     max_deadline: int = 900
     timeout: float = 120.0

@@ -260,23 +260,6 @@ class Question:
         return bool(self.body.get("stream"))
 
 
-@dataclass
-class Progress:
-    """Where a call stands, written by the background loop and read by whoever shows it.
-
-    Attributes:
-        state: "starting" (a devnet), "connecting", "paying", "waiting" (for the first token), "answering".
-        receipt_id: the call's receipt, once it is open.
-    """
-
-    state: str = "connecting"
-    receipt_id: str | None = None
-
-    def note(self, state: str) -> None:
-        """Set the state."""
-        self.state = state
-
-
 @dataclass(frozen=True, slots=True)
 class Enclave:
     """An enclave that serves answers, as the registry (or the gateway itself) describes it.

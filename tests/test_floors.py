@@ -26,6 +26,7 @@ FLOORS = {
             "types",
             "receipt",
             "ports",
+            "progress",
             "errors",
             "amounts",
             "networks",
@@ -40,11 +41,11 @@ FLOORS = {
     **dict.fromkeys(["llm", "calls", "verification"], FACADE),
     **dict.fromkeys(["conversation", "display"], ROOMS),
     **dict.fromkeys(["app"], WIRING),
-    **dict.fromkeys(["magics", "panel", "cli", "__main__"], DOORS),
+    **dict.fromkeys(["magics", "panels", "cli", "__main__"], DOORS),
 }
 FRONT_DOOR = "__init__"  # may name anything, lazily; nobody inside goes out through it
 WORKSHOP = "devnet"  # beside the house: it stands on the ground, and only the shell's door leads there
-SIDEWAYS = {("llm", "calls"), ("__main__", "cli"), ("cli", WORKSHOP)}
+SIDEWAYS = {("llm", "calls"), ("__main__", "cli"), ("cli", WORKSHOP), ("magics", "panels")}  # %og panel opens that door
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def test_a_packages_own_init_resolves_relative_imports_from_itself(tmp_path: Pat
         ("types", "gateway", "imports go down only"),
         ("gateway", "payment", "rooms on one floor"),
         ("conversation", "display", "rooms on one floor"),
-        ("magics", "panel", "rooms on one floor"),
+        ("cli", "panels", "rooms on one floor"),
         ("magics", "cli", "rooms on one floor"),
         ("calls", "llm", "rooms on one floor"),
         ("devnet", "gateway", "the workshop stands on the ground floor alone"),

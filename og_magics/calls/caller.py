@@ -30,9 +30,10 @@ from ..gateway.client import MAY_BE_CHARGED, events, read_json
 from ..networks import Network
 from ..payment import Payments, QuestionAuth
 from ..ports import Clock, Journal
+from ..progress import Progress
 from ..proofs import EnclaveCheck, EnclaveEvidence, check_enclave
 from ..settings import Settings
-from ..types import Enclave, Outcome, Progress, Question, StreamChunk, TextGenerationOutput
+from ..types import Enclave, Outcome, Question, StreamChunk, TextGenerationOutput
 from .gateways import Gateways
 from .limits import policy_for
 from .retries import repeated
@@ -166,7 +167,7 @@ class Caller:
     async def _asking(self, question: Question, progress: Progress) -> AsyncGenerator[_Asked, None]:
         """A receipt around the work: whatever happens, it says how it ended."""
         receipt_id = self._journal.open(question, self._network.name, self._clock())
-        progress.receipt_id = receipt_id
+        progress.opened(receipt_id)
         asked = _Asked(question, receipt_id, Transcript(Enclave("")), time.perf_counter())
         try:
             try:

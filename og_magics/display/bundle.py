@@ -8,7 +8,7 @@ from typing import Any
 
 from ..amounts import format_opg
 from ..receipt import MIME, Receipt
-from .safe import one_line, safe_link, safe_markdown
+from .safe import fenced, one_line, safe_link, safe_markdown
 
 Explorer = Callable[[str], str]
 """From a transaction's hash to the URL of a page that shows it, or ""."""
@@ -43,7 +43,7 @@ def answer_bundle(
 def shown_answer(receipt: Receipt, text: str) -> dict[str, str]:
     """What is shown above the footer, by media type: the text, or the function calls where there is none."""
     calls = "" if text else _calls(receipt)
-    return {"text/plain": text or calls, "text/markdown": safe_markdown(text) if text else _fenced(calls)}
+    return {"text/plain": text or calls, "text/markdown": safe_markdown(text) if text else calls and fenced(calls)}
 
 
 def sorted_images(images: Sequence[str]) -> tuple[list[dict[str, str]], list[str]]:
@@ -103,12 +103,3 @@ def _calls(receipt: Receipt) -> str:
         function = call.get("function") or {}
         lines.append(f"{function.get('name')}({function.get('arguments', '')})")
     return "\n".join(lines)
-
-
-def _fenced(text: str) -> str:
-    if not text:
-        return ""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}\n{text}\n{fence}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..progress import Progress
 from ..receipt import Receipt
-from ..types import Progress, StreamChunk
 from .bundle import Explorer, Head, answer_bundle, footer, sorted_images
+from .pace import Pace
 from .safe import printable, safe_markdown
 
 _STATES = {
@@ -21,20 +21,15 @@ _STATES = {
     "answering": "answering",
 }
 
-_FLOOR = 0.05
-"""Seconds between updates, at the least."""
 _MESSAGE = 900
 """Bytes of a display message besides its text."""
-_ALLOWED = 16_000
-_FACTOR = 10
-"""Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
 
 
 class Live(Protocol):
     """Shows one answer from its first moment to its receipt. Used on the thread that runs the cell."""
 
-    def show(self, chunk: StreamChunk | None) -> None:
-        """A chunk arrived; or None: nothing did, and the status may have changed."""
+    def show(self) -> None:
+        """Something arrived, or the status may have changed."""
 
     def finish(
         self,
@@ -60,65 +55,36 @@ def live_for(shell: Any, progress: Progress, title: str) -> Live:
     return _Rich(progress, title) if getattr(shell, "kernel", None) is not None else _Plain(progress)
 
 
-class _Meter:
-    """Text so far, and how fast it comes."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.pieces: list[str] = []
-        self.size = 0
-        self._tokens = 0
-        self._first = 0.0
-
-    def add(self, chunk: StreamChunk) -> None:
-        piece = chunk.choices[0].delta.content
-        if piece:
-            self._first = self._first or time.monotonic()
-            self._tokens += 1
-            self.pieces.append(piece)
-            self.size += len(piece.encode("utf-8", "replace"))
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-    def status(self) -> str:
-        if self._tokens > 1:
-            rate = self._tokens / max(time.monotonic() - self._first, 0.001)
-            return f"{self._tokens} tokens, {rate:.0f}/s"
-        return _STATES.get(self.progress.state, self.progress.state) + "…"
+def status(progress: Progress) -> str:
+    """How far an answer is, in a few words."""
+    if progress.tokens > 1:
+        return f"{progress.tokens} tokens, {progress.rate:.0f}/s"
+    return _STATES.get(progress.state, progress.state) + "…"
 
 
 class _Rich:
     """A display handle whose bytes on the wire stay linear in the answer."""
 
     def __init__(self, progress: Progress, title: str) -> None:
-        self._meter = _Meter(progress)
+        self._progress = progress
         self._title = title
         self._id = uuid4().hex
         self._shown = False
-        self._sent = 0
-        self._last = 0.0
+        self._pace = Pace(_MESSAGE)
         self._last_status = ""
-        self._pending = False
-        self._texted = False
+        self._tokens = 0
         self._again: Callable[[Receipt, Head | None], None] | None = None
 
-    def show(self, chunk: StreamChunk | None) -> None:
-        if chunk is not None:
-            self._meter.add(chunk)
-            self._pending = True
-        now = time.monotonic()
-        first = self._meter.size > 0 and not self._texted  # the status line before must not hold the first words up
-        if now - self._last < _FLOOR and not first:
-            return
-        if self._meter.size:
-            if self._pending and self._sent + self._meter.size + _MESSAGE <= _ALLOWED + _FACTOR * self._meter.size:
-                self._texted = True
-                self._send(now, f"{safe_markdown(self._meter.text)}\n\n*{self._meter.status()}*")
-        elif (status := self._meter.status()) != self._last_status:
-            self._last_status = status
-            self._send(now, f"*{self._title}: {status}*")
+    def show(self) -> None:
+        progress = self._progress
+        if progress.tokens > self._tokens:
+            # The status line before must not hold the first words up.
+            if self._pace.due(progress.size, at_once=not self._tokens):
+                self._tokens = progress.tokens
+                self._send(f"{safe_markdown(progress.text)}\n\n*{status(progress)}*")
+        elif not self._tokens and (told := status(progress)) != self._last_status and self._pace.due(0):
+            self._last_status = told
+            self._send(f"*{self._title}: {told}*")
 
     def finish(
         self,
@@ -144,10 +110,8 @@ class _Rich:
         if self._shown:
             self._display({"text/plain": ""})
 
-    def _send(self, now: float, markdown: str) -> None:
-        self._sent += len(markdown.encode("utf-8", "replace")) + _MESSAGE
-        self._last = now
-        self._pending = False
+    def _send(self, markdown: str) -> None:
+        self._pace.sent(len(markdown.encode("utf-8", "replace")))
         self._display({"text/markdown": markdown})
 
     def _display(self, bundle: Mapping[str, Any]) -> None:
@@ -159,13 +123,15 @@ class _Plain:
     """A terminal: text as it comes, the footer at the end."""
 
     def __init__(self, progress: Progress) -> None:
-        self._meter = _Meter(progress)
+        self._progress = progress
+        self._shown = ""
 
-    def show(self, chunk: StreamChunk | None) -> None:
-        if chunk is not None:
-            self._meter.add(chunk)
-            sys.stdout.write(printable(chunk.choices[0].delta.content or ""))
+    def show(self) -> None:
+        text = self._progress.text
+        if len(text) > len(self._shown):
+            sys.stdout.write(printable(text[len(self._shown) :]))
             sys.stdout.flush()
+            self._shown = text
 
     def finish(
         self,
@@ -176,8 +142,7 @@ class _Plain:
         images: Sequence[str] = (),
         head: Head | None = None,
     ) -> None:
-        shown = self._meter.text
-        rest = text[len(shown) :] if text.startswith(shown) else ""
+        rest = text[len(self._shown) :] if text.startswith(self._shown) else ""
         pictures, links = sorted_images(images)
         lines = [printable(rest), *map(printable, links), *([note] if note else []), footer(receipt, explorer)]
         if pictures:
@@ -189,7 +154,7 @@ class _Plain:
         pass  # what was printed stays printed
 
     def drop(self) -> None:
-        if self._meter.size:
+        if self._shown:
             sys.stdout.write("\n")
 
 

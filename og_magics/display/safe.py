@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .markdown import harmless
+
 _CODE = re.compile(
     r"(^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))",
     re.M | re.S,
@@ -19,6 +21,7 @@ def safe_markdown(text: str) -> str:
     """Markdown in which no HTML, no image and no link of an odd scheme is left, code excepted.
 
     Front ends sanitize too; this holds where they do not, and an image would tell its server who reads the notebook.
+    What a parser still finds dangerous is shown as code, all of it.
     """
     parts: list[str] = []
     position = 0
@@ -26,7 +29,15 @@ def safe_markdown(text: str) -> str:
         parts += [_disarmed(text[position : code.start()]), code.group()]
         position = code.end()
     parts.append(_disarmed(text[position:]))
-    return "".join(parts) + _closing(text)
+    shown = "".join(parts) + _closing(text)
+    return shown if harmless(shown) else fenced(text)
+
+
+def fenced(text: str) -> str:
+    """A text as a block of code, whatever it holds."""
+    longest = max((len(mark) for mark in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def _closing(text: str) -> str:

@@ -76,6 +76,8 @@ def add_call_flags(parser: Parser) -> None:
     add("-t", "--temperature", type=number, metavar="TEMP", help="0 to 2")
     add("-n", "--max-tokens", type=int, metavar="N", help="of the answer, at most")
     add("--system", metavar="TEXT", help="a system prompt, in quotes")
+    add("--web-search", action="store_true", default=None, help="let the model search the web; its provider bills that")
+    add("--no-web-search", dest="web_search", action="store_false", help="do not")
 
 
 def chat_parser() -> Parser:

@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from ..amounts import parse_opg
-from ..errors import ConfigError, OGError, StreamError
+from ..errors import ConfigError, OGError
 from .arguments import chat_parser
 from .receipts import ReceiptsVariable, notebook
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from ..app import App
     from ..display import Live
+    from ..progress import Progress
     from ..receipt import Receipt
-    from ..types import Progress, Question, TextGenerationOutput
+    from ..types import Question, TextGenerationOutput
 
 _HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
@@ -55,6 +56,7 @@ class ChatMagics(Magics):
         --system TEXT system prompt, in quotes
         -o VAR        put the result into this variable; it is in `_` too
         --max-cost OPG  refuse to pay if the call could cost more; a session's whole cap counts
+        --web-search  let the model search the web; its provider bills that
         --no-stream   show the answer when it is complete
 
         Flags beat `%og use`, which beats the environment. The prompt is sent as typed: braces, quotes and $ included.
@@ -74,6 +76,7 @@ class ChatMagics(Magics):
                 max_tokens=flags.max_tokens,
                 system=flags.system,
                 stream=False if flags.no_stream else None,
+                web_search=flags.web_search,
                 max_cost=None if flags.max_cost is None else parse_opg(flags.max_cost),
             )
             result = self._ask(question)
@@ -85,21 +88,21 @@ class ChatMagics(Magics):
             self._names[flags.output] = result
 
     def _ask(self, question: Question) -> TextGenerationOutput:
-        from ..display import live_for
-        from ..types import Progress
+        from ..conversation import follow
+        from ..display import HEARTBEAT, live_for
 
-        progress = Progress()
-        live = live_for(self._shell, progress, question.model)
-        text: list[str] = []
+        run = self._app.start(question)
+        live = live_for(self._shell, run.progress, question.model)
+        live.show()
         try:
-            result = self._read(question, progress, live, text)
+            for _ in follow([run], HEARTBEAT):
+                live.show()
+            result = run.result()
         except KeyboardInterrupt:
-            self._break_off(live, progress, "".join(text), "Interrupted: the answer is not complete.")
+            self._break_off(live, run.progress, "Interrupted: the answer is not complete.")
             raise
         except OGError as error:
-            partial = error.partial if isinstance(error, StreamError) else None
-            shown = partial.text if partial is not None else "".join(text)
-            self._break_off(live, progress, shown, f"{error.what}" if shown else "")
+            self._break_off(live, run.progress, error.what)
             raise
         receipt = result.receipt
         if receipt is not None:
@@ -107,34 +110,18 @@ class ChatMagics(Magics):
         self._variable.refresh()
         return result
 
-    def _read(self, question: Question, progress: Progress, live: Live, text: list[str]) -> TextGenerationOutput:
-        from ..types import StreamChunk, TextGenerationOutput
-
-        result: TextGenerationOutput | None = None
-        live.show(None)
-        for item in self._app.ask(question, progress):
-            if isinstance(item, TextGenerationOutput):
-                result = item
-            else:
-                live.show(item)
-                if isinstance(item, StreamChunk):
-                    text.append(item.choices[0].delta.content or "")
-                    result = item.output or result
-        if result is None:
-            raise StreamError("The answer ended without a result.")
-        return result
-
-    def _break_off(self, live: Live, progress: Progress, text: str, note: str) -> None:
+    def _break_off(self, live: Live, progress: Progress, note: str) -> None:
         """Leave what had arrived, with its receipt; or nothing, where nothing had."""
-        if progress.receipt_id is None or not text:
+        if progress.receipt_id is None:
             live.drop()
+            return
+        # The receipt may hold more than was shown: what is shown now is what the receipt is about.
+        receipt = self._app.ledger.receipt(progress.receipt_id)
+        if receipt.text or progress.text:
+            self._finish(live, receipt, receipt.text or progress.text, note)
         else:
-            receipt = self._app.ledger.receipt(progress.receipt_id)
-            # More may have arrived than was shown: what is shown now is what the receipt is about.
-            arrived = receipt.text if receipt.text.startswith(text) else text
-            self._finish(live, receipt, arrived, note)
-        if progress.receipt_id is not None:
-            self._variable.refresh()
+            live.drop()
+        self._variable.refresh()
 
     def _finish(self, live: Live, receipt: Receipt, text: str, note: str = "", images: Sequence[str] = ()) -> None:
         explorer, head = self._app.explorer(receipt.network), self._app.ledger.head()

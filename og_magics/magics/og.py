@@ -26,7 +26,7 @@ _HELP = """\
 %%ogchat [flags]        ask; the cell is the prompt       %%ogchat? lists the flags
 %ogchat [flags] prompt  the same in one line
 %og                     network, model and mode in use, calls and what they cost
-%og use [flags]         set defaults: -m -p -s -t -n --system --stream/--no-stream, --nest-asyncio
+%og use [flags]         set defaults: -m -p -s -t -n --system, --[no-]stream, --[no-]web-search, --nest-asyncio
 %og models [provider]   the models, with prices
 %og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled;
                         --csv, --json, --parquet FILE writes them, --import FILE shows such a file
@@ -88,7 +88,8 @@ class OgMagics(Magics):
             f"model       {settings.model}",
             f"settlement  {settings.settlement.name}",
             f"parameters  temperature {settings.temperature}, at most {settings.max_tokens} tokens"
-            + ("" if settings.stream else ", not streamed"),
+            + ("" if settings.stream else ", not streamed")
+            + (", with web search" if settings.web_search else ""),
             f"receipts    {len(receipts)} in {self._app.ledger.path.name}, {waiting} to be settled, "
             f"{format_opg(paid)} OPG paid",
         ]
@@ -110,6 +111,7 @@ class OgMagics(Magics):
             "max_tokens": flags.max_tokens,
             "system": flags.system,
             "stream": flags.stream,
+            "web_search": flags.web_search,
         }
         if flags.model or flags.provider:
             changes["model"] = self._app.choose_model(flags.model, flags.provider)

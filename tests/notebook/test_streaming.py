@@ -64,8 +64,8 @@ class TestTheDisplay:
         ("state", "told"), [("paying", "paying"), ("waiting", "waiting for the first token"), ("starting", "devnet")]
     )
     def test_each_state_is_told_while_it_lasts(self, kernel: Kernel, state: str, told: str) -> None:
-        kernel.ask("from og_magics.display import live_for\nfrom og_magics.types import Progress")
-        cell = kernel.ask(f"live_for(get_ipython(), Progress({state!r}), 'openai/gpt-5').show(None)")
+        kernel.ask("from og_magics.display import live_for\nfrom og_magics.progress import Progress")
+        cell = kernel.ask(f"live_for(get_ipython(), Progress({state!r}), 'openai/gpt-5').show()")
         assert cell.last["text/markdown"].startswith("*openai/gpt-5: ")
         assert cell.last["text/markdown"].endswith(f"{told}…*")
 

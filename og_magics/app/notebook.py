@@ -1,34 +1,35 @@
-"""The notebook's wiring: settings, wallet, network, ledger and runtime meet here and nowhere else."""
+"""One notebook: its settings, wallet, network, ledger and runs meet here and nowhere else."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .calls.questions import chat_question
-from .catalogue import DEFAULTS, PRICES, TEE_LLM, resolve_model, resolve_provider
-from .display.later import Refresh, ShownAnswers
-from .errors import ConfigError, LedgerError
-from .launch import devnet_info
-from .ledger import Ledger, open_ledger, receipts_frame
-from .llm import LLM, prepared
-from .networks import BASE, BASE_SEPOLIA, DEVNET, Network, devnet, named
-from .origin import namespace, origin
-from .receipt import Receipt
-from .runtime import runtime
-from .settings import LIMITS, Settings, ledger_path, limit_all, notebook_path
-from .types import Progress, Question, StreamChunk, TextGenerationOutput, x402SettlementMode
-from .verification import complete_costs, proofs_frame, prove
+from ..calls.questions import chat_question
+from ..catalogue import DEFAULTS, resolve_model, resolve_provider
+from ..conversation import Run, answered
+from ..display.later import Refresh, ShownAnswers
+from ..errors import ConfigError
+from ..launch import devnet_info
+from ..ledger import Ledger, open_ledger
+from ..llm import LLM
+from ..networks import BASE, BASE_SEPOLIA, DEVNET, Network, devnet, named
+from ..origin import namespace, origin
+from ..receipt import Receipt
+from ..runtime import runtime
+from ..settings import LIMITS, Settings, ledger_path, limit_all, notebook_path
+from ..types import Question, x402SettlementMode
+from ..verification import complete_costs, proofs_frame, prove
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEARTBEAT = 0.1
-"""Seconds after which a waiting cell looks whether its status changed."""
+Watcher = Callable[[], None]
+"""Called when something about a notebook changed, on whatever thread changed it; it must not block."""
 
 _WIRING = {
     "private_key", "keystore", "network", "rpc_url", "registry_rpc_url", "registry_address", "opg_token", "explorer",
@@ -46,6 +47,26 @@ class App:
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None
         self._shown = ShownAnswers()
+        self._watchers: list[Watcher] = []
+
+    def watch(self, changed: Watcher) -> Watcher:
+        """Call this whenever settings or receipts changed; what is returned ends that."""
+        with self._lock:
+            self._watchers.append(changed)
+
+        def forget() -> None:
+            with self._lock, contextlib.suppress(ValueError):
+                self._watchers.remove(changed)
+
+        return forget
+
+    def tell(self) -> None:
+        """Something about the notebook changed: whoever watches looks again."""
+        with self._lock:
+            watchers = list(self._watchers)
+        for changed in watchers:
+            with contextlib.suppress(Exception):  # who watches must not break what it watches
+                changed()
 
     @property
     def settings(self) -> Settings:
@@ -71,7 +92,8 @@ class App:
                     runtime.submit(llm.close())
             elif self._llm is not None:
                 self._llm.settings = changed
-            return changed
+        self.tell()
+        return changed
 
     def choose_model(self, model: str | None, provider: str | None) -> str:
         """The model that flags and settings amount to: a provider alone stands for its default model.
@@ -97,7 +119,7 @@ class App:
         with self._lock:
             if self._llm is None:
                 self._llm = LLM(settings=self._settings, journal=self.ledger)
-                self._llm.on_settled = self._shown.refresh_soon
+                self._llm.on_settled = self._settled
             return self._llm
 
     @property
@@ -129,6 +151,7 @@ class App:
         max_tokens: int | None = None,
         system: str | None = None,
         stream: bool | None = None,
+        web_search: bool | None = None,
         max_cost: int | None = None,
     ) -> Question:
         """The question of a prompt; what is None comes from the settings. `max_cost`: base units, for this call alone.
@@ -145,26 +168,23 @@ class App:
                 max_tokens=max_tokens,
                 system=system,
                 stream=stream,
+                web_search=web_search,
                 model=self.choose_model(model, provider),
             ),
             prompt,
         )
         return question if max_cost is None else replace(question, max_cost=max_cost)
 
-    def ask(self, question: Question, progress: Progress) -> Iterator[StreamChunk | TextGenerationOutput | None]:
-        """Ask, blocking: chunks of a streamed answer (the last with `.output`), or the whole one; None while waiting.
+    def start(self, question: Question) -> Run:
+        """Ask. The call goes on in the background, whoever watches it.
 
-        Stopping the iteration, or an interrupt, stops the call; its receipt keeps what had arrived.
+        Raises:
+            ConfigError: no wallet where one is needed, or a key that is malformed.
         """
-        return runtime.iterate(self._asked(question, progress), HEARTBEAT)
-
-    async def _asked(self, question: Question, progress: Progress) -> Any:
         llm = self.llm
-        if not question.stream:
-            yield await llm.answer(question, progress)
-            return
-        async for chunk in llm.stream(question, progress):
-            yield chunk
+        run = Run(question.model, lambda progress: answered(llm, question, progress))
+        run.when_done(self.tell)
+        return run
 
     def verify(
         self, ledger: Ledger, chosen: Collection[str] | None, *, online: bool, expected_pcr: str = ""
@@ -198,6 +218,10 @@ class App:
         """An answer was shown with this receipt: `refresh` is called, on another thread, when its payment is known."""
         self._shown.add(self.ledger, receipt, refresh)
 
+    def _settled(self) -> None:
+        self._shown.refresh_soon()
+        self.tell()
+
     def explorer(self, network: str) -> Callable[[str], str]:
         """From a transaction of the network of this name to the URL of a page that shows it, or ""."""
         if network in (BASE.name, BASE_SEPOLIA.name):
@@ -229,97 +253,6 @@ def _asking(settings: Settings, prompt: str) -> Question:
         tools=None,
         tool_choice=None,
         response_format=None,
-        web_search=False,
+        web_search=settings.web_search,
         origin=origin(),
     )
-
-
-_app: App | None = None
-_app_lock = threading.Lock()
-
-
-def current() -> App:
-    """The process's notebook."""
-    global _app
-    with _app_lock:
-        if _app is None:
-            _app = App()
-        return _app
-
-
-def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
-    """The receipts of this notebook, or of another one that is not running, one row a call.
-
-    Columns: `og_magics.receipt.COLUMNS`; amounts in OPG and USD as Decimal, times in UTC.
-
-    Raises:
-        LedgerError: the other notebook has no ledger, or it cannot be read.
-    """
-    return receipts_frame(_receipts(notebook))
-
-
-def settle(timeout: float = 120.0) -> int:
-    """Wait until every payment is found on chain or has expired; how many are still open.
-
-    It looks for what this notebook's wallet has signed, in this process or before, and for what every `og.LLM` of this
-    process has signed.
-
-    Raises:
-        ChainError: the RPC could not be read.
-    """
-    end = time.monotonic() + timeout
-    llms = prepared()
-    if current().ledger.pending() and current().llm not in llms:
-        llms.append(current().llm)
-    return sum(llm.settle(max(0.0, end - time.monotonic())) for llm in llms)
-
-
-def verify(
-    receipts: pd.DataFrame | str | Path | None = None, online: bool = True, *, expected_pcr: str = ""
-) -> pd.DataFrame:
-    """Check the proofs of receipts: all of this notebook, some of them (rows of `og.receipts()`), or another one's.
-
-    One row a receipt; columns `receipt_id`, then `enclave`, `registry`, `payment`, `data` and `ledger`, each True,
-    False or None (could not be asked, or is not there yet), then `reason`. What is wrong with the ledger as a whole is
-    in `.attrs["problems"]`. Receipts whose payment and enclave hold become "verified".
-
-    Args:
-        receipts: which ones.
-        online: ask the chains; otherwise only what the ledger itself proves.
-        expected_pcr: measurement of the enclave's code that must be registered, "" for any.
-
-    Raises:
-        LedgerError: the ledger cannot be read.
-    """
-    app = current()
-    if isinstance(receipts, (str, Path)):
-        with _ledger_of(receipts) as ledger:
-            return app.verify(ledger, None, online=online, expected_pcr=expected_pcr)
-    chosen = None if receipts is None else set(receipts["receipt_id"])
-    return app.verify(app.ledger, chosen, online=online, expected_pcr=expected_pcr)
-
-
-def models() -> pd.DataFrame:
-    """The models of the catalogue: `model`, `provider`, `name`, and USD per million tokens (None where not known)."""
-    import pandas as pd
-
-    rows = []
-    for member in TEE_LLM:
-        provider, _, _ = member.value.partition("/")
-        price = PRICES.get(member.value)
-        rows.append((member.value, provider, member.name, price and price.input, price and price.output))
-    return pd.DataFrame(rows, columns=["model", "provider", "name", "usd_input", "usd_output"])
-
-
-def _receipts(notebook: str | Path | None) -> list[Receipt]:
-    if notebook is None:
-        return current().ledger.receipts()
-    with _ledger_of(notebook) as ledger:
-        return ledger.receipts()
-
-
-def _ledger_of(notebook: str | Path) -> Ledger:
-    path = ledger_path(Settings(), Path(notebook).expanduser().absolute())
-    if not path.is_file():
-        raise LedgerError(f"{notebook} has no receipts: there is no {path}.", remedy="Has it been run here?")
-    return Ledger(path)

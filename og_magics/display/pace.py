@@ -1,0 +1,38 @@
+"""How often what streams is sent again: the bytes on the wire stay linear in the text."""
+
+from __future__ import annotations
+
+import time
+
+HEARTBEAT = 0.1
+"""Seconds after which who shows an answer looks again, though nothing was heard."""
+
+_FLOOR = 0.05
+"""Seconds between updates, at the least."""
+_FREE = 16_000
+_FACTOR = 8
+"""Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
+
+
+class Pace:
+    """The pace of one display whose whole text is sent with each update.
+
+    Args:
+        message: bytes of an update besides its text.
+    """
+
+    def __init__(self, message: int) -> None:
+        self._message = message
+        self._sent = 0
+        self._last = float("-inf")
+
+    def due(self, size: int, *, at_once: bool = False) -> bool:
+        """Whether a text of so many bytes may be sent now; `at_once` if the time since the last does not matter."""
+        if not at_once and time.monotonic() - self._last < _FLOOR:
+            return False
+        return self._sent + size + self._message <= _FREE + _FACTOR * size
+
+    def sent(self, size: int) -> None:
+        """So many bytes of text were sent."""
+        self._sent += size + self._message
+        self._last = time.monotonic()
