@@ -27,6 +27,7 @@ from .progress import Progress
 from .runtime import runtime
 from .settings import Secret, Settings, ledger_path, limited, notebook_path
 from .types import (
+    Enclave,
     Permit2ApprovalResult,
     Question,
     ResponseFormat,
@@ -283,6 +284,18 @@ class LLM:
         progress = progress or Progress()
         caller = await self._ready(progress)
         return await caller.answer(question, progress)
+
+    async def gateway(self) -> tuple[Enclave, dict[str, Any]]:
+        """The enclave in use, and what its gateway says of its health, which is untrusted.
+
+        Raises:
+            OGError: there is none, or it cannot be reached.
+        """
+        await self._ready(Progress())
+        if self._gateways is None:
+            raise RuntimeError("not prepared")
+        client = await self._gateways.current()
+        return client.enclave, await client.health()
 
     async def close(self) -> None:
         """Close connections; receipts and what is still to be settled stay in the ledger."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..amounts import to_opg
 from ..calls.questions import chat_question
 from ..catalogue import DEFAULTS, resolve_model, resolve_provider
 from ..conversation import Run, answered
@@ -22,8 +23,9 @@ from ..origin import namespace, origin
 from ..receipt import Receipt
 from ..runtime import runtime
 from ..settings import LIMITS, Settings, ledger_path, limit_all, notebook_path
-from ..types import Question, x402SettlementMode
+from ..types import Permit2ApprovalResult, Question, x402SettlementMode
 from ..verification import complete_costs, proofs_frame, prove
+from . import standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,6 +215,38 @@ class App:
         if DEVNET in names and DEVNET not in found and self._settings.network_name() == DEVNET:
             found[DEVNET] = self.network
         return found
+
+    def account(self) -> standing.Account:
+        """What the wallet holds and may spend. Blocks.
+
+        Raises:
+            OGError: no wallet, or the chain cannot be read.
+        """
+        return standing.account(self)
+
+    def budgets(self) -> tuple[standing.BudgetState, ...]:
+        """The notebook's budget and that of 24 hours. Blocks while a devnet starts.
+
+        Raises:
+            OGError: no devnet could be started, or the ledger cannot be read.
+        """
+        return standing.budgets(self)
+
+    def health(self) -> tuple[standing.Part, ...]:
+        """Whether everything that a call needs is there. Blocks; a part that fails is told, not raised."""
+        return standing.health(self)
+
+    def approve(self, amount: int) -> tuple[Permit2ApprovalResult, str]:
+        """Let Permit2 move so much OPG, base units; what came of it, and the transaction's page or hash. Blocks.
+
+        Raises:
+            OGError: as `LLM.ensure_opg_approval`.
+        """
+        llm = self.llm
+        result = llm.ensure_opg_approval(to_opg(amount), to_opg(amount))
+        self.tell()
+        sent = result.tx_hash or ""
+        return result, sent and (llm.network.transaction_url(sent) or sent)
 
     def shown(self, receipt: Receipt, refresh: Refresh) -> None:
         """An answer was shown with this receipt: `refresh` is called, on another thread, when its payment is known."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from ..amounts import format_opg, parse_opg
@@ -29,20 +28,13 @@ def budget(app: App, line: str) -> str:
         budget_notebook=None if flags.notebook is None else parse_opg(flags.notebook),
         budget_day=None if flags.day is None else parse_opg(flags.day),
     )
-    from ..calls.limits import budgets_of
-
-    network = app.network
+    name = app.network.name
     lines = [f"one call      up to {format_opg(app.settings.max_authorization)} OPG in one authorization"]
-    budgets = {limit.seconds is None: limit for limit in budgets_of(network, app.settings)}
-    for name, whole in (("notebook", True), ("24 hours", False)):
-        limit = budgets.get(whole)
-        if limit is None:
-            lines.append(f"{name:<13} no limit on {network.name}")
+    for budget in app.budgets():
+        if budget.limit is None or budget.left is None:
+            lines.append(f"{budget.name:<13} no limit on {name}")
             continue
-        since = None if limit.seconds is None else time.time() - limit.seconds
-        used = app.ledger.committed(network.caip2, since)
-        left = max(limit.limit - used, 0)
-        spent = f"{format_opg(used)} of {format_opg(limit.limit)} OPG paid or authorized"
-        lines.append(f"{name:<13} {spent}, {format_opg(left)} left")
+        spent = f"{format_opg(budget.used)} of {format_opg(budget.limit)} OPG paid or authorized"
+        lines.append(f"{budget.name:<13} {spent}, {format_opg(budget.left)} left")
     lines.append("What is authorized counts until it is settled or expires.")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
-from ..amounts import format_opg, parse_opg, to_opg
+from ..amounts import format_opg, parse_opg
 from ..catalogue import resolve_provider
 from ..errors import ConfigError
 from ..networks import BASE, DEVNET, NAMES
@@ -173,34 +173,28 @@ class OgMagics(Magics):
         return shown_as(frame, lambda: proofs_bundle(frame, COLUMNS, about))
 
     def _wallet(self, rest: str) -> None:
-        from .. import chain
-
         _parser("wallet", "The wallet.").parse(rest, prompt=False)
-        network = self._app.network
-        address = self._app.llm.wallet.address
-        balances = chain.balances(network, address)
+        account = self._app.account()
+        network = account.network
         lines = [
             f"network    {network.name} (chain {network.chain_id}){_tail(network.name)}",
-            f"address    {address}",
-            f"OPG        {format_opg(balances.opg)}",
-            f"gas        {format_opg(balances.gas)} ETH",
-            f"allowance  {_allowance(balances.allowance)} may be moved by Permit2",
+            f"address    {account.address}",
+            f"OPG        {format_opg(account.opg)}",
+            f"gas        {format_opg(account.gas)} ETH",
+            f"allowance  {_allowance(account.allowance)} may be moved by Permit2",
         ]
-        if balances.allowance < self._app.settings.max_authorization:
+        if account.allowance < account.needed:
             lines.append("           approve once with %og approve")
-        if network.faucet and not balances.opg:
+        if network.faucet and not account.opg:
             lines.append(f"faucet     {network.faucet}")
         print("\n".join(lines))
 
     def _approve(self, rest: str) -> None:
-        amount = parse_opg(rest) if rest else parse_opg(5)
-        llm = self._app.llm
-        result = llm.ensure_opg_approval(to_opg(amount), to_opg(amount))
+        result, transaction = self._app.approve(parse_opg(rest or 5))
         if result.tx_hash is None:
             print(f"Nothing to do: {_allowance(result.allowance_before)} may be moved already.")
         else:
-            url = llm.network.transaction_url(result.tx_hash)
-            print(f"Approved: {_allowance(result.allowance_after)} may be moved. Transaction {url or result.tx_hash}")
+            print(f"Approved: {_allowance(result.allowance_after)} may be moved. Transaction {transaction}")
 
     def _network(self, rest: str) -> None:
         if rest:
