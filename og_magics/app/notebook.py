@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..amounts import to_opg
 from ..calls.questions import chat_question
 from ..catalogue import DEFAULTS, resolve_model, resolve_provider
-from ..conversation import Run, answered
+from ..conversation import Options, Run, Turn, take
 from ..display.later import Refresh, ShownAnswers
 from ..errors import ConfigError
 from ..launch import devnet_info
@@ -142,49 +142,45 @@ class App:
         """The network in use; a devnet that is needed is started."""
         return self.llm.network
 
-    def question(
-        self,
-        prompt: str,
-        *,
-        model: str | None = None,
-        provider: str | None = None,
-        settlement: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        system: str | None = None,
-        stream: bool | None = None,
-        web_search: bool | None = None,
-        max_cost: int | None = None,
-    ) -> Question:
-        """The question of a prompt; what is None comes from the settings. `max_cost`: base units, for this call alone.
+    def question(self, prompt: str, options: Options = Options()) -> Question:  # noqa: B008 - a frozen value
+        """The question of a prompt.
 
         Raises:
-            ConfigError: an argument that makes no sense, or an empty prompt.
+            ConfigError: an option that makes no sense, or an empty prompt.
         """
         if not prompt.strip():
             raise ConfigError("The prompt is empty.", remedy="Write it below the %%ogchat line, or after %ogchat.")
+        settlement = options.settlement
         question = _asking(
             self._settings.but(
                 settlement=None if settlement is None else x402SettlementMode.parse(settlement),
-                temperature=temperature,
-                max_tokens=max_tokens,
-                system=system,
-                stream=stream,
-                web_search=web_search,
-                model=self.choose_model(model, provider),
+                temperature=options.temperature,
+                max_tokens=options.max_tokens,
+                system=options.system,
+                stream=options.stream,
+                web_search=options.web_search,
+                model=self.choose_model(options.model, options.provider),
             ),
             prompt,
         )
-        return question if max_cost is None else replace(question, max_cost=max_cost)
+        return question if options.max_cost is None else replace(question, max_cost=options.max_cost)
 
-    def start(self, question: Question) -> Run:
-        """Ask. The call goes on in the background, whoever watches it.
+    def turn(self, prompt: str, options: Options = Options()) -> Turn:  # noqa: B008 - a frozen value
+        """The turn of a prompt.
+
+        Raises:
+            ConfigError: an option that makes no sense, or an empty prompt.
+        """
+        return Turn(self.question(prompt, options))
+
+    def start(self, turn: Turn) -> Run:
+        """Ask. It goes on in the background, whoever watches it.
 
         Raises:
             ConfigError: no wallet where one is needed, or a key that is malformed.
         """
         llm = self.llm
-        run = Run(question.model, lambda progress: answered(llm, question, progress))
+        run = Run(turn.question.model, lambda progress: take(llm, turn, progress))
         run.when_done(self.tell)
         return run
 

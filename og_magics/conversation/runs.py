@@ -13,8 +13,9 @@ from ..llm import LLM
 from ..progress import Progress
 from ..runtime import runtime
 from ..types import Question, TextGenerationOutput
+from .answers import Answer
 
-Work = Callable[[Progress], Coroutine[Any, Any, TextGenerationOutput]]
+Work = Callable[[Progress], Coroutine[Any, Any, Answer]]
 """Makes an answer on the background loop, and tells how far it is."""
 
 
@@ -41,7 +42,7 @@ class Run:
         """What ended it before there was an answer: an OGError, or CancelledError where it was stopped."""
         return self._job.future.exception() if self.done else None
 
-    def result(self) -> TextGenerationOutput:
+    def result(self) -> Answer:
         """The answer; blocks until there is one.
 
         Raises:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
+
+from ..amounts import parse_opg
+
+if TYPE_CHECKING:
+    from ..conversation import Options
 
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.S)
 """A word as a shell reads it: quoted parts may hold spaces."""
@@ -78,6 +83,27 @@ def add_call_flags(parser: Parser) -> None:
     add("--system", metavar="TEXT", help="a system prompt, in quotes")
     add("--web-search", action="store_true", default=None, help="let the model search the web; its provider bills that")
     add("--no-web-search", dest="web_search", action="store_false", help="do not")
+
+
+def options_of(flags: argparse.Namespace) -> Options:
+    """How a cell with these flags asks.
+
+    Raises:
+        ConfigError: not an amount.
+    """
+    from ..conversation import Options
+
+    return Options(
+        model=flags.model,
+        provider=flags.provider,
+        settlement=flags.settlement,
+        temperature=flags.temperature,
+        max_tokens=flags.max_tokens,
+        system=flags.system,
+        stream=False if flags.no_stream else None,
+        web_search=flags.web_search,
+        max_cost=None if flags.max_cost is None else parse_opg(flags.max_cost),
+    )
 
 
 def chat_parser() -> Parser:

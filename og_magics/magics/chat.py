@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ..amounts import parse_opg
 from ..errors import ConfigError, OGError
-from .arguments import chat_parser
+from .arguments import chat_parser, options_of
 from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..app import App
+    from ..conversation import Answer, Turn
     from ..display import Live
     from ..progress import Progress
     from ..receipt import Receipt
-    from ..types import Question, TextGenerationOutput
 
 _HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
@@ -67,19 +66,8 @@ class ChatMagics(Magics):
             raise UsageError(f"-o {flags.output}: that is not a variable's name.")
         try:
             self._refuse_own_key(prompt)
-            question = self._app.question(
-                prompt,
-                model=flags.model,
-                provider=flags.provider,
-                settlement=flags.settlement,
-                temperature=flags.temperature,
-                max_tokens=flags.max_tokens,
-                system=flags.system,
-                stream=False if flags.no_stream else None,
-                web_search=flags.web_search,
-                max_cost=None if flags.max_cost is None else parse_opg(flags.max_cost),
-            )
-            result = self._ask(question)
+            turn = self._app.turn(prompt, options_of(flags))
+            result = self._ask(turn)
         except ConfigError as error:
             raise UsageError(str(error)) from None
         # The shell's own way: a `_` that is merely assigned would never change again.
@@ -87,12 +75,12 @@ class ChatMagics(Magics):
         if flags.output:
             self._names[flags.output] = result
 
-    def _ask(self, question: Question) -> TextGenerationOutput:
+    def _ask(self, turn: Turn) -> Answer:
         from ..conversation import follow
         from ..display import HEARTBEAT, live_for
 
-        run = self._app.start(question)
-        live = live_for(self._shell, run.progress, question.model)
+        run = self._app.start(turn)
+        live = live_for(self._shell, run.progress, run.model)
         live.show()
         try:
             for _ in follow([run], HEARTBEAT):

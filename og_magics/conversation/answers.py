@@ -1,0 +1,50 @@
+"""What came of a turn: an answer, the calls that led to it, and the messages with which to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from ..receipt import Receipt
+from ..types import TextGenerationOutput
+
+
+@dataclass
+class Answer(TextGenerationOutput):
+    """The answer to a turn: all that its last call returned, and what led there.
+
+    Attributes:
+        messages: the whole exchange in the OpenAI form, this answer last.
+        rounds: what each paid call returned, oldest first; more than one where functions were called or an answer was
+            repaired.
+        usage: tokens of all rounds together.
+        parsed: the object that a schema asked for; None without one.
+    """
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    rounds: list[TextGenerationOutput] = field(default_factory=list)
+    parsed: Any = None
+
+    @classmethod
+    def of(cls, rounds: Sequence[TextGenerationOutput], messages: Sequence[Mapping[str, Any]]) -> Self:
+        """The answer that these rounds came to; `messages` are those of the last question."""
+        last = rounds[-1]
+        values = {one.name: getattr(last, one.name) for one in fields(last)}
+        values["usage"] = _total(rounds)
+        reply = dict(last.chat_output or {"role": "assistant", "content": last.text})
+        answer = cls(**values, messages=[*map(dict, messages), reply], rounds=list(rounds))
+        answer._lookup = last._lookup
+        return answer
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """The receipts of all rounds as they stand now, oldest first."""
+        return [receipt for one in self.rounds if (receipt := one.receipt) is not None]
+
+
+def _total(rounds: Sequence[TextGenerationOutput]) -> dict[str, int] | None:
+    counted = [one.usage for one in rounds if one.usage is not None]
+    if len(counted) < len(rounds):
+        return None  # a sum with a part missing would be read as the whole
+    return {name: sum(usage.get(name, 0) for usage in counted) for name in counted[-1]}
