@@ -21,7 +21,7 @@ from og_magics import LLM, Settings
 from og_magics.runtime import runtime
 
 HERE = Path(__file__).parent
-_TOLD = pytest.StashKey[list[str]]()
+_TOLD = "told"
 
 
 def script(name: str, argument: str) -> subprocess.Popen[str]:
@@ -111,11 +111,14 @@ def told(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
     def tell(line: str) -> None:
         print(line)
-        request.config.stash.setdefault(_TOLD, []).append(line)
+        request.node.user_properties.append((_TOLD, line))  # travels with the test's report, from a worker too
 
     return tell
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash.get(_TOLD, []):
-        terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, line in getattr(report, "user_properties", ()):
+                if name == _TOLD and report.when == "call":
+                    terminalreporter.write_line(line)

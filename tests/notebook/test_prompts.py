@@ -211,7 +211,7 @@ class TestTheResult:
         kernel.ask("%ogchat hello")
         kernel.ask("6 * 7")
         assert kernel.eval("_") == 42
-        assert kernel.eval("type(__).__name__") == "TextGenerationOutput"
+        assert kernel.eval("type(__).__name__") == "Answer"
 
     def test_a_name_of_the_users_own_is_left_alone(self, kernel: Kernel) -> None:
         kernel.ask("_ = 'mine'")

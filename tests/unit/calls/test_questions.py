@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -129,7 +130,7 @@ class TestRefusals:
             {"model": "/gpt-5"},
             {"model": "openai/"},
         ],
-        ids=str,
+        ids=lambda changes: re.sub(" at 0x[0-9a-f]+", "", str(changes)),
     )
     def test_an_argument_that_would_be_paid_and_refused_is_refused_first(self, changes: dict[str, Any]) -> None:
         with pytest.raises(ConfigError):
