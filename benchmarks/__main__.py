@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import loading, paying, receipts, samples, streaming, verifying
+from . import asking, loading, paying, receipts, samples, streaming, verifying
 from .network import devnet
 from .report import table
 
@@ -44,6 +44,8 @@ def main() -> int:
         rows += streaming.measure(info, folder, environment, rounds=rounds, words=50 if args.quick else 400)
         rows += paying.concurrent(info, told, folder, rounds=rounds, official=args.sdk_python)
         rows += paying.signing(info, folder, rounds=20 * rounds)
+        many = 24 if args.quick else asking.PROMPTS
+        rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many)
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         with devnet(*_SETTLING) as info:
             paid = samples.paid(info, folder)

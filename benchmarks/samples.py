@@ -16,7 +16,7 @@ from og_magics.networks import devnet
 from og_magics.proofs import EnclaveCheck, check_enclave
 from og_magics.receipt import Receipt
 from og_magics.types import Authorization, Enclave, Outcome, Question, Settlement
-from og_magics.verification import evidence_of
+from og_magics.proofs import evidence_of
 
 from .network import MODEL
 

@@ -25,7 +25,8 @@ from og_magics.chain import abi
 from og_magics.networks import Network, devnet
 from og_magics.proofs import check_enclave
 from og_magics.receipt import Receipt
-from og_magics.verification import COLUMNS, evidence_of, prove
+from og_magics.proofs import evidence_of
+from og_magics.verification import COLUMNS, prove
 
 from .report import Row, in_turn, median_ms
 from .samples import BATCH, INDIVIDUAL, Sample, copied
@@ -50,16 +51,16 @@ def measure(samples: Sequence[Sample], info: Mapping[str, Any], folder: str, *, 
         receipts = ledger.receipts()
         data = chain.data_events(network, receipts)
         with _requests() as sent:
-            found = app.verify(ledger, None, online=True)  # marks them as verified: the timed ones find that done
+            found = app.records.verify(ledger, None, online=True)  # marks them as verified: the timed ones find that done
         if not found[list(COLUMNS)].map(lambda ok: ok is True).all(axis=None):
             raise RuntimeError("not all proofs hold: " + found["reason"].mode()[0])
         trips = len(sent)
-        offline, alone = in_turn(rounds, lambda: app.verify(ledger, None, online=False), _signatures(receipts))
+        offline, alone = in_turn(rounds, lambda: app.records.verify(ledger, None, online=False), _signatures(receipts))
         batch = next(event.blob_id for event in data.batches)
         calls: list[int] = []
         online, naive = in_turn(
             rounds,
-            lambda: app.verify(ledger, None, online=True),
+            lambda: app.records.verify(ledger, None, online=True),
             lambda: calls.append(_one_by_one(network, receipts[:few], batch)),
         )
     scale = _RECEIPTS / few

@@ -5,7 +5,7 @@
     %%ogchat
     What is the x402 payment protocol?
 
-From Python: `llm = og_magics.LLM(); await llm.chat("openai/gpt-5", [{"role": "user", "content": "Hello"}])`.
+From Python: `og_magics.ask("Hello").text`, or, as with the official SDK, `llm = og_magics.LLM(); await llm.chat("openai/gpt-5", [{"role": "user", "content": "Hello"}])`.
 
 Importing this is cheap: each name below is imported when it is first used.
 """
@@ -19,9 +19,12 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import errors
-    from .app import models, receipts, settle, verify
+    from .app import aask, aask_many, ask, ask_many, models, receipts, settle, verify
+    from .conversation import Answer, Answers
+    from .conversation.tools import tool
     from .catalogue import TEE_LLM
     from .llm import LLM
+    from .panels import panel
     from .settings import Settings
     from .types import (
         Permit2ApprovalResult,
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     )
 
 _HOMES: dict[str, str] = {
+    "Answer": "conversation",
+    "Answers": "conversation",
     "LLM": "llm",
     "Permit2ApprovalResult": "types",
     "ResponseFormat": "types",
@@ -45,9 +50,15 @@ _HOMES: dict[str, str] = {
     "StreamUsage": "types",
     "TEE_LLM": "catalogue",
     "TextGenerationOutput": "types",
+    "aask": "app",
+    "aask_many": "app",
+    "ask": "app",
+    "ask_many": "app",
     "models": "app",
+    "panel": "panels",
     "receipts": "app",
     "settle": "app",
+    "tool": "conversation.tools",
     "verify": "app",
     "x402SettlementMode": "types",
 }
@@ -55,6 +66,8 @@ _HOMES: dict[str, str] = {
 __all__ = [
     "LLM",
     "TEE_LLM",
+    "Answer",
+    "Answers",
     "Permit2ApprovalResult",
     "ResponseFormat",
     "Settings",
@@ -64,11 +77,17 @@ __all__ = [
     "StreamUsage",
     "TextGenerationOutput",
     "__version__",
+    "aask",
+    "aask_many",
+    "ask",
+    "ask_many",
     "errors",
     "load_ipython_extension",
     "models",
+    "panel",
     "receipts",
     "settle",
+    "tool",
     "unload_ipython_extension",
     "verify",
     "x402SettlementMode",

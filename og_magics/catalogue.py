@@ -6,6 +6,7 @@ Prices are USD for a million tokens, from OpenGradient's price list; a model wit
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
@@ -118,6 +119,24 @@ _ALIASES = {
 }
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one that was probably meant, or None."""
+    by_form = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.strip().lower(), by_form, n=1, cutoff=0.6)
+    return by_form[close[0]] if close else None
+
+
+def nearest_model(name: str) -> str | None:
+    """The model of the catalogue that was probably meant by a name that no gateway knows, or None.
+
+    The name may stand without its provider, as it does on the wire.
+    """
+    wire = {model.value.partition("/")[2]: model.value for model in TEE_LLM}
+    tail = name.rpartition("/")[2]
+    close = None if tail in wire else nearest(tail, wire)
+    return close and wire[close]
+
+
 def resolve_provider(name: str) -> str:
     """A provider's id from what a person types: "xAI", "Anthropic", "gemini".
 
@@ -127,7 +146,9 @@ def resolve_provider(name: str) -> str:
     key = name.strip().lower()
     key = _ALIASES.get(key, key)
     if key not in DEFAULTS:
-        raise ConfigError(f"There is no provider {name!r}.", remedy=f"Choose one of {', '.join(DEFAULTS)}.")
+        close = nearest(key, [*DEFAULTS, *_ALIASES])
+        hint = f"Did you mean {close}? " if close else ""
+        raise ConfigError(f"There is no provider {name!r}.", remedy=f"{hint}Choose one of {', '.join(DEFAULTS)}.")
     return key
 
 

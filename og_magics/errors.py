@@ -14,8 +14,11 @@
     │   ├── GatewayProtocolError      an answer that is not the protocol (HTML, broken JSON)
     │   ├── ModelNotSupported
     │   └── StreamError               a stream that broke; `.partial` holds what had arrived
+    ├── AnswerError                   answered and paid, and not what was asked for; `.answer` holds it
+    │   └── ToolRoundsExceeded
     ├── ChainError                    a chain RPC failed
     ├── ProofError                    a proof does not hold
+    ├── NotRecorded                   nothing is recorded for a question that may only be replayed
     ├── LedgerError                   the receipts' file cannot be read or written
     └── DevnetError                   the local network could not be started
 
@@ -24,7 +27,11 @@ Each carries what happened, what it means for the user's money, and what to do n
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_CELL = re.compile(r"ipykernel_\d+|<ipython-input")
+"""In the file names that IPython gives to cells."""
 
 
 class OGError(Exception):
@@ -41,6 +48,19 @@ class OGError(Exception):
         self.money = money
         self.remedy = remedy
         super().__init__(" ".join(part for part in (what, money, remedy) if part))
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the message, and the lines of the user's cells that led to it.
+
+        Where in this package it was raised is no help with a wallet that is empty, and a notebook keeps no paths.
+        """
+        lines, at = [], self.__traceback__
+        while at is not None:
+            code = at.tb_frame.f_code
+            if _CELL.search(code.co_filename):
+                lines.append(f"  line {at.tb_lineno} of the cell" + f", in {code.co_name}" * (code.co_name[0] != "<"))
+            at = at.tb_next
+        return [*lines, f"{type(self).__name__}: {self}"]
 
 
 class ConfigError(OGError, ValueError):
@@ -141,12 +161,32 @@ class StreamError(GatewayError):
         self.partial = partial
 
 
+class AnswerError(OGError):
+    """The model answered, and the answer is not what was asked for: it does not fit its schema, or is no JSON.
+
+    Attributes:
+        answer: What it answered, a ``conversation.Answer``, with the receipts of all rounds.
+    """
+
+    def __init__(self, what: str, *, answer: Any = None, money: str = "", remedy: str = "") -> None:
+        super().__init__(what, money=money, remedy=remedy)
+        self.answer = answer
+
+
+class ToolRoundsExceeded(AnswerError):
+    """The model still asks for functions after all rounds that were allowed, and has said nothing."""
+
+
 class ChainError(OGError):
     """A chain RPC could not be reached, or answered with an error."""
 
 
 class ProofError(OGError):
     """A proof was checked and does not hold."""
+
+
+class NotRecorded(OGError):
+    """A question that may only be answered from what is recorded, and is not. Nothing was paid."""
 
 
 class LedgerError(OGError):

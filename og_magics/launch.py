@@ -43,6 +43,12 @@ def devnet_info(told: str, *, fund: str | None = None) -> Mapping[str, Any]:
         return _started
 
 
+def devnet_runs() -> bool:
+    """Whether this process has started a devnet that still runs."""
+    with _lock:
+        return _process is not None and _process.poll() is None
+
+
 def _read(told: str) -> Mapping[str, Any]:
     text = told.strip()
     if not text.startswith("{"):

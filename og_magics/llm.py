@@ -8,22 +8,25 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal, Self, overload
 
 from . import chain, networks
 from .amounts import parse_opg
-from .calls import Caller, Gateways, SettlementWatch
+from .calls import Caller, Gateways, Replays, SettlementWatch
 from .calls.questions import chat_question, completion_question
+from .calls.replays import missing, output_of, replayed
 from .catalogue import TEE_LLM
 from .errors import ConfigError
 from .launch import devnet_info
 from .ledger import open_ledger
 from .networks import Network
-from .origin import namespace, origin
+from .origin import execution, namespace, origin
 from .payment import Payments, Wallet, load_wallet
 from .ports import Journal
 from .progress import Progress
+from .recording import Recording
 from .runtime import runtime
 from .settings import Secret, Settings, ledger_path, limited, notebook_path
 from .types import (
@@ -85,18 +88,15 @@ class LLM:
         )
         self._name = self.settings.network_name()
         self._wallet = load_wallet(self.settings)
-        if self._wallet is None and self._name != networks.DEVNET:
-            raise ConfigError(
-                f"There is no wallet to pay with on {self._name}.",
-                money="Nothing was paid.",
-                remedy="Set OG_PRIVATE_KEY, or use the local devnet, which needs none: OG_NETWORK=devnet.",
-            )
+        if self._wallet is None and self._name != networks.DEVNET and self.settings.replay == "off":
+            raise _no_wallet(self._name)
         self._journal = journal
         self._lock = threading.Lock()
         self._network: Network | None = None
         self._caller: Caller | None = None
         self._watch: SettlementWatch | None = None
         self._gateways: Gateways | None = None
+        self._replays: Replays | None = None
         self.on_settled: Callable[[], None] | None = None
         """Called on the background loop when payments were found on chain, or expired; it must not block, nor raise."""
 
@@ -211,7 +211,7 @@ class LLM:
             settlement=x402_settlement_mode,
             origin=origin(),
         )
-        return await runtime.run(self.answer(question))
+        return await runtime.run(self.answer(replace(question, execution=execution())))
 
     def chat_sync(self, *args: Any, **kwargs: Any) -> Any:
         """`chat` for code without `await`, in a script or a cell; with `stream=True` it gives a plain iterator."""
@@ -271,19 +271,36 @@ class LLM:
             self._journal = open_ledger(ledger_path(self.settings, notebook_path(namespace())))
         return self._journal
 
+    @property
+    def replays(self) -> Replays:
+        """The recorded answers that may be shown in place of asking."""
+        with self._lock:
+            if self._replays is None:
+                self._replays = Replays([self.journal.recordings])
+            return self._replays
+
     async def stream(self, question: Question, progress: Progress | None = None) -> AsyncGenerator[StreamChunk, None]:
         """A question's chunks, on the background loop: for the rooms above, which bring their own bridge."""
         progress = progress or Progress()
-        caller = await self._ready(progress)
-        async with contextlib.aclosing(caller.stream(question, progress)) as chunks:
+        recording = await self._recorded(question)
+        if recording is not None:
+            chunks = replayed(recording, question, progress, paced=(question.pace or self.settings.pace) == "recorded")
+        else:
+            chunks = (await self._ready(progress)).stream(question, progress)
+        async with contextlib.aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
+        self._paid(recording, progress)
 
     async def answer(self, question: Question, progress: Progress | None = None) -> TextGenerationOutput:
         """A question's whole answer, on the background loop."""
         progress = progress or Progress()
-        caller = await self._ready(progress)
-        return await caller.answer(question, progress)
+        recording = await self._recorded(question)
+        if recording is not None:
+            return output_of(recording)
+        answer = await (await self._ready(progress)).answer(question, progress)
+        self._paid(None, progress)
+        return answer
 
     async def gateway(self) -> tuple[Enclave, dict[str, Any]]:
         """The enclave in use, and what its gateway says of its health, which is untrusted.
@@ -315,7 +332,7 @@ class LLM:
             else:
                 network = settings.apply(networks.named(self._name))
             if self._wallet is None:
-                raise RuntimeError("no wallet")
+                raise _no_wallet(self._name)
             self.journal.pending()  # opens the file: where it cannot be read, nothing is asked
             payments = Payments(self._wallet, self.journal, time.time)
             self._watch = SettlementWatch(
@@ -333,8 +350,22 @@ class LLM:
             _prepared.add(self)
             runtime.closes_first()  # before the ledger and the devnet, which were opened above
 
+    async def _recorded(self, question: Question) -> Recording | None:
+        """The recorded answer to show in place of asking; None to ask."""
+        mode = question.replay or self.settings.replay
+        if mode == "off":
+            return None
+        found = await asyncio.to_thread(self.replays.find, question)
+        if found is None and mode == "only":
+            raise missing(question, await asyncio.to_thread(self.replays.times, question))
+        return found
+
+    def _paid(self, recording: Recording | None, progress: Progress) -> None:
+        if recording is None and progress.receipt_id is not None:
+            self.replays.paid(progress.receipt_id)
+
     def _chat_question(self, model: str | TEE_LLM, messages: Messages, **arguments: Any) -> Question:
-        return chat_question(model, messages, origin=origin(), **arguments)
+        return replace(chat_question(model, messages, origin=origin(), **arguments), execution=execution())
 
     async def _ready(self, progress: Progress) -> Caller:
         if self._caller is None:
@@ -353,3 +384,11 @@ class LLM:
             self._watch.close()
         if self._gateways is not None:
             await self._gateways.close()
+
+
+def _no_wallet(network: str) -> ConfigError:
+    return ConfigError(
+        f"There is no wallet to pay with on {network}.",
+        money="Nothing was paid.",
+        remedy="Set OG_PRIVATE_KEY, or use the local devnet, which needs none: OG_NETWORK=devnet.",
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from .receipt import Receipt
+from .recording import Deltas, Shelf
 from .types import Authorization, Outcome, Question, Settlement
 
 
@@ -72,6 +74,17 @@ class Journal(Protocol):
 
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """The settlements on a chain (CAIP-2 name) in this block or a later one: those that may still be undone."""
+
+    @property
+    def recordings(self) -> Recordings:
+        """The answers that are kept, to be shown again."""
+
+
+class Recordings(Shelf, Protocol):
+    """A shelf to which answers are added."""
+
+    def keep(self, receipt_id: str, deltas: Deltas, images: Sequence[str]) -> None:
+        """How the answer with this receipt came."""
 
 
 class EnclaveVerdict(Protocol):

@@ -3,8 +3,51 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+
+INTERRUPTED = "Interrupted: the answer is not complete."
+MORE_ROUNDS = "Not complete: the model asked for more functions, and no round was left."
+UNFIT = "This answer does not have the form that was asked for."
+REMARKS = (INTERRUPTED, MORE_ROUNDS, UNFIT)
+"""What may stand below an answer that is not the end of what was asked: fixed words, which an audit knows."""
+
+
+@dataclass
+class Call:
+    """A function call that a model asked for, on its way.
+
+    Attributes:
+        name, arguments: as the model wrote them; the arguments are JSON text, or meant to be.
+        state: "waiting" (for a person's word), "running", "done", "failed", "refused" or "stopped".
+        result: what the model is told of it, "" before that.
+        seconds: that the function took.
+        guarded: it writes or spends.
+    """
+
+    name: str
+    arguments: str
+    state: str = "running"
+    result: str = ""
+    seconds: float = 0.0
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What came before did not fit what was asked for, and is asked for once more.
+
+    Attributes:
+        why: what the model is told. text: what had come, where that is not shown beside this.
+    """
+
+    why: str
+    text: str = ""
+
+
+Part = str | Call | Again
 
 
 @dataclass
@@ -15,8 +58,10 @@ class Progress:
         state: "starting" (a devnet), "connecting", "paying", "waiting" (for the first token), "answering".
         receipt_ids: of the receipts that were opened for it, oldest first.
         changed: called after each change, on the thread that made it; it must not block, nor raise.
-        size: bytes of the text so far, in UTF-8.
+        size: bytes of the text so far, in UTF-8; of what functions were given and returned, too.
         tokens: pieces of text that have arrived.
+        steps: changes of function calls so far.
+        listening: somebody follows who answers when a call is to be confirmed.
     """
 
     state: str = "connecting"
@@ -24,6 +69,10 @@ class Progress:
     changed: Callable[[], None] = lambda: None
     size: int = 0
     tokens: int = 0
+    steps: int = 0
+    listening: bool = False
+    _inserted: list[tuple[int, Call | Again]] = field(default_factory=list)
+    _asked: deque[tuple[Call, Future[bool | None]]] = field(default_factory=deque)
     _pieces: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _first: float | None = None
@@ -37,6 +86,17 @@ class Progress:
     def text(self) -> str:
         """What has arrived."""
         return "".join(self._pieces)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What has arrived, in its order: text, the function calls between, and what was asked again."""
+        parts: list[Part] = []
+        begin = 0
+        for place, one in [*self._inserted, (len(self._pieces), "")]:
+            text = "".join(self._pieces[begin:place])
+            parts += [part for part in (text, one) if part != ""]
+            begin = place
+        return parts
 
     @property
     def ttft(self) -> float | None:
@@ -69,3 +129,31 @@ class Progress:
             self.size += len(text.encode("utf-8", "replace"))
             self.tokens += 1
             self.changed()
+
+    def put(self, part: Call | Again) -> None:
+        """A function is called here, or the answer is asked for again."""
+        self._inserted.append((len(self._pieces), part))
+        self.step(part.arguments if isinstance(part, Call) else part.why)
+
+    def step(self, text: str = "") -> None:
+        """A function call changed; by this text, if it got one."""
+        self.size += len(text.encode("utf-8", "replace"))
+        self.steps += 1
+        self.changed()
+
+    def ask(self, call: Call) -> Future[bool | None]:
+        """Ask whoever follows whether this call may be made; None where nobody can be asked."""
+        answer: Future[bool | None] = Future()
+        if self.listening:
+            self._asked.append((call, answer))
+            self.changed()
+        else:
+            answer.set_result(None)
+        return answer
+
+    def reply(self, person: Callable[[Call], bool | None]) -> None:
+        """Answer all that is asked by now, one call after another, on this thread."""
+        while self._asked:
+            call, answer = self._asked.popleft()
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(person(call))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -18,7 +18,7 @@ COLUMNS = (
     "receipt_id", "time", "cell", "notebook", "network", "provider", "model", "settlement", "status",
     "payment_hash", "authorization_hash", "session_id", "payer", "pay_to", "cost_opg", "cost_usd", "cap_opg",
     "prompt_tokens", "completion_tokens", "latency_s", "ttft_s", "tee_id", "tee_signature", "tee_timestamp",
-    "request_hash", "output_hash", "data_settlement_hash", "blob_id", "replayed", "finish_reason", "error",
+    "request_hash", "output_hash", "data_settlement_hash", "blob_id", "replayed", "finish_reason", "error", "turn",
 )  # fmt: skip
 """Of the receipts DataFrame, in order."""
 
@@ -82,11 +82,15 @@ class Receipt:
         data_settlement_hash, blob_id: where the call's data is settled.
         replayed: shown again from a record, nothing paid.
         finish_reason, error: how it ended.
+        turn: receipt_id of the first call of its turn, which is its own unless it goes on with another one (functions
+            were called, or an answer was repaired); "" in receipts from before there were turns of several calls.
         path, request, text, tool_calls: the exchange itself: the body as sent, and what was shown.
         public_key: hex DER of the enclave's signing key, so that the signature can be checked with no network.
         enclave_ok, enclave_form, enclave_reason: the check made when the answer came: True, False or None, the
             canonical form that held, and the reason.
         authorization: what was signed to pay it, None before that: with it the payment can be found on chain.
+        scrubbed: `request`, `text` and `tool_calls` were taken out, for publication. Only such a receipt may be without
+            them and have hashes of them.
     """
 
     receipt_id: str
@@ -120,6 +124,7 @@ class Receipt:
     replayed: bool = False
     finish_reason: str | None = None
     error: str | None = None
+    turn: str = ""
     path: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
@@ -129,11 +134,18 @@ class Receipt:
     enclave_form: str | None = None
     enclave_reason: str = ""
     authorization: Authorization | None = None
+    scrubbed: bool = False
 
     @property
     def usd(self) -> Decimal | None:
         """The price of the tokens in USD by the catalogue."""
         return None if self.cost_usd is None else Decimal(self.cost_usd)
+
+    def without_text(self) -> Receipt:
+        """This receipt without what was asked and answered: what is left proves that there was something."""
+        return replace(
+            self, request={}, text="", tool_calls=(), enclave_reason="", error=self.error and "removed", scrubbed=True
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The form that travels in a notebook's output; amounts as decimal strings, since JSON numbers lose digits."""
@@ -160,9 +172,36 @@ class Receipt:
             signed = values.get("authorization")
             if signed is not None:
                 values["authorization"] = _authorization(signed)
+            if values.get("scrubbed") and any(values.get(name) for name in ("request", "text", "tool_calls")):
+                raise ValueError("scrubbed: there is a text in it")
         except (ValueError, TypeError) as error:
             raise ValueError(f"not a receipt: {error}") from None
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one model made of a prompt that several were given.
+
+    Attributes:
+        model: that was asked, "openai/gpt-5".
+        receipt: of what it answered, complete or not; None where nothing came.
+        error: why there is no answer, or not all of it; "" for an answer that is complete.
+    """
+
+    model: str
+    receipt: Receipt | None
+    error: str = ""
+
+
+def labels(models: Sequence[str]) -> list[str]:
+    """A name for each column: its model, and from the second time on with a number."""
+    seen: dict[str, int] = {}
+    told = []
+    for model in models:
+        seen[model] = seen.get(model, 0) + 1
+        told.append(model if seen[model] == 1 else f"{model} #{seen[model]}")
+    return told
 
 
 _REQUIRED = {"receipt_id", "time", "cell", "notebook", "network", "provider", "model", "settlement", "status"}

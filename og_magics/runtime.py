@@ -63,9 +63,11 @@ class Runtime:
             TimeoutError: not done in time; it is cancelled.
             RuntimeError: called on the background loop itself, which would wait for itself.
         """
-        if threading.current_thread() is self._thread:
+        try:
+            self.refuse_to_block()
+        except RuntimeError:
             work.close()
-            raise RuntimeError("A blocking call was made on the background loop.")
+            raise
         job = Job(self.loop, work)
         try:
             return job.future.result(timeout)
@@ -73,6 +75,11 @@ class Runtime:
             job.cancel()
             job.last_words()
             raise
+
+    def refuse_to_block(self) -> None:
+        """Raise a RuntimeError on the background loop itself: what blocks there would wait for itself."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("A blocking call was made on the background loop.")
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work from a coroutine on any loop; cancelling the caller cancels the work."""

@@ -53,6 +53,8 @@ class Settings:
         devnet: the JSON line of a running devnet, or the path of a file with it.
         ledger: path of the receipts' file; "" for `.og/<notebook>.db` beside the notebook.
         model, settlement, temperature, max_tokens, system, stream: defaults of a call.
+        thread: the conversation that calls go on with, "" for none. thread_tokens: what a call in one sends at most,
+            about; earlier turns that do not fit are left out.
         max_authorization: base units; a gateway that asks for more in one authorization is refused.
         max_deadline: seconds; a gateway that asks for a longer one is refused.
         timeout: seconds without a byte from the gateway after which a call fails.
@@ -87,6 +89,10 @@ class Settings:
     system: str = ""
     stream: bool = True
     web_search: bool = False
+    replay: str = "off"
+    pace: str = "instant"
+    thread: str = ""
+    thread_tokens: int = 8000
     max_authorization: int = 10**18
     max_deadline: int = 900
     timeout: float = 120.0
@@ -180,6 +186,8 @@ ENVIRONMENT: dict[str, str] = {
     "OG_LEDGER": "ledger",
     "OG_MODEL": "model",
     "OG_SETTLEMENT": "settlement",
+    "OG_REPLAY": "replay",
+    "OG_REPLAY_PACE": "pace",
     "OG_MAX_AUTHORIZATION": "max_authorization",
     "OG_TIMEOUT": "timeout",
     "OG_RETRIES": "retries",
@@ -199,6 +207,8 @@ def _parse(name: str, text: str) -> Any:
         return x402SettlementMode.parse(text)
     if name in ("max_authorization", "budget_notebook", "budget_day"):
         return parse_opg(text)
+    if name in CHOICES:
+        return choice(name, text)
     if name == "payees":
         return tuple(_address(payee) for payee in text.replace(",", " ").split())
     if kind == "bool":
@@ -211,6 +221,22 @@ def _parse(name: str, text: str) -> Any:
         except ValueError:
             raise ConfigError(f"{text!r} is not a number.") from None
     return text
+
+
+CHOICES = {"replay": ("auto", "only", "off"), "pace": ("instant", "recorded")}
+"""Settings that are one of a few words."""
+
+
+def choice(name: str, text: str) -> str:
+    """A setting's value from what a person types.
+
+    Raises:
+        ConfigError: none of its words.
+    """
+    word = text.strip().lower()
+    if word not in CHOICES[name]:
+        raise ConfigError(f"There is no {name} {text!r}.", remedy=f"Choose one of {', '.join(CHOICES[name])}.")
+    return word
 
 
 def _address(text: str) -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .catalogue import nearest
 from .errors import ConfigError
+from .origin import NOWHERE, Execution
 from .receipt import Authorization as Authorization  # noqa: PLC0414 - it stands where a receipt needs it; its name is here
 from .receipt import Receipt
 
@@ -42,9 +44,11 @@ class x402SettlementMode(str, Enum):  # noqa: N801 - the official SDK's name
         for mode in cls:
             if key in (mode.value, mode.name.lower()):
                 return mode
+        close = nearest(key, [text for mode in cls for text in (mode.value, mode.name.lower())])
+        hint = f"Did you mean {close}? " if close else ""
         raise ConfigError(
             f"There is no settlement mode {str(name)!r}.",
-            remedy="Choose private (payment only), batch (a hash among many) or individual (everything, public).",
+            remedy=f"{hint}Choose private (payment only), batch (a hash among many) or individual (all of it, public).",
         )
 
 
@@ -241,6 +245,10 @@ class Question:
         cell: execution count or id of the notebook cell that asked, or "".
         notebook: name of the notebook that asked, or "".
         max_cost: base units that this call may cost at most, whatever else is allowed; None for no such limit.
+        turn: receipt_id of the first call of the turn that this one goes on with, "" for a first call.
+        execution: the run of the cell that asks.
+        replay: "auto", "only" or "off"; "" for what the settings say.
+        pace: "instant" or "recorded"; "" for what the settings say.
     """
 
     path: str
@@ -250,6 +258,10 @@ class Question:
     cell: str = ""
     notebook: str = ""
     max_cost: int | None = None
+    turn: str = ""
+    execution: Execution = NOWHERE
+    replay: str = ""
+    pace: str = ""
 
     @property
     def provider(self) -> str:

@@ -23,13 +23,14 @@ from .facts import DataFacts, PaymentFacts, Unread
 from .ledger import LedgerAudit
 from .networks import Network
 from .proofs import (
-    EnclaveEvidence,
     SettledData,
     Verdict,
     check_data,
     check_enclave,
     check_payment,
     check_registry,
+    check_scrubbed,
+    evidence_of,
     group_costs,
 )
 from .receipt import Receipt
@@ -173,27 +174,6 @@ def told(frame: pd.DataFrame) -> str:
     return ", ".join(counts) + "."
 
 
-def evidence_of(receipt: Receipt) -> EnclaveEvidence:
-    """What of a receipt the enclave's proof is about."""
-    try:
-        key = bytes.fromhex(receipt.public_key)
-    except ValueError:
-        key = b"\x00"  # no key of any enclave: the check says so
-    return EnclaveEvidence(
-        path=receipt.path,
-        body=receipt.request,
-        text=receipt.text,
-        tool_calls=receipt.tool_calls,
-        finish_reason=receipt.finish_reason,
-        tee_id=receipt.tee_id,
-        tee_signature=receipt.tee_signature,
-        tee_timestamp=receipt.tee_timestamp,
-        tee_request_hash=receipt.request_hash,
-        tee_output_hash=receipt.output_hash,
-        public_key_der=key or None,
-    )
-
-
 def _by_network(receipts: Sequence[Receipt]) -> list[tuple[str, list[Receipt]]]:
     groups: dict[str, list[Receipt]] = {}
     for receipt in receipts:
@@ -220,8 +200,7 @@ def _prove(
     costs: Mapping[str, int | None],
     expected_pcr: str,
 ) -> Proof:
-    check = check_enclave(evidence_of(receipt))
-    verdicts = {"enclave": Verdict(check.ok, check.reason), "ledger": _ledger(receipt.receipt_id, audit)}
+    verdicts = {"enclave": _enclave(receipt), "ledger": _ledger(receipt.receipt_id, audit)}
     if facts is None:
         verdicts |= dict.fromkeys(("registry", "payment", "data"), unasked)
     else:
@@ -231,6 +210,13 @@ def _prove(
         verdicts["payment"] = check_payment(receipt, paid, costs.get(receipt.authorization_hash or ""))
         verdicts["data"] = check_data(receipt, facts.data)
     return Proof(receipt.receipt_id, receipt, verdicts)
+
+
+def _enclave(receipt: Receipt) -> Verdict:
+    if receipt.scrubbed:
+        return check_scrubbed(evidence_of(receipt))
+    check = check_enclave(evidence_of(receipt))
+    return Verdict(check.ok, check.reason)
 
 
 def _ledger(receipt_id: str, audit: LedgerAudit | None) -> Verdict:

@@ -10,9 +10,9 @@ import pytest
 import og_magics
 
 NAMES = [
-    "LLM", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StreamChoice", "StreamChunk", "StreamDelta",
+    "LLM", "Answer", "Answers", "aask", "aask_many", "ask", "ask_many", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StreamChoice", "StreamChunk", "StreamDelta",
     "StreamUsage", "TextGenerationOutput", "__version__", "errors", "load_ipython_extension", "models", "receipts",
-    "settle", "unload_ipython_extension", "verify", "x402SettlementMode",
+    "settle", "tool", "unload_ipython_extension", "verify", "x402SettlementMode",
 ]  # fmt: skip
 
 SDK_FIELDS = {

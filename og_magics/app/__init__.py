@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from .asking import aask, aask_many, ask, ask_many
 from .notebook import App, named_networks
+from .person import confirmed
+from .shelf import shown_problems
 from .surface import current, models, receipts, settle, verify
 
-__all__ = ["App", "current", "models", "named_networks", "receipts", "settle", "verify"]
+__all__ = [
+    "App",
+    "aask",
+    "aask_many",
+    "ask",
+    "ask_many",
+    "confirmed",
+    "current",
+    "models",
+    "named_networks",
+    "receipts",
+    "settle",
+    "shown_problems",
+    "verify",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,40 @@ from typing import TYPE_CHECKING, Any
 from ..amounts import to_opg
 from ..calls.questions import chat_question
 from ..catalogue import DEFAULTS, resolve_model, resolve_provider
-from ..conversation import Options, Run, Turn, take
+from ..conversation import (
+    Answer,
+    Answers,
+    Batch,
+    Comparison,
+    Options,
+    Run,
+    Threads,
+    Turn,
+    checked_name,
+    context_of,
+    equipped,
+    take,
+)
+from ..display.again import again
+from ..display.columns import columns_bundle
 from ..display.later import Refresh, ShownAnswers
 from ..errors import ConfigError
 from ..launch import devnet_info
 from ..ledger import Ledger, open_ledger
 from ..llm import LLM
 from ..networks import BASE, BASE_SEPOLIA, DEVNET, Network, devnet, named
-from ..origin import namespace, origin
+from ..origin import cells, execution, namespace, origin
+from ..progress import Progress
 from ..receipt import Receipt
 from ..runtime import runtime
-from ..settings import LIMITS, Settings, ledger_path, limit_all, notebook_path
+from ..settings import LIMITS, Settings, choice, ledger_path, limit_all, notebook_path
 from ..types import Permit2ApprovalResult, Question, x402SettlementMode
-from ..verification import complete_costs, proofs_frame, prove
 from . import standing
+from .records import Records
+from .shelf import NotebookShelf, notebooks_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 Watcher = Callable[[], None]
 """Called when something about a notebook changed, on whatever thread changed it; it must not block."""
@@ -49,6 +66,10 @@ class App:
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None
         self._shown = ShownAnswers()
+        self.threads = Threads(lambda: self.ledger)
+        """The notebook's conversations."""
+        self.records = Records(self)
+        """The notebook's receipts."""
         self._watchers: list[Watcher] = []
 
     def watch(self, changed: Watcher) -> Watcher:
@@ -84,6 +105,10 @@ class App:
         with self._lock:
             changed = self._settings.but(**changes)
             changed.network_name()
+            if changed.thread:
+                changed = changed.but(thread=checked_name(changed.thread))
+            if changed.thread_tokens < 1:
+                raise ConfigError(f"thread_tokens is {changed.thread_tokens}.", remedy="Give a whole number above 0.")
             _asking(changed, "Is this a question that could be asked?")
             wiring = any(getattr(changed, name) != getattr(self._settings, name) for name in _WIRING)
             self._settings = changed
@@ -122,6 +147,7 @@ class App:
             if self._llm is None:
                 self._llm = LLM(settings=self._settings, journal=self.ledger)
                 self._llm.on_settled = self._settled
+                self._llm.replays.add(NotebookShelf(lambda: notebooks_of(self.notebook)))
             return self._llm
 
     @property
@@ -163,7 +189,13 @@ class App:
             ),
             prompt,
         )
-        return question if options.max_cost is None else replace(question, max_cost=options.max_cost)
+        return replace(
+            question,
+            max_cost=options.max_cost,
+            execution=execution(),
+            replay=choice("replay", options.replay or self._settings.replay),
+            pace=choice("pace", options.pace or self._settings.pace),
+        )
 
     def turn(self, prompt: str, options: Options = Options()) -> Turn:  # noqa: B008 - a frozen value
         """The turn of a prompt.
@@ -171,39 +203,71 @@ class App:
         Raises:
             ConfigError: an option that makes no sense, or an empty prompt.
         """
-        return Turn(self.question(prompt, options))
+        turn = Turn(self.question(prompt, options))
+        if options.context is not None:
+            context = context_of(options.context, cells())
+            turn = replace(turn, question=context.before(turn.question), context=context)
+        return equipped(self._in_thread(turn, options.thread), options, namespace())
 
-    def start(self, turn: Turn) -> Run:
+    def _in_thread(self, turn: Turn, thread: str | None) -> Turn:
+        """The turn after the earlier ones of the thread that is named, or of the one in use; without any, as it is."""
+        name = self._settings.thread if thread is None else thread
+        if not name:
+            return turn
+        question, place = self.threads.place(name, turn.question, self._settings.thread_tokens)
+        return replace(turn, question=question, place=place)
+
+    def start(self, turn: Turn, *, listening: bool = False) -> Run:
         """Ask. It goes on in the background, whoever watches it.
+
+        Args:
+            listening: it will be followed by someone who confirms function calls (`follow(..., person)`); otherwise
+                those that need it are refused.
 
         Raises:
             ConfigError: no wallet where one is needed, or a key that is malformed.
         """
         llm = self.llm
-        run = Run(turn.question.model, lambda progress: take(llm, turn, progress))
+
+        async def work(progress: Progress) -> Answer:
+            return self._showable(await take(llm, turn, progress), turn.format)
+
+        run = Run(turn.question.model, work, listening=listening)
         run.when_done(self.tell)
         return run
 
-    def verify(
-        self, ledger: Ledger, chosen: Collection[str] | None, *, online: bool, expected_pcr: str = ""
-    ) -> pd.DataFrame:
-        """See `og_magics.verify`."""
-        known = ledger.receipts()
-        receipts = known if chosen is None else [r for r in known if r.receipt_id in chosen]
-        audit = ledger.audit()
-        proofs = prove(
-            receipts,
-            self.networks({r.network for r in receipts}) if online else None,
-            audit=audit if chosen is None else audit.only(chosen),
-            costs=complete_costs(known),
-            expected_pcr=expected_pcr,
-        )
-        for proof in proofs:
-            if proof.verdicts["payment"].ok and proof.verdicts["enclave"].ok and not proof.failed:
-                ledger.mark_verified(proof.receipt_id)
-        frame = proofs_frame(proofs)
-        frame.attrs["problems"] = list(audit.problems)
-        return frame
+    def start_many(self, answers: Answers, turns: Sequence[Turn], concurrency: int) -> Batch:
+        """Ask many things, so many at once; what comes of them is in `answers`.
+
+        Raises:
+            ConfigError: as `start`.
+        """
+        llm = self.llm
+
+        async def work(turn: Turn, progress: Progress) -> Answer:
+            return self._showable(await take(llm, turn, progress), turn.format)
+
+        return Batch(answers, turns, work, concurrency, self.tell)
+
+    def _showable(self, answer: Answer, format: str) -> Answer:
+        ledger = self.ledger  # the one that has its receipts
+        answer._shown = lambda answer: again(answer, self.explorer, ledger.head, format)
+        return answer
+
+    def compare(self, turns: Sequence[Turn]) -> Comparison:
+        """Ask several models at once, so that their answers can be held against each other.
+
+        Raises:
+            ConfigError: as `start`.
+        """
+        runs, ledger = [self.start(turn) for turn in turns], self.ledger
+        return Comparison(runs, ledger, lambda columns: columns_bundle(columns, self.payment_page, ledger.head()))
+
+    @property
+    def replayed(self) -> Mapping[str, Receipt]:
+        """The receipts of answers that were shown again in this session, by their ids."""
+        with self._lock:
+            return {} if self._llm is None else self._llm.replays.shown
 
     def networks(self, names: Collection[str]) -> dict[str, Network]:
         """The networks of these names, as they are set; a devnet only if it is the one in use or one is set."""
@@ -246,7 +310,8 @@ class App:
 
     def shown(self, receipt: Receipt, refresh: Refresh) -> None:
         """An answer was shown with this receipt: `refresh` is called, on another thread, when its payment is known."""
-        self._shown.add(self.ledger, receipt, refresh)
+        if not receipt.replayed:
+            self._shown.add(self.ledger, receipt, refresh)
 
     def _settled(self) -> None:
         self._shown.refresh_soon()
@@ -258,6 +323,10 @@ class App:
             return self._settings.apply(named(network)).transaction_url
         base = self._settings.explorer if network == DEVNET else ""
         return lambda transaction: f"{base}/tx/{transaction}" if base else ""
+
+    def payment_page(self, network: str, transaction: str) -> str:
+        """The URL of a page that shows a transaction of the network of this name, or ""."""
+        return self.explorer(network)(transaction)
 
 
 def named_networks(settings: Settings, names: Collection[str]) -> dict[str, Network]:

@@ -11,7 +11,6 @@ from ..catalogue import PRICES, TEE_LLM
 from ..errors import LedgerError
 from ..ledger import Ledger, receipts_frame
 from ..llm import prepared
-from ..receipt import Receipt
 from ..settings import Settings, ledger_path
 from .notebook import App
 
@@ -39,7 +38,10 @@ def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
     Raises:
         LedgerError: the other notebook has no ledger, or it cannot be read.
     """
-    return receipts_frame(_receipts(notebook))
+    if notebook is None:
+        return current().records.frame()
+    with _ledger_of(notebook) as ledger:
+        return receipts_frame(ledger.receipts())
 
 
 def settle(timeout: float = 120.0) -> int:
@@ -51,6 +53,8 @@ def settle(timeout: float = 120.0) -> int:
     Raises:
         ChainError: the RPC could not be read.
     """
+    if current().settings.replay == "only":
+        return len(current().ledger.pending())  # what only replays asks no network
     end = time.monotonic() + timeout
     llms = prepared()
     if current().ledger.pending() and current().llm not in llms:
@@ -78,9 +82,9 @@ def verify(
     app = current()
     if isinstance(receipts, (str, Path)):
         with _ledger_of(receipts) as ledger:
-            return app.verify(ledger, None, online=online, expected_pcr=expected_pcr)
+            return app.records.verify(ledger, None, online=online, expected_pcr=expected_pcr)
     chosen = None if receipts is None else set(receipts["receipt_id"])
-    return app.verify(app.ledger, chosen, online=online, expected_pcr=expected_pcr)
+    return app.records.verify(app.ledger, chosen, online=online, expected_pcr=expected_pcr)
 
 
 def models() -> pd.DataFrame:
@@ -93,13 +97,6 @@ def models() -> pd.DataFrame:
         price = PRICES.get(member.value)
         rows.append((member.value, provider, member.name, price and price.input, price and price.output))
     return pd.DataFrame(rows, columns=["model", "provider", "name", "usd_input", "usd_output"])
-
-
-def _receipts(notebook: str | Path | None) -> list[Receipt]:
-    if notebook is None:
-        return current().ledger.receipts()
-    with _ledger_of(notebook) as ledger:
-        return ledger.receipts()
 
 
 def _ledger_of(notebook: str | Path) -> Ledger:

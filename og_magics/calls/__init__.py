@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .caller import Caller
 from .gateways import Gateways
+from .replays import Replays
 from .settlement import SettlementWatch
 
-__all__ = ["Caller", "Gateways", "SettlementWatch"]
+__all__ = ["Caller", "Gateways", "Replays", "SettlementWatch"]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
@@ -62,6 +62,7 @@ class _Asked:
     first: float | None = None
     auth: QuestionAuth | None = None
     client: GatewayClient | None = None
+    deltas: list[tuple[float, str]] = field(default_factory=list)
 
     def outcome(self) -> Outcome:
         return self.transcript.outcome(time.perf_counter() - self.began, self.first)
@@ -69,6 +70,11 @@ class _Asked:
     def progress(self) -> None:
         if self.first is None and self.transcript.texted:
             self.first = time.perf_counter() - self.began
+
+    def came(self, chunk: StreamChunk) -> None:
+        """A piece of the answer arrived."""
+        if text := chunk.choices[0].delta.content:
+            self.deltas.append((time.perf_counter() - self.began, text))
 
 
 class _Reading:
@@ -138,6 +144,7 @@ class Caller:
             reading = await self._repeated(begin, asked)
             progress.note("answering")
             async for chunk in reading:
+                asked.came(chunk)
                 yield chunk
             final = asked.transcript.final()
             await stack.aclose()
@@ -249,6 +256,8 @@ class Caller:
             weight=weight,
             enclave=_check(asked.question, outcome),
         )
+        if asked.deltas or outcome.images:
+            self._journal.recordings.keep(asked.receipt_id, asked.deltas, outcome.images)
         if asked.auth is not None and asked.auth.settled:
             # The gateway says that it is settled already, so one look finds it; the claim itself is not believed. The
             # answer does not wait long for it, nor fail with it: the watch goes on looking.

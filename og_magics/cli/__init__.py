@@ -40,6 +40,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     _verify_arguments(verify)
 
+    scrub = verbs.add_parser(
+        "scrub",
+        help="a copy of a notebook without prompts and answers, whose receipts still prove what they can",
+        description="Write a copy of a notebook for publication: prompts, answers and what is private are taken out; "
+        "hashes, signatures and payments stay, for `og-magics verify`. With --check nothing is written: what should "
+        "not be published is listed, and the exit status is 1 if there is any.",
+    )
+    _scrub_arguments(scrub)
+
+    diff = verbs.add_parser(
+        "diff",
+        help="what differs between two runs of a notebook, apart from times and payments",
+        description="Compare the sources of two notebooks and what their outputs show. Times, execution counts, ids "
+        "and facts of payments are left out. The exit status is 0 if nothing differs, 1 if something does.",
+    )
+    diff.add_argument("before", type=Path)
+    diff.add_argument("after", type=Path)
+    diff.add_argument("--json", action="store_true", help="for other programs")
+
+    doctor = verbs.add_parser(
+        "doctor",
+        help="whether everything is there that a notebook needs, with a remedy for what is not",
+        description="Look at Python, packages, Jupyter, wallet, network and ledger. Nothing is paid, and no devnet is "
+        "started. The exit status is 0 if nothing fails, else 1.",
+    )
+    doctor.add_argument("notebook", type=Path, nargs="?", help="compare with what it ran with, and look at its ledger")
+    doctor.add_argument("--offline", action="store_true", help="ask no network")
+    doctor.add_argument("--json", action="store_true", help="for other programs")
+
+    env = verbs.add_parser("env", help="keep what a notebook ran with (%%og env) in its metadata")
+    env.add_argument("notebook", type=Path)
+
     verbs.add_parser("models", help="the models, with prices in USD per million tokens")
 
     args = parser.parse_args(arguments)
@@ -47,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        return _dispatch(args, {"receipts": receipts, "verify": verify}.get(args.verb, parser))
+        return _dispatch(args, {"receipts": receipts, "verify": verify, "scrub": scrub}.get(args.verb, parser))
     except OGError as error:
         print(f"og-magics: {error}", file=sys.stderr)
         return 1
@@ -84,6 +116,20 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             proofs=_proofs(args, parser),
             as_json=args.json,
         )
+    if args.verb == "doctor":
+        from .doctor import examine
+
+        return examine(args.notebook, offline=args.offline, as_json=args.json)
+    if args.verb == "env":
+        from .doctor import keep_environment
+
+        return keep_environment(args.notebook)
+    if args.verb == "diff":
+        from .diff import diff_notebooks
+
+        return diff_notebooks(args.before, args.after, as_json=args.json)
+    if args.verb == "scrub":
+        return _scrub(args, parser)
     from ..app import models
 
     print(models().to_string(index=False, na_rep="-"))
@@ -116,6 +162,29 @@ def _proofs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> list[s
         if name not in possible:
             parser.error(f"--proofs {name} needs {'--ledger FILE' if name == 'ledger' else '--online'}")
     return [name for name in PROOFS if name in named]
+
+
+def _scrub_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("notebook", type=Path, nargs="+")
+    add("-o", "--output", type=Path, metavar="FILE", help="instead of NOTEBOOK.scrubbed.ipynb; may be the notebook")
+    add("--all-outputs", action="store_true", help="clear the outputs of the other cells as well")
+    add("--check", action="store_true", help="write nothing; tell what should not be published")
+    add("--keep-answers", action="store_true", help="with --check: look for keys, tokens and paths only")
+
+
+def _scrub(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from .scrub import check_notebooks, scrub_notebook
+
+    if args.check:
+        if args.output is not None or args.all_outputs:
+            parser.error("--check writes nothing")
+        return check_notebooks(args.notebook, keep_answers=args.keep_answers)
+    if args.keep_answers:
+        parser.error("--keep-answers goes with --check")
+    if len(args.notebook) > 1:
+        parser.error("one notebook at a time; --check takes several")
+    return scrub_notebook(args.notebook[0], args.output, all_outputs=args.all_outputs)
 
 
 def _devnet_arguments(parser: argparse.ArgumentParser) -> None:

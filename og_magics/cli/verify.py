@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..app import named_networks
-from ..display import shown_problem, text_table
+from ..app import named_networks, shown_problems
+from ..conversation import may_become
+from ..conversation.forms import repair_of
+from ..display import text_table
 from ..ledger import LedgerAudit, ShownAnswer, answers_in
 from ..proofs import Verdict
 from ..receipt import Receipt
 from ..settings import Settings
 from ..verification import Proof, complete_costs, prove, reason_of, with_payments
 from .receipts import existing_ledger
+from .scrub import scrubbed_source
 
 OFFLINE = ("enclave",)
 ONLINE = ("registry", "payment", "data")
@@ -31,6 +34,10 @@ _HELD = (
     "tee_id", "tee_signature", "tee_timestamp", "request_hash", "output_hash", "public_key",
 )  # fmt: skip
 """Of a receipt: what never changes once it is answered, so that a notebook and a ledger must agree on it."""
+_TEXTS = ("request", "text", "tool_calls")
+"""Of these: what a scrubbed receipt does not hold."""
+
+_REPAIR = repair_of("").partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ def _proofs(
 def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping[str, Receipt] | None) -> list[_Row]:
     """One for each answer, in the order of the notebook; then those that only the ledger has."""
     rows, left = [], iter(proofs)
-    for answer in answers:
+    for answer, shown in zip(answers, shown_problems(answers), strict=True):
         if answer.receipt is None:
             verdict = Verdict(False, f"It cannot be read: {answer.problem}.")
             verdicts = {**dict.fromkeys(PROOFS, _UNREADABLE), "enclave": verdict}
@@ -110,7 +117,7 @@ def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping
             continue
         proof = next(left)
         verdicts = dict(proof.verdicts)
-        verdicts["enclave"] = _against_notebook(answer, answer.receipt, verdicts["enclave"])
+        verdicts["enclave"] = _against_notebook(answer, answer.receipt, shown, verdicts["enclave"])
         if held is not None and verdicts["ledger"].ok:
             verdicts["ledger"] = _against_ledger(answer.receipt, held, verdicts["ledger"])
         name = f"{answer.receipt.model}, {answer.receipt.settlement}"
@@ -119,11 +126,14 @@ def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping
     return rows
 
 
-def _against_notebook(answer: ShownAnswer, receipt: Receipt, signed: Verdict) -> Verdict:
+def _against_notebook(
+    answer: ShownAnswer, receipt: Receipt, shown: tuple[bool, str] | None, signed: Verdict
+) -> Verdict:
     """What the enclave signed, against what the notebook shows: not only against what its receipt says."""
-    shown = shown_problem(receipt, answer.shown)
+    if receipt.scrubbed:
+        return _scrubbed_against_notebook(answer.source, shown, signed)
     problems = [shown[1]] if shown and shown[0] else []
-    if _other_prompt(answer.source, receipt):
+    if _other_prompt(answer.source, answer.turn[0] if answer.turn else receipt):
         problems.append("The cell's prompt is another one than was answered.")
     if receipt.request.get("model") != receipt.model.partition("/")[2]:
         problems.append("The receipt names another model than was asked.")
@@ -131,27 +141,53 @@ def _against_notebook(answer: ShownAnswer, receipt: Receipt, signed: Verdict) ->
         return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))
     if signed.ok and shown:
         return Verdict(None, f"The answer is as signed. {shown[1]}")
-    if signed.ok and receipt.text and receipt.tool_calls and receipt.finish_reason == "tool_calls":
+    beside = receipt.text and receipt.tool_calls and receipt.finish_reason == "tool_calls"
+    if signed.ok and beside and answer.place == len(answer.turn[:-1]):  # the next question of a turn holds it, signed
         return Verdict(None, "The enclave signed the function calls; the text beside them is covered by nothing.")
     return signed
 
 
+def _scrubbed_against_notebook(source: str, shown: tuple[bool, str] | None, signed: Verdict) -> Verdict:
+    """A receipt without a text vouches for none: neither a prompt nor an answer may stand beside it."""
+    problems = [shown[1]] if shown and shown[0] else []
+    if scrubbed_source(source) != source:
+        problems.append("The cell holds a prompt, and the receipt holds none: its text was removed.")
+    if problems:
+        return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))
+    return Verdict(None, f"{signed.reason} {shown[1]}") if signed.ok and shown else signed
+
+
 def _other_prompt(source: str, receipt: Receipt) -> bool:
-    """Whether a plain `%%ogchat` cell holds another prompt than the receipt's question."""
+    """Whether a plain `%%ogchat` or `%%ogcompare` cell holds another prompt than the receipt's question."""
     first, _, prompt = source.lstrip().partition("\n")
-    if first.split(maxsplit=1)[:1] != ["%%ogchat"]:
+    if (first.split(maxsplit=1) or [""])[0] not in ("%%ogchat", "%%ogcompare"):
         return False
-    messages = receipt.request.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    asked = last.get("content") if isinstance(last, Mapping) and last.get("role") == "user" else None
-    return bool(asked != prompt.removesuffix("\n"))
+    asked, typed = _asked(receipt.request.get("messages")), prompt.removesuffix("\n")
+    if "--no-vars" in first.split():
+        return asked != typed
+    # The values of {variables} are nowhere but in the receipt: the text around them is what can be held against it.
+    return asked is None or not may_become(typed, asked)
+
+
+def _asked(messages: object) -> str | None:
+    """The prompt of a request: what a person said last, before functions were called and a form was insisted on."""
+    said = [one for one in messages if isinstance(one, Mapping)] if isinstance(messages, list) else []
+    while said and said[-1].get("role") != "user":
+        if said[-1].get("role") != "tool" and not said[-1].get("tool_calls"):
+            return None
+        said.pop()
+    if len(said) > 2 and said[-2].get("role") == "assistant" and str(said[-1].get("content")).startswith(_REPAIR):
+        return _asked(said[:-2])
+    content = said[-1].get("content") if said else None
+    return content if isinstance(content, str) else None
 
 
 def _against_ledger(receipt: Receipt, held: Mapping[str, Receipt], verdict: Verdict) -> Verdict:
     row = held.get(receipt.receipt_id)
     if row is None:
         return Verdict(False, "The ledger has no such receipt.")
-    if other := [name for name in _HELD if getattr(row, name) != getattr(receipt, name)]:
+    same = [name for name in _HELD if not (receipt.scrubbed and name in _TEXTS)]
+    if other := [name for name in same if getattr(row, name) != getattr(receipt, name)]:
         return Verdict(False, f"The ledger's receipt is another one: it differs in {', '.join(other)}.")
     return verdict
 

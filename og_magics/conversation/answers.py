@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from ..receipt import Receipt
 from ..types import TextGenerationOutput
+from .forms import parsed_json
+
+_LINE = 60
+"""Characters of the text in a repr."""
 
 
 @dataclass
@@ -19,12 +23,19 @@ class Answer(TextGenerationOutput):
         rounds: what each paid call returned, oldest first; more than one where functions were called or an answer was
             repaired.
         usage: tokens of all rounds together.
-        parsed: the object that a schema asked for; None without one.
+        parsed: the object that a schema asked for, or the JSON that `-f json` did; None without either.
+        note: a remark on why this is not the end ("... after 5 rounds"); "" where it is.
+        thread: the conversation that it is a turn of; "" for none.
+        left_out: earlier turns of the thread that were not sent, since they did not fit.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     rounds: list[TextGenerationOutput] = field(default_factory=list)
     parsed: Any = None
+    note: str = ""
+    thread: str = ""
+    left_out: int = 0
+    _shown: Callable[[Answer], dict[str, Any]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, rounds: Sequence[TextGenerationOutput], messages: Sequence[Mapping[str, Any]]) -> Self:
@@ -36,6 +47,24 @@ class Answer(TextGenerationOutput):
         answer = cls(**values, messages=[*map(dict, messages), reply], rounds=list(rounds))
         answer._lookup = last._lookup
         return answer
+
+    def json(self) -> Any:
+        """The JSON of the text, which may stand in a code fence.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return parsed_json(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        text = " ".join(self.text.split())
+        return f"<Answer of {self.model}: {text if len(text) <= _LINE else text[: _LINE - 1] + '…'!r}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"text/plain": self.text} if self._shown is None else self._shown(self)
 
     @property
     def receipts(self) -> list[Receipt]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 from ..errors import StreamError
 from ..llm import LLM
-from ..progress import Progress
+from ..progress import Call, Progress
 from ..runtime import runtime
 from ..types import Question, TextGenerationOutput
 from .answers import Answer
@@ -19,17 +20,24 @@ Work = Callable[[Progress], Coroutine[Any, Any, Answer]]
 """Makes an answer on the background loop, and tells how far it is."""
 
 
+Person = Callable[[Call], bool | None]
+"""Says whether a function may be called."""
+
+
 class Run:
     """One answer that is being made. It has begun when this is made, and goes on whether it is watched or not.
 
     Attributes:
         model: that is asked, "provider/model".
         progress: how far it is.
+
+    Args:
+        listening: somebody will follow it who answers when a function call is to be confirmed. Otherwise it is refused.
     """
 
-    def __init__(self, model: str, work: Work) -> None:
+    def __init__(self, model: str, work: Work, *, listening: bool = False) -> None:
         self.model = model
-        self.progress = Progress()
+        self.progress = Progress(listening=listening)
         self._job = runtime.start(work(self.progress))
 
     @property
@@ -51,6 +59,15 @@ class Run:
         """
         return self._job.future.result()
 
+    async def answer(self) -> Answer:
+        """`result` for coroutines, on any loop. Cancelling it stops this, and waits for its receipt."""
+        try:
+            return await asyncio.wrap_future(self._job.future)
+        except asyncio.CancelledError:
+            self._job.cancel()
+            await self._job.last_words_async()
+            raise
+
     def stop(self) -> None:
         """Ask it to stop. What has arrived stays, with its receipt; an answer that is complete is not undone."""
         self._job.cancel()
@@ -69,8 +86,11 @@ class Run:
         self._job.future.add_done_callback(lambda _: then())
 
 
-def follow(runs: Sequence[Run], heartbeat: float) -> Iterator[None]:
+def follow(runs: Sequence[Run], heartbeat: float, person: Person | None = None) -> Generator[None, None, None]:
     """Come back whenever one of them has changed, and every `heartbeat` seconds, until all have ended.
+
+    `person` is asked on this thread whether a function call may be made that is to be confirmed: True, False, or None
+    where there is nobody to ask. Only calls of runs that were started as `listening` ask.
 
     An interrupt, or leaving the loop early, stops those that still run and waits for their receipts.
     """
@@ -82,6 +102,9 @@ def follow(runs: Sequence[Run], heartbeat: float) -> Iterator[None]:
             changed.wait(heartbeat)
             changed.clear()
             yield
+            if person is not None:
+                for run in runs:
+                    run.progress.reply(person)
     finally:
         for run in runs:
             run.stop()

@@ -8,7 +8,11 @@ from ..llm import LLM
 from ..progress import Progress
 from ..types import Question
 from .answers import Answer
-from .runs import answered
+from .cells import Context
+from .exchange import Exchange
+from .forms import Form
+from .threads import Place
+from .toolloop import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +21,19 @@ class Turn:
 
     Attributes:
         question: the first call.
+        place: where in a thread it stands; None for a turn of its own.
+        context: the earlier cells that are sent along; None for none.
+        tools: the functions that the model may call; None for none.
+        form: what the answer must be; None for anything.
+        format: as what it is shown.
     """
 
     question: Question
+    place: Place | None = None
+    context: Context | None = None
+    tools: Tools | None = None
+    form: Form | None = None
+    format: str = "md"
 
 
 async def take(llm: LLM, turn: Turn, progress: Progress) -> Answer:
@@ -28,5 +42,9 @@ async def take(llm: LLM, turn: Turn, progress: Progress) -> Answer:
     Raises:
         OGError: see the tree.
     """
-    output = await answered(llm, turn.question, progress)
-    return Answer.of([output], turn.question.body.get("messages", ()))
+    exchange = Exchange(llm, turn.question, progress)
+    await exchange.ask()
+    note = "" if turn.tools is None else await exchange.call_functions(turn.tools)
+    parsed = None if turn.form is None else await exchange.parse(turn.form)
+    answer = exchange.answer(parsed, note)
+    return answer if turn.place is None else turn.place.keep(answer, turn.question)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ..amounts import format_opg
@@ -16,6 +17,9 @@ Explorer = Callable[[str], str]
 _INLINE_IMAGE = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,")
 """Raster images only: an SVG is a document, and may hold scripts."""
 _LONGEST_LINK = 500
+
+SCRUBBED = "(The text was removed.)"
+"""Stands where a prompt or an answer was, in a notebook that was scrubbed."""
 
 _MODES = {"private": "PRIVATE", "batch": "BATCH_HASHED", "individual": "INDIVIDUAL_FULL"}
 
@@ -41,9 +45,12 @@ def answer_bundle(
 
 
 def shown_answer(receipt: Receipt, text: str) -> dict[str, str]:
-    """What is shown above the footer, by media type: the text, or the function calls where there is none."""
-    calls = "" if text else _calls(receipt)
-    return {"text/plain": text or calls, "text/markdown": safe_markdown(text) if text else calls and fenced(calls)}
+    """What is shown above the footer, by media type: the text, and the function calls that the model asks for."""
+    if receipt.scrubbed:
+        return {"text/plain": SCRUBBED, "text/markdown": SCRUBBED}
+    calls = _calls(receipt)
+    plain, markdown = [text, calls], [text and safe_markdown(text), calls and fenced(calls)]
+    return {"text/plain": "\n\n".join(filter(None, plain)), "text/markdown": "\n\n".join(filter(None, markdown))}
 
 
 def sorted_images(images: Sequence[str]) -> tuple[list[dict[str, str]], list[str]]:
@@ -69,6 +76,9 @@ def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> s
     parts.append(_payment(receipt, explorer, markdown=markdown))
     if receipt.network == "devnet":
         parts.append("devnet, simulated")
+    if receipt.replayed:
+        asked = datetime.fromtimestamp(receipt.time, UTC)
+        parts.append(f"replayed: asked {asked:%Y-%m-%d %H:%M} UTC, nothing paid now")
     line = " · ".join(part for part in parts if part)
     return f"<sub>{line}</sub>" if markdown else line
 

@@ -34,12 +34,15 @@ _STYLE = 'style="text-align: left; vertical-align: top"'
 _BADGE = "border: 1px solid; border-radius: 1em; padding: 0 .6em"
 
 
-def receipts_bundle(frame: pd.DataFrame, page: PaymentPage, proofs: Mapping[str, bool | None]) -> dict[str, str]:
+def receipts_bundle(
+    frame: pd.DataFrame, page: PaymentPage, proofs: Mapping[str, bool | None], *, of: int | None = None
+) -> dict[str, str]:
     """A few columns of receipts, to be read by a person: HTML with badges and links to the payments, and plain text.
 
     Args:
         frame: with the columns `receipt.COLUMNS`.
         proofs: by receipt, whether the enclave's proof held when the answer came.
+        of: how many there are, where the frame has only the newest.
     """
     cells, plain = [], []
     for row in frame.tail(_MOST).to_dict("records"):
@@ -63,7 +66,7 @@ def receipts_bundle(frame: pd.DataFrame, page: PaymentPage, proofs: Mapping[str,
                 _payment(_text(row["network"]), _text(payment), page),
             )
         )
-    return _bundle(_RECEIPT_HEADS, cells, plain, len(frame))
+    return _bundle(_RECEIPT_HEADS, cells, plain, len(frame) if of is None else of)
 
 
 def proofs_bundle(frame: pd.DataFrame, proofs: Sequence[str], about: Mapping[str, str]) -> dict[str, str]:

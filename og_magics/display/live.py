@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
-from ..progress import Progress
+from ..progress import Call, Part, Progress
 from ..receipt import Receipt
-from .bundle import Explorer, Head, answer_bundle, footer, sorted_images
+from .bundle import Explorer, Head, shown_answer, sorted_images
+from .calls import part_markdown, part_plain
 from .pace import Pace
-from .safe import printable, safe_markdown
+from .safe import fenced, one_line, printable
+from .turn import PLAINEST, turn_bundle, turn_footer
 
 _STATES = {
     "starting": "starting the local devnet",
@@ -19,6 +22,7 @@ _STATES = {
     "paying": "paying",
     "waiting": "waiting for the first token",
     "answering": "answering",
+    "replaying": "showing a recorded answer",
 }
 
 _MESSAGE = 900
@@ -33,15 +37,15 @@ class Live(Protocol):
 
     def finish(
         self,
-        receipt: Receipt,
+        receipts: Sequence[Receipt],
         text: str,
         explorer: Explorer,
         note: str = "",
         images: Sequence[str] = (),
         head: Head | None = None,
     ) -> None:
-        """The answer is complete (or broke off, as `note` says). `images` are data: URIs or links, `head` the
-        ledger's."""
+        """The answer is complete (or broke off, as `note` says). `receipts` are of all calls of the turn, `text` is the
+        last one's, `images` are data: URIs or links, `head` is the ledger's."""
 
     def refresh(self, receipt: Receipt, head: Head | None) -> None:
         """What finished has another receipt now: show it in the same place, where that can be. From any thread."""
@@ -50,9 +54,13 @@ class Live(Protocol):
         """Nothing came of it: take the status line away."""
 
 
-def live_for(shell: Any, progress: Progress, title: str) -> Live:
-    """The display that suits a shell: a kernel's front end shows rich output, a terminal plain text."""
-    return _Rich(progress, title) if getattr(shell, "kernel", None) is not None else _Plain(progress)
+def live_for(shell: Any, progress: Progress, title: str, format: str = "md") -> Live:
+    """The display that suits a shell: a kernel's front end shows rich output, a terminal plain text.
+
+    Args:
+        format: as what the answer is shown, see `formats`; in a terminal it is printed as it comes.
+    """
+    return _Rich(progress, title, format) if getattr(shell, "kernel", None) is not None else _Plain(progress)
 
 
 def status(progress: Progress) -> str:
@@ -65,9 +73,13 @@ def status(progress: Progress) -> str:
 class _Rich:
     """A display handle whose bytes on the wire stay linear in the answer."""
 
-    def __init__(self, progress: Progress, title: str) -> None:
+    def __init__(self, progress: Progress, title: str, format: str) -> None:
         self._progress = progress
-        self._title = title
+        self._title = one_line(title)
+        self._format = format
+        self._steps = 0
+        self._receipts: dict[str, Receipt] = {}
+        self._lock = threading.Lock()
         self._id = uuid4().hex
         self._shown = False
         self._pace = Pace(_MESSAGE)
@@ -77,30 +89,43 @@ class _Rich:
 
     def show(self) -> None:
         progress = self._progress
-        if progress.tokens > self._tokens:
-            # The status line before must not hold the first words up.
-            if self._pace.due(progress.size, at_once=not self._tokens):
-                self._tokens = progress.tokens
-                self._send(f"{safe_markdown(progress.text)}\n\n*{status(progress)}*")
+        if progress.tokens > self._tokens or progress.steps > self._steps:
+            # The status line before must not hold the first words up, nor a text before it a function call.
+            once = not self._tokens or progress.steps > self._steps
+            if self._pace.due(progress.size, at_once=once):
+                self._tokens, self._steps = progress.tokens, progress.steps
+                self._send("\n\n".join([*map(self._drawn, progress.parts), f"*{status(progress)}*"]))
         elif not self._tokens and (told := status(progress)) != self._last_status and self._pace.due(0):
             self._last_status = told
             self._send(f"*{self._title}: {told}*")
 
     def finish(
         self,
-        receipt: Receipt,
+        receipts: Sequence[Receipt],
         text: str,
         explorer: Explorer,
         note: str = "",
         images: Sequence[str] = (),
         head: Head | None = None,
     ) -> None:
+        self._receipts = {receipt.receipt_id: receipt for receipt in receipts}
         pictures, links = sorted_images(images)
         told = "\n\n".join([text, *links]) if links else text
-        self._display(answer_bundle(receipt, told, explorer, note, head))
-        self._again = _republisher(self._id, lambda now, head: answer_bundle(now, told, explorer, note, head))
+        if self._format == "image" and pictures:
+            for picture in pictures:  # the first in the place of what was shown so far
+                self._display(picture)
+                self._id, self._shown = uuid4().hex, False
+            pictures = []
+        self._display(turn_bundle(receipts, told, explorer, note, head, self._format))
+
+        def bundle(now: Receipt, head: Head | None) -> dict[str, Any]:
+            with self._lock:
+                self._receipts[now.receipt_id] = now
+                return turn_bundle(list(self._receipts.values()), told, explorer, note, head, self._format)
+
+        self._again = republisher(self._id, bundle)
         for picture in pictures:
-            _show(picture)
+            show_bundle(picture)
 
     def refresh(self, receipt: Receipt, head: Head | None) -> None:
         if self._again is not None:
@@ -110,62 +135,84 @@ class _Rich:
         if self._shown:
             self._display({"text/plain": ""})
 
+    def _drawn(self, part: Part) -> str:
+        """A part of what has arrived; what will not be shown as Markdown is shown as it is until it is complete."""
+        whole = isinstance(part, str) and self._format not in (*PLAINEST, "math")
+        return fenced(str(part)) if whole else part_markdown(part)
+
     def _send(self, markdown: str) -> None:
         self._pace.sent(len(markdown.encode("utf-8", "replace")))
         self._display({"text/markdown": markdown})
 
     def _display(self, bundle: Mapping[str, Any]) -> None:
-        _show(bundle, display_id=self._id, update=self._shown)
+        show_bundle(bundle, display_id=self._id, update=self._shown)
         self._shown = True
 
 
 class _Plain:
-    """A terminal: text as it comes, the footer at the end."""
+    """A terminal: text as it comes, function calls when they have ended, the footer at the end."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._place = 0
         self._shown = ""
 
     def show(self) -> None:
-        text = self._progress.text
-        if len(text) > len(self._shown):
-            sys.stdout.write(printable(text[len(self._shown) :]))
-            sys.stdout.flush()
-            self._shown = text
+        parts = self._progress.parts
+        for part in parts[self._place :]:
+            if isinstance(part, str):
+                self._write(printable(part[len(self._shown) :]))
+                self._shown = part
+                if part is parts[-1]:
+                    return  # it may grow
+                self._write("\n")
+            elif isinstance(part, Call) and part.state in ("running", "waiting"):
+                return
+            else:
+                self._write(f"{part_plain(part)}\n")
+            self._place += 1
+            self._shown = ""
 
     def finish(
         self,
-        receipt: Receipt,
+        receipts: Sequence[Receipt],
         text: str,
         explorer: Explorer,
         note: str = "",
         images: Sequence[str] = (),
         head: Head | None = None,
     ) -> None:
+        self.show()
         rest = text[len(self._shown) :] if text.startswith(self._shown) else ""
+        if not text and not any(isinstance(part, Call) for part in self._progress.parts[-1:]):
+            rest = shown_answer(receipts[-1], text)["text/plain"]  # calls that were not made
         pictures, links = sorted_images(images)
-        lines = [printable(rest), *map(printable, links), *([note] if note else []), footer(receipt, explorer)]
+        lines = [printable(rest), *map(printable, links), *([note] if note else []), turn_footer(receipts, explorer)]
         if pictures:
             lines.insert(1, f"({len(pictures)} images, in the result's .images)")
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
+        self._write("\n".join(lines) + "\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
     def refresh(self, receipt: Receipt, head: Head | None) -> None:
         pass  # what was printed stays printed
 
     def drop(self) -> None:
         if self._shown:
-            sys.stdout.write("\n")
+            self._write("\n")
 
 
-def _show(bundle: Mapping[str, Any], **how: Any) -> None:
+def show_bundle(bundle: Mapping[str, Any], **how: Any) -> None:
     from IPython.display import display
 
     show: Callable[..., Any] = display  # IPython's has no types
     show(dict(bundle), raw=True, **how)
 
 
-def _republisher(
+def republisher(
     display_id: str, bundle: Callable[[Receipt, Head | None], dict[str, Any]]
 ) -> Callable[[Receipt, Head | None], None] | None:
     """Shows a display again, on any thread; None where its output was captured, and there is no front end to tell.

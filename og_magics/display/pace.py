@@ -15,22 +15,27 @@ _FACTOR = 8
 
 
 class Pace:
-    """The pace of one display whose whole text is sent with each update.
+    """The pace of one display.
 
     Args:
         message: bytes of an update besides its text.
+        free, factor: updates may send so many bytes, and so many times the text.
     """
 
-    def __init__(self, message: int) -> None:
-        self._message = message
+    def __init__(self, message: int, *, free: int = _FREE, factor: int = _FACTOR) -> None:
+        self._message, self._free, self._factor = message, free, factor
         self._sent = 0
         self._last = float("-inf")
 
-    def due(self, size: int, *, at_once: bool = False) -> bool:
-        """Whether a text of so many bytes may be sent now; `at_once` if the time since the last does not matter."""
+    def due(self, size: int, *, part: int | None = None, at_once: bool = False) -> bool:
+        """Whether a text of so many bytes may be sent now; `at_once` if the time since the last does not matter.
+
+        `part`: bytes of it that the update sends, where that is not all.
+        """
         if not at_once and time.monotonic() - self._last < _FLOOR:
             return False
-        return self._sent + size + self._message <= _FREE + _FACTOR * size
+        sends = size if part is None else part
+        return self._sent + sends + self._message <= self._free + self._factor * size
 
     def sent(self, size: int) -> None:
         """So many bytes of text were sent."""

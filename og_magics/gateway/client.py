@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from .._version import __version__
+from ..catalogue import nearest_model
 from ..errors import GatewayError, GatewayProtocolError, GatewayUnreachable, ModelNotSupported, StreamError
 from ..types import Enclave, x402SettlementMode
 from ..untrusted import read_json as parse_untrusted
@@ -236,12 +237,14 @@ def _failure(response: httpx.Response, model: str) -> GatewayError:
     told = (_json_object(response.content.decode("utf-8", "replace")) or {}).get("error")
     text = str(told.get("message") if isinstance(told, dict) else told)[:200] if told else ""
     if status == 400 and "not supported" in text and model in text:
+        close = nearest_model(model)
+        hint = f"Did you mean {close}? " if close else ""
         return ModelNotSupported(
             f"The gateway does not serve the model {model!r}.",
             status=status,
             body=body,
             money="The payment was authorized and nothing was served: nothing is charged for this call.",
-            remedy="%og models lists the models.",
+            remedy=f"{hint}%og models lists the models.",
         )
     if not text and "html" in response.headers.get("content-type", ""):
         return _html(response)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NUMBERS = {*AMOUNTS, "prompt_tokens", "completion_tokens", "latency_s", "ttft_s", "tee_timestamp"}
-_NEVER_NONE = {"receipt_id", "cell", "notebook", "network", "provider", "model", "settlement", "status"}
+_NEVER_NONE = {"receipt_id", "cell", "notebook", "network", "provider", "model", "settlement", "status", "turn"}
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet takes for a formula, also behind apostrophes that the text itself begins with."""
 _DEEPEST = 200
@@ -49,10 +49,18 @@ def export_receipts(receipts: Iterable[Receipt], path: str | os.PathLike[str]) -
         LedgerError: the file cannot be written, or an amount does not fit into Parquet's decimals.
     """
     path, rows = Path(path).expanduser(), list(receipts)
-    write = {".json": _json, ".csv": _csv, ".parquet": _parquet}.get(path.suffix.lower())
+    write = {".json": _json, ".csv": receipts_csv, ".parquet": _parquet}.get(path.suffix.lower())
     if write is None:
         raise _unknown(path, ".json, .csv or .parquet")
-    content = write(rows)
+    return replace_file(path, write(rows))
+
+
+def replace_file(path: Path, content: bytes) -> Path:
+    """Write a file, in the place of one that is there; its path.
+
+    Raises:
+        LedgerError: it cannot be written.
+    """
     beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # no half a file, whatever happens
     try:
         beside.write_bytes(content)
@@ -110,7 +118,8 @@ def _json(receipts: list[Receipt]) -> bytes:
     return json.dumps([receipt.to_json() for receipt in receipts], indent=1).encode()
 
 
-def _csv(receipts: list[Receipt]) -> bytes:
+def receipts_csv(receipts: Iterable[Receipt]) -> bytes:
+    """The content of the `.csv` file that `export_receipts` writes."""
     frame = receipts_frame(receipts)
     file = io.StringIO(newline="")
     writer = csv.writer(file)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import LedgerError
-from ..receipt import MIME, Receipt
+from ..receipt import MIME, VERSION, Column, Receipt
 from ..untrusted import read_json
 from .journal import GENESIS, Head
 
@@ -29,6 +29,12 @@ class ShownAnswer:
         receipt: None where it cannot be read; `problem` says why, and is "" otherwise.
         receipt_id: "" where not even that can be read.
         head: of the ledger when the answer was shown; None where the output does not say.
+        columns: of the comparison that the output shows, in their order; this answer is one of them. Empty where it
+            stands alone.
+        place: of this answer among them.
+        turn: the receipts of the turn that the output shows, in their order; one of them, at `place`, is this answer's.
+            Empty where the output shows one call in the plain form of one answer.
+        format: as what the output says its answer is shown.
     """
 
     cell: int
@@ -38,6 +44,10 @@ class ShownAnswer:
     problem: str
     receipt_id: str
     head: Head | None
+    columns: tuple[Column, ...] = ()
+    place: int = 0
+    turn: tuple[Receipt, ...] = ()
+    format: str = "md"
 
 
 def answers_in(notebook: str | Path) -> list[ShownAnswer]:
@@ -46,13 +56,38 @@ def answers_in(notebook: str | Path) -> list[ShownAnswer]:
     Raises:
         LedgerError: no such file, or not a notebook.
     """
+    cells = read_notebook(notebook)["cells"]
+    return [answer for place, cell in enumerate(cells, 1) for answer in _answers(place, cell)]
+
+
+def read_notebook(notebook: str | Path) -> dict[str, Any]:
+    """What is in an .ipynb file: an object whose `cells` are a list of objects, each with a list of `outputs`, each an
+    object whose `data`, if there is any, is one too. Everything else in it is what the file says.
+
+    Raises:
+        LedgerError: no such file, or not a notebook.
+    """
     path = Path(notebook).expanduser()
     try:
-        return list(_answers(read_json(path.read_bytes(), _DEEPEST)["cells"]))
+        content = read_json(path.read_bytes(), _DEEPEST)
+        if not _is_notebook(content):
+            raise ValueError("it has no cells")
     except OSError as error:
         raise LedgerError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         raise LedgerError(f"{path} is not a notebook.", remedy="Give the path of an .ipynb file.") from None
+    return dict(content)
+
+
+def _is_notebook(content: Any) -> bool:
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+        return False
+    for cell in content["cells"]:
+        if not isinstance(cell, dict) or not isinstance(outputs := cell.get("outputs", []), list):
+            return False
+        if not all(isinstance(output, dict) and isinstance(output.get("data", {}), dict) for output in outputs):
+            return False
+    return True
 
 
 def receipts_in(notebook: str | Path) -> list[Receipt]:
@@ -72,38 +107,85 @@ def receipts_in(notebook: str | Path) -> list[Receipt]:
     return receipts
 
 
-def _answers(cells: Any) -> Iterator[ShownAnswer]:
-    if not isinstance(cells, list):
-        raise TypeError("cells are a list")
-    for place, cell in enumerate(cells, 1):
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if MIME in data:
-                yield _answer(place, _joined(cell.get("source", "")), data)
+def _answers(place: int, cell: Mapping[str, Any]) -> Iterator[ShownAnswer]:
+    for output in cell.get("outputs", []):
+        if MIME in output.get("data", {}):
+            yield from answers_of(output["data"], place, joined(cell.get("source", "")))
+
+
+def answers_of(data: Mapping[str, Any], place: int = 0, source: Any = "") -> list[ShownAnswer]:
+    """The answers that one output shows, whose data, by media type, carry receipts."""
+    answer = _answer(place, source, data)
+    form = _object(data[MIME])
+    if form.get("version") == VERSION and "receipts" in form:
+        return list(_of_turn(answer, form["receipts"]))
+    if form.get("version") == VERSION and "columns" in form:
+        return list(_compared(answer, form["columns"]))
+    return [answer]
 
 
 def _answer(place: int, source: Any, data: Mapping[str, Any]) -> ShownAnswer:
-    form = data[MIME]
-    form = form if isinstance(form, Mapping) else {}
-    receipt, problem = None, ""
-    try:
-        receipt = Receipt.from_json(form)
-    except ValueError as error:
-        problem = str(error)
-    name = form.get("receipt_id")
+    form = _object(data[MIME])
+    receipt, problem, name = _receipt(form)
     return ShownAnswer(
         cell=place,
         source=source if isinstance(source, str) else "",
-        shown={kind: _joined(value) for kind, value in data.items() if kind != MIME},
+        shown={kind: joined(value) for kind, value in data.items() if kind != MIME},
         receipt=receipt,
         problem=problem,
-        receipt_id=name if isinstance(name, str) else "",
+        receipt_id=name,
         head=_head(form.get("ledger")),
+        turn=(receipt,) if receipt is not None and "format" in form else (),
+        format=str(form.get("format", "md")),
     )
 
 
-def _joined(text: Any) -> Any:
-    """A text that the file holds in lines, as one."""
+def _of_turn(output: ShownAnswer, forms: Any) -> Iterator[ShownAnswer]:
+    """The calls of a turn. Where one of them cannot be read, the others are not those of the whole turn."""
+    read = [_receipt(_object(form)) for form in (forms if isinstance(forms, list) else [])]
+    receipts = [receipt for receipt, _, _ in read if receipt is not None]
+    whole = tuple(receipts) if len(receipts) == len(read) else ()
+    for place, (receipt, problem, name) in enumerate(read):
+        yield replace(output, receipt=receipt, problem=problem, receipt_id=name, turn=whole, place=place)
+    if not read:
+        yield replace(output, receipt=None, problem="a turn without a receipt")
+
+
+def _compared(output: ShownAnswer, forms: Any) -> Iterator[ShownAnswer]:
+    """The columns that have a receipt. Without any, the output is one answer that cannot be read."""
+    columns: list[Column] = []
+    read = []
+    for form in map(_object, forms if isinstance(forms, list) else []):
+        receipt, problem, name = (None, "", "")
+        if form.get("receipt") is not None:
+            receipt, problem, name = _receipt(_object(form["receipt"]))
+            read.append((len(columns), receipt, problem, name))
+        model, error = form.get("model"), form.get("error")
+        text = error if isinstance(error, str) else ""
+        columns.append(Column(model if isinstance(model, str) else "", receipt, text))
+    whole = tuple(columns)  # one for all: by it the audit knows what stands in one output
+    for place, receipt, problem, name in read:
+        yield replace(output, receipt=receipt, problem=problem, receipt_id=name, columns=whole, place=place)
+    if not read:
+        yield replace(output, receipt=None, problem="a comparison without a receipt")
+
+
+def _receipt(form: Mapping[str, Any]) -> tuple[Receipt | None, str, str]:
+    """What is in a form: the receipt, or what is wrong with it; and its id, as far as there is one."""
+    name = form.get("receipt_id")
+    name = name if isinstance(name, str) else ""
+    try:
+        return Receipt.from_json(form), "", name
+    except ValueError as error:
+        return None, str(error), name
+
+
+def _object(form: Any) -> Mapping[str, Any]:
+    return form if isinstance(form, Mapping) else {}
+
+
+def joined(text: Any) -> Any:
+    """A text that a notebook's file holds in lines, as one; anything else as it is."""
     if isinstance(text, list) and all(isinstance(line, str) for line in text):
         return "".join(text)
     return text

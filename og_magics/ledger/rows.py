@@ -46,8 +46,8 @@ def sealed(value: Any) -> Any:
 _AUTHORIZATION = tuple(f.name for f in fields(Authorization))
 _SETTLEMENT = tuple(f.name for f in fields(Settlement))
 _RECEIPT = tuple(f.name for f in fields(Receipt))
-_DERIVED = {"status", "cost", "cap", "payer", "pay_to", "replayed", "request", "tool_calls", "enclave_ok"}
-_PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization"})
+_DERIVED = {"status", "cost", "cap", "payer", "pay_to", "replayed", "request", "tool_calls", "enclave_ok", "turn"}
+_PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization", "scrubbed"})
 
 
 def dict_of(row: sqlite3.Row) -> dict[str, Any]:
@@ -109,6 +109,7 @@ def receipt_of(row: sqlite3.Row, share: int | None, authorization: Authorization
         cap=authorization.cap if authorization else None,
         payer=authorization.payer if authorization else None,
         pay_to=authorization.pay_to if authorization else None,
+        turn=held["turn"] or held["receipt_id"],
         request=json.loads(held["request"]),
         tool_calls=() if held["tool_calls"] == "[]" else tuple(json.loads(held["tool_calls"])),
         enclave_ok=None if held["enclave_ok"] is None else bool(held["enclave_ok"]),

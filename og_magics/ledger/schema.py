@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import LedgerError
-from . import journal
+from . import journal, recordings
 
 Step = str | Callable[[sqlite3.Connection], None]
 
@@ -56,6 +56,19 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "CREATE INDEX authorizations_by_time ON authorizations (network, created)",
         journal.import_rows,
     ),
+    ("ALTER TABLE receipts ADD COLUMN turn TEXT",),  # NULL: the receipt is the first of its turn
+    (
+        """CREATE TABLE threads (
+            id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created REAL NOT NULL, used REAL NOT NULL
+        )""",
+        """CREATE TABLE turns (
+            id INTEGER PRIMARY KEY, thread TEXT NOT NULL REFERENCES threads (id), position INTEGER NOT NULL,
+            cell TEXT NOT NULL, source TEXT NOT NULL, run TEXT NOT NULL, number INTEGER NOT NULL, time REAL NOT NULL,
+            tokens INTEGER NOT NULL, messages TEXT NOT NULL, receipts TEXT NOT NULL
+        )""",
+        "CREATE INDEX turns_by_thread ON turns (thread, position)",
+    ),
+    (recordings.TABLE, recordings.INDEX, recordings.import_receipts),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal."""

@@ -37,10 +37,12 @@ from ..errors import LedgerError
 from ..ports import EnclaveVerdict
 from ..receipt import Receipt
 from ..types import Authorization, Outcome, Question, Settlement
-from . import journal, rows
+from . import journal, recordings, rows
 from .audit import LedgerAudit, audit
 from .file import RECORD, LedgerFile
 from .journal import Head
+from .recordings import RecordingStore
+from .threads import ThreadStore
 
 _UNSENT = "No signature was sent, so nothing is paid."
 _MANY = 1000
@@ -79,6 +81,16 @@ class Ledger:
         """Of the file, absolute."""
         return self._file.path
 
+    @property
+    def threads(self) -> ThreadStore:
+        """The conversations in the file."""
+        return ThreadStore(self._file)
+
+    @property
+    def recordings(self) -> RecordingStore:
+        """The answers in the file, to be shown again."""
+        return RecordingStore(self._file, self.receipt)
+
     def __enter__(self) -> Self:
         return self
 
@@ -110,8 +122,10 @@ class Ledger:
                 "settlement": question.settlement.value,
                 "path": question.path,
                 "request": rows.canonical(dict(question.body)),
+                "turn": question.turn or None,
             }
             journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id)
+            recordings.note(connection, receipt_id, question)
         return receipt_id
 
     def authorize(self, authorization: Authorization) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..amounts import format_opg, parse_opg
-from .arguments import Parser
+from .verbs import budget_parser
 
 if TYPE_CHECKING:
     from ..app import App
@@ -17,12 +17,7 @@ def budget(app: App, line: str) -> str:
     Raises:
         ConfigError: not an amount.
     """
-    parser = Parser("%og budget", "What may be spent.")
-    add: Any = parser.add_argument
-    add("--call", metavar="OPG", help="what one authorization may allow at most")
-    add("--notebook", metavar="OPG", help="what this notebook may authorize and pay in all")
-    add("--day", metavar="OPG", help="the same, in 24 hours")
-    flags, _ = parser.parse(line, prompt=False)
+    flags, _ = budget_parser().parse(line, prompt=False)
     app.use(
         max_authorization=None if flags.call is None else parse_opg(flags.call),
         budget_notebook=None if flags.notebook is None else parse_opg(flags.notebook),

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from ..errors import ConfigError, OGError
-from .arguments import chat_parser, options_of
+from ..errors import AnswerError, ConfigError, OGError
+from .arguments import chat_parser, check_variable, documented, options_of
+from .prompts import prompt_of, show_context
 from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
+    from collections.abc import Mapping, Sequence
 
     from ..app import App
     from ..conversation import Answer, Turn
     from ..display import Live
     from ..progress import Progress
     from ..receipt import Receipt
-
-_HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
 @magics_class
@@ -40,61 +38,81 @@ class ChatMagics(Magics):
         return notebook()
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
-    def ogchat(self, line: str, cell: str | None = None) -> None:
+    @documented(chat_parser)
+    def ogchat(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> None:
         """Ask a model; the answer streams into the cell and leaves a receipt.
 
             %%ogchat [flags]                 the prompt is the cell
             %ogchat [flags] the prompt       the prompt is the rest of the line
 
-        -m MODEL      gpt-5, openai/gpt-5 or any provider/model
-        -p PROVIDER   openai, anthropic, google, x-ai, bytedance, nous, zai
-        -s MODE       private, batch or individual: what of the call goes on chain
-        -t TEMP       temperature, 0 to 2
-        -n N          tokens of the answer, at most
-        --system TEXT system prompt, in quotes
-        -o VAR        put the result into this variable; it is in `_` too
-        --max-cost OPG  refuse to pay if the call could cost more; a session's whole cap counts
-        --web-search  let the model search the web; its provider bills that
-        --no-stream   show the answer when it is complete
+        FLAGS
 
-        Flags beat `%og use`, which beats the environment. The prompt is sent as typed: braces, quotes and $ included.
+        Flags beat `%og use`, which beats the environment. {name}, {name.attribute} and {name["key"]} stand for what the
+        notebook has under that name; {{name}} is {name}. All else is sent as typed: braces, quotes and $ included.
         """
         flags, rest = chat_parser().parse(line, prompt=cell is None)
         prompt = rest if cell is None else cell.removesuffix("\n")
-        if flags.output and (not flags.output.isidentifier() or keyword.iskeyword(flags.output)):
-            raise UsageError(f"-o {flags.output}: that is not a variable's name.")
+        self.ask(prompt, flags, local_ns)
+
+    def ask(self, prompt: str, flags: argparse.Namespace, local: Mapping[str, Any] | None = None) -> Answer:
+        """Ask as the flags of a cell say, and show it there.
+
+        Args:
+            local: the names of the function that asks, which come before the notebook's.
+
+        Raises:
+            UsageError: a mistake in the prompt or in a flag; nothing was sent.
+            OGError: see the tree.
+        """
+        check_variable(flags.output)
         try:
-            self._refuse_own_key(prompt)
+            prompt = prompt_of(self._shell, self._app, prompt, local, variables=not flags.no_vars)
             turn = self._app.turn(prompt, options_of(flags))
+            show_context(self._shell, self._app, turn)
             result = self._ask(turn)
+            if turn.format == "code" and result.text:
+                self._propose(result.text)
         except ConfigError as error:
             raise UsageError(str(error)) from None
         # The shell's own way: a `_` that is merely assigned would never change again.
         self._shell.displayhook.update_user_ns(result)
         if flags.output:
             self._names[flags.output] = result
+        return result
+
+    def _propose(self, text: str) -> None:
+        """Put the code of an answer into a cell below, to be read. It is not run."""
+        from ..display import first_code
+
+        self._shell.set_next_input(first_code(text)[0])
 
     def _ask(self, turn: Turn) -> Answer:
+        from ..app import confirmed
         from ..conversation import follow
         from ..display import HEARTBEAT, live_for
+        from ..progress import INTERRUPTED
 
-        run = self._app.start(turn)
-        live = live_for(self._shell, run.progress, run.model)
+        if turn.place is not None and turn.place.note:
+            print(turn.place.note)  # beside the answer, which is signed as it is
+        run = self._app.start(turn, listening=True)
+        live = live_for(self._shell, run.progress, run.model, turn.format)
         live.show()
         try:
-            for _ in follow([run], HEARTBEAT):
+            for _ in follow([run], HEARTBEAT, confirmed):
                 live.show()
             result = run.result()
         except KeyboardInterrupt:
-            self._break_off(live, run.progress, "Interrupted: the answer is not complete.")
+            self._break_off(live, run.progress, INTERRUPTED)
+            raise
+        except AnswerError as error:
+            self._break_off(live, run.progress, error.answer.note)
             raise
         except OGError as error:
             self._break_off(live, run.progress, error.what)
             raise
-        receipt = result.receipt
-        if receipt is not None:
-            self._finish(live, receipt, result.text, images=result.images or ())
+        self._finish(live, result.receipts, result.text, result.note, result.images or ())
         self._variable.refresh()
         return result
 
@@ -104,24 +122,19 @@ class ChatMagics(Magics):
             live.drop()
             return
         # The receipt may hold more than was shown: what is shown now is what the receipt is about.
-        receipt = self._app.ledger.receipt(progress.receipt_id)
-        if receipt.text or progress.text:
-            self._finish(live, receipt, receipt.text or progress.text, note)
+        receipts = [self._app.ledger.receipt(receipt_id) for receipt_id in progress.receipt_ids]
+        last, parts = receipts[-1], progress.parts
+        text = last.text or "".join(part for part in parts[-1:] if isinstance(part, str))
+        if text or last.tool_calls or len(receipts) > 1:
+            self._finish(live, receipts, text, note)
         else:
             live.drop()
         self._variable.refresh()
 
-    def _finish(self, live: Live, receipt: Receipt, text: str, note: str = "", images: Sequence[str] = ()) -> None:
-        explorer, head = self._app.explorer(receipt.network), self._app.ledger.head()
-        live.finish(receipt, text, explorer, note, images, head)
-        self._app.shown(receipt, live.refresh)
-
-    def _refuse_own_key(self, prompt: str) -> None:
-        """The wallet's own key must not be sent to a model. (Other keys look like hashes, which one may ask about.)"""
-        key = self._app.settings.private_key
-        if key is not None:
-            own = key.reveal().removeprefix("0x").lower()
-            if any(found.group().removeprefix("0x").lower() == own for found in _HEX64.finditer(prompt)):
-                raise UsageError(
-                    "The prompt holds this wallet's private key. It was not sent. Remove it from the cell."
-                )
+    def _finish(
+        self, live: Live, receipts: Sequence[Receipt], text: str, note: str = "", images: Sequence[str] = ()
+    ) -> None:
+        explorer, head = self._app.explorer(receipts[-1].network), self._app.ledger.head()
+        live.finish(receipts, text, explorer, note, images, head)
+        for receipt in receipts:
+            self._app.shown(receipt, live.refresh)

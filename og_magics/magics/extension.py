@@ -10,12 +10,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..origin import Origin, tell_by
+from ..origin import Origin, remember_by, tell_by
 from ..settings import notebook_path
 from .chat import ChatMagics
+from .compare import CompareMagics
+from .completion import Completion
+from .config import settings_of
+from .executions import Executions
 from .lines import AskedLine, cover, uncover
 from .og import OgMagics
+from .prompts import names_of
 from .receipts import ReceiptsVariable
+from .recorder import CellRecorder
 from .secrets import KeyGuard
 
 _NEEDED_SOON = ("x402.mechanisms.evm.upto.client", "x402.http.utils", "og_magics.app", "pandas", "coincurve")
@@ -27,17 +33,28 @@ def load(shell: Any) -> None:
     """Put everything into a shell; a second time changes nothing."""
     if id(shell) in _loaded:
         return
+    settings = settings_of(shell)  # first: what cannot be set fails before anything is changed
     guard = KeyGuard(shell)
     variable = ReceiptsVariable(shell)
-    shell.register_magics(ChatMagics(shell, variable))
-    shell.register_magics(OgMagics(shell, variable))
+    recorder = CellRecorder(shell)
+    chat = ChatMagics(shell, variable)
+    shell.register_magics(chat)
+    shell.register_magics(CompareMagics(shell, variable))
+    og = OgMagics(shell, variable, chat)
+    shell.register_magics(og)
+    completion = Completion(shell, lambda: names_of(shell), og.verbs)
     shell.input_transformer_manager.token_transformers.append(AskedLine)
     shell.input_transformers_cleanup.insert(0, cover)
     shell.input_transformers_cleanup.append(uncover)
     guard.install()
     variable.install()
-    tell_by(lambda: _origin(shell), shell.user_ns)
-    _loaded[id(shell)] = [guard.remove, variable.remove]
+    recorder.install()
+    completion.install()
+    remember_by(recorder.cells)
+    tell_by(lambda: _origin(shell), shell.user_ns, Executions(shell).current)
+    shell.configurables.append(settings)
+    _loaded[id(shell)] = [guard.remove, variable.remove, recorder.remove, completion.remove]
+    _loaded[id(shell)].append(lambda: shell.configurables.remove(settings))
     threading.Thread(target=_warm_up, name="og_magics-imports", daemon=True).start()
 
 
@@ -46,6 +63,7 @@ def unload(shell: Any) -> None:
     for undo in _loaded.pop(id(shell), []):
         undo()
     tell_by(None)
+    remember_by(None)
     manager = shell.input_transformer_manager
     for transformers, ours in (
         (manager.token_transformers, AskedLine),
@@ -54,10 +72,10 @@ def unload(shell: Any) -> None:
     ):
         if ours in transformers:
             transformers.remove(ours)
-    for kind, names in (("line", ("og", "ogchat")), ("cell", ("ogchat",))):
+    for kind, names in (("line", ("og", "ogchat")), ("cell", ("ogchat", "ogcompare"))):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
-    for magics in (ChatMagics, OgMagics):
+    for magics in (ChatMagics, CompareMagics, OgMagics):
         shell.magics_manager.registry.pop(magics.__name__, None)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import EscapedCommand
 
+_ASKING = ("%%ogchat", "%%ogcompare")
+"""The cell magics whose cell is a prompt."""
+
 _MARK = "\ue000"
 """Before each line of a prompt while IPython cleans the cell: a character of private use, which no prompt sign is."""
 
@@ -26,9 +29,9 @@ def uncover(lines: list[str]) -> list[str]:
 
 
 def _prompt_starts(lines: list[str]) -> int:
-    """The line after `%%ogchat`, which may stand below other cell magics, such as %%time."""
+    """The line after `%%ogchat` or `%%ogcompare`, which may stand below other cell magics, such as %%time."""
     for number, line in enumerate(lines):
-        if line.startswith("%%ogchat"):
+        if line.startswith(_ASKING):
             return number + 1
         if line.strip() and not line.startswith("%%"):
             break

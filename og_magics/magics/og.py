@@ -9,24 +9,32 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ..amounts import format_opg, parse_opg
-from ..catalogue import resolve_provider
+from ..catalogue import nearest, resolve_provider
 from ..errors import ConfigError
 from ..networks import BASE, DEVNET, NAMES
+from ..settings import choice
 from ..types import x402SettlementMode
-from .arguments import Parser, add_call_flags, number
 from .budget import budget
+from .environment import doctor, environment
+from .explain import explain, fix
 from .receipts import ReceiptsVariable, imported, notebook
+from .threads import threads
+from .tools import tools
+from .verbs import FILES, receipts_parser, use_parser, verb_parser, verify_parser
 
 if TYPE_CHECKING:
     from ..app import App
-
-_FILES = ("csv", "json", "parquet")
+    from .chat import ChatMagics
 
 _HELP = """\
 %%ogchat [flags]        ask; the cell is the prompt       %%ogchat? lists the flags
 %ogchat [flags] prompt  the same in one line
+%%ogcompare -m A -m B   ask several models at once, side by side; -p names a provider's model
 %og                     network, model and mode in use, calls and what they cost
-%og use [flags]         set defaults: -m -p -s -t -n --system, --[no-]stream, --[no-]web-search, --nest-asyncio
+%og use [flags]         set defaults: -m -p -s -t -n --system, --[no-]stream, --[no-]web-search, --replay, --pace,
+                        --thread NAME, --no-thread, --thread-tokens N, --nest-asyncio
+%og explain [flags]     ask why the last cell that failed did; it is sent with its error
+%og fix [flags]         ask for a corrected cell, which is put below and not run
 %og models [provider]   the models, with prices
 %og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled;
                         --csv, --json, --parquet FILE writes them, --import FILE shows such a file
@@ -34,7 +42,13 @@ _HELP = """\
 %og wallet              address, OPG, gas, and what Permit2 may move
 %og budget [flags]      what may be spent and what is left: --call, --notebook, --day OPG set it
 %og approve [OPG]       let Permit2 move so much OPG (5), which payments need once
+%og panel               a control panel: all of this by widgets
+%og cell                put the cell that asks what the panel asked last below this one
+%og tools               the functions that @og.tool registered, for --tools
+%og threads [VERB]      the conversations: list, show, fork, rename, reset, delete, export; %og threads help has more
 %og network [NAME]      show or choose: devnet (local, free), base-sepolia (test tokens), base (real money)
+%og env [--lock FILE]   what this notebook runs with: shown, kept in the output, and all packages in a lock file
+%og doctor [--offline]  whether everything is there that a call needs, with a remedy for what is not
 %og help                this"""
 
 
@@ -42,10 +56,11 @@ _HELP = """\
 class OgMagics(Magics):
     """The magic with verbs."""
 
-    def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
+    def __init__(self, shell: Any, variable: ReceiptsVariable, chat: ChatMagics) -> None:
         super().__init__(shell)
         self._shell = shell
         self._variable = variable
+        self._chat = chat
 
     @property
     def _app(self) -> App:
@@ -56,7 +71,19 @@ class OgMagics(Magics):
     def og(self, line: str) -> Any:
         """Settings, wallet, network and receipts of this notebook. `%og help` lists the verbs."""
         verb, _, rest = line.strip().partition(" ")
-        verbs: dict[str, Callable[[str], Any]] = {
+        verbs = self.verbs()
+        if verb not in verbs:
+            close = nearest(verb, filter(None, verbs))
+            hint = f"Did you mean {close}? " if close else ""
+            raise UsageError(f"%og has no verb {verb!r}. {hint}Use one of {', '.join(v for v in verbs if v)}.")
+        try:
+            return verbs[verb](rest.strip())
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+
+    def verbs(self) -> dict[str, Callable[[str], Any]]:
+        """What each verb does with the rest of the line."""
+        return {
             "": self._status,
             "status": self._status,
             "use": self._use,
@@ -67,19 +94,21 @@ class OgMagics(Magics):
             "budget": lambda rest: print(budget(self._app, rest)),
             "approve": self._approve,
             "network": self._network,
+            "panel": self._panel,
+            "cell": self._cell,
+            "threads": lambda rest: threads(self._app, rest),
+            "tools": lambda rest: print(tools(rest)),
+            "explain": lambda rest: explain(self._chat, rest),
+            "fix": lambda rest: fix(self._chat, self._shell, rest),
+            "env": lambda rest: environment(self._app, rest),
+            "doctor": lambda rest: doctor(self._app, rest),
             "help": self._help,
         }
-        if verb not in verbs:
-            raise UsageError(f"%og has no verb {verb!r}. Use one of {', '.join(v for v in verbs if v)}.")
-        try:
-            return verbs[verb](rest.strip())
-        except ConfigError as error:
-            raise UsageError(str(error)) from None
 
     def _status(self, rest: str) -> None:
-        _parser("", "").parse(rest, prompt=False)
+        verb_parser("", "").parse(rest, prompt=False)
         settings = self._app.settings
-        receipts = self._app.ledger.receipts()
+        receipts = self._app.records.receipts()
         paid = sum(r.cost or 0 for r in receipts)
         waiting = sum(r.status in ("authorized", "served") for r in receipts)
         network = settings.network_name()
@@ -89,28 +118,30 @@ class OgMagics(Magics):
             f"settlement  {settings.settlement.name}",
             f"parameters  temperature {settings.temperature}, at most {settings.max_tokens} tokens"
             + ("" if settings.stream else ", not streamed")
+            + ("" if settings.replay == "off" else f", replay {settings.replay}")
             + (", with web search" if settings.web_search else ""),
             f"receipts    {len(receipts)} in {self._app.ledger.path.name}, {waiting} to be settled, "
             f"{format_opg(paid)} OPG paid",
         ]
+        if settings.thread:
+            lines.insert(4, f"thread      {settings.thread}")
         if settings.system:
             lines.insert(4, f"system      {settings.system[:60]!r}")
         print("\n".join(lines))
 
     def _use(self, rest: str) -> None:
-        parser = _parser("use", "Set defaults for all cells.")
-        add_call_flags(parser)
-        parser.add_argument("--stream", action="store_true", default=None)
-        parser.add_argument("--no-stream", dest="stream", action="store_false")
-        parser.add_argument("--nest-asyncio", action="store_true")
-        flags, _ = parser.parse(rest, prompt=False)
+        flags, _ = use_parser().parse(rest, prompt=False)
         if flags.nest_asyncio:
             nest_asyncio()
         changes: dict[str, Any] = {
             "temperature": flags.temperature,
             "max_tokens": flags.max_tokens,
             "system": flags.system,
+            "thread": flags.thread,
+            "thread_tokens": flags.thread_tokens,
             "stream": flags.stream,
+            "replay": None if flags.replay is None else choice("replay", flags.replay),
+            "pace": None if flags.pace is None else choice("pace", flags.pace),
             "web_search": flags.web_search,
         }
         if flags.model or flags.provider:
@@ -127,13 +158,9 @@ class OgMagics(Magics):
         return frame[frame["provider"] == resolve_provider(rest)].reset_index(drop=True) if rest else frame
 
     def _receipts(self, rest: str) -> Any:
-        parser = _parser("receipts", "The receipts.")
-        parser.add_argument("--wait", type=number, metavar="SECONDS")
-        for kind in _FILES:
-            parser.add_argument(f"--{kind}", metavar="FILE")
-        parser.add_argument("--import", dest="imported", metavar="FILE")
+        parser = receipts_parser()
         flags, _ = parser.parse(rest, prompt=False)
-        files = {kind: getattr(flags, kind) for kind in _FILES if getattr(flags, kind) is not None}
+        files = {kind: getattr(flags, kind) for kind in FILES if getattr(flags, kind) is not None}
         for kind, file in files.items():
             if not file.lower().endswith(f".{kind}"):
                 parser.error(f"--{kind} {file}: the file's name must end in .{kind}")
@@ -142,13 +169,15 @@ class OgMagics(Magics):
                 parser.error("--import reads a file; it takes no other flag")
             return imported(flags.imported)
         if flags.wait is not None:
-            left = self._app.llm.settle(flags.wait)
+            from ..app import settle
+
+            left = settle(flags.wait)
             if left:
                 print(f"{left} payments are not settled yet.")
         if files:
             from ..ledger import export_receipts
 
-            receipts = self._app.ledger.receipts()
+            receipts = self._app.records.receipts()
             for file in files.values():
                 print(f"{len(receipts)} receipts written to {export_receipts(receipts, file)}")
         return self._variable.refresh()
@@ -158,9 +187,7 @@ class OgMagics(Magics):
         from ..display import proofs_bundle, shown_as
         from ..verification import COLUMNS, told
 
-        parser = _parser("verify", "The proofs of the receipts.")
-        parser.add_argument("--offline", action="store_true")
-        parser.add_argument("--pcr", metavar="HASH", default="")
+        parser = verify_parser()
         flags, _ = parser.parse(rest, prompt=False)
         if flags.offline and flags.pcr:
             parser.error("--pcr asks the registry, which --offline does not")
@@ -168,12 +195,12 @@ class OgMagics(Magics):
         for problem in frame.attrs["problems"]:
             print(f"The ledger: {problem}")
         print(told(frame))
-        about = {r.receipt_id: f"cell {r.cell or '?'}, {r.model}, {r.settlement}" for r in self._app.ledger.receipts()}
+        about = {r.receipt_id: f"cell {r.cell or '?'}, {r.model}, {r.settlement}" for r in self._app.records.receipts()}
         self._variable.refresh()  # what holds is "verified" now
         return shown_as(frame, lambda: proofs_bundle(frame, COLUMNS, about))
 
     def _wallet(self, rest: str) -> None:
-        _parser("wallet", "The wallet.").parse(rest, prompt=False)
+        verb_parser("wallet", "The wallet.").parse(rest, prompt=False)
         account = self._app.account()
         network = account.network
         lines = [
@@ -211,6 +238,21 @@ class OgMagics(Magics):
         name = self._app.settings.network_name()
         print(f"network  {name}{_tail(name)}")
 
+    def _panel(self, rest: str) -> Any:
+        from ..panels import panel
+
+        verb_parser("panel", "A control panel.").parse(rest, prompt=False)
+        return panel()
+
+    def _cell(self, rest: str) -> None:
+        from ..panels import last_cell
+
+        verb_parser("cell", "The cell that asks what the panel asked last.").parse(rest, prompt=False)
+        source = last_cell()
+        if source is None:
+            raise UsageError("No panel has asked anything yet. %og panel shows one.")
+        self._shell.set_next_input(source)
+
     def _help(self, rest: str) -> None:
         print(_HELP)
 
@@ -220,10 +262,6 @@ def nest_asyncio() -> None:
     import nest_asyncio2
 
     nest_asyncio2.apply()
-
-
-def _parser(verb: str, description: str) -> Parser:
-    return Parser(f"%og {verb}".strip(), description)
 
 
 def _allowance(units: int) -> str:

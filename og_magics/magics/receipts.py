@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LedgerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..app import App
-    from ..ledger import FrameCache, Ledger
+    from ..receipt import Receipt
 
 NAME = "og_receipts"
 
@@ -29,8 +31,7 @@ class ReceiptsVariable:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._cache: tuple[Ledger, FrameCache] | None = None
-        self._version: tuple[str, int] | None = None
+        self._version: tuple[str, int, int] | None = None
 
     def install(self) -> None:
         """Watch the cells."""
@@ -44,15 +45,12 @@ class ReceiptsVariable:
     def refresh(self) -> Any:
         """The current DataFrame, which the variable now holds."""
         from ..display import shown_as
-        from ..ledger import FrameCache
 
-        ledger = notebook().ledger
-        version = (str(ledger.path), ledger.version())
+        records = notebook().records
+        version = records.version()
         if version != self._version or NAME not in self._shell.user_ns:
-            if self._cache is None or self._cache[0] is not ledger:
-                self._cache = ledger, FrameCache(ledger)
-            frame = self._cache[1].current()
-            self._shell.user_ns[NAME] = shown_as(frame, lambda: _bundle(frame, ledger))
+            frame = records.frame()
+            self._shell.user_ns[NAME] = shown_as(frame, lambda: _bundle(frame, records.receipts()))
             self._version = version
         return self._shell.user_ns[NAME]
 
@@ -80,13 +78,11 @@ def imported(file: str) -> Any:
     lossless = file.lower().endswith(".json")
     frame = receipts_frame(import_receipts(file)) if lossless else read_frame(file)
     # What a file says of a proof is no proof: no marks.
-    return shown_as(frame, lambda: _bundle(frame, None))
+    return shown_as(frame, lambda: _bundle(frame, []))
 
 
-def _bundle(frame: Any, ledger: Ledger | None) -> dict[str, str]:
+def _bundle(frame: Any, receipts: Sequence[Receipt]) -> dict[str, str]:
     from ..display import receipts_bundle
 
-    receipts = [] if ledger is None else ledger.receipts()
     proofs = {receipt.receipt_id: receipt.enclave_ok for receipt in receipts}
-    app = notebook()
-    return receipts_bundle(frame, lambda network, transaction: app.explorer(network)(transaction), proofs)
+    return receipts_bundle(frame, notebook().payment_page, proofs)

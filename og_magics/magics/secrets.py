@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-_HEX64 = r"(?<![0-9a-zA-Z])(?:0x)?[0-9a-fA-F]{64}(?![0-9a-zA-Z])"
-_TYPED = re.compile(
-    # private_key="0x...", OG_PRIVATE_KEY=0x..., Account.from_key("..."), "my private key is ...", on one line
-    rf"(?:(?:private|secret)[ _-]?key|from_key)[^\n]{{0,60}}?{_HEX64}"
-    # ... or with the line broken after the sign that assigns it
-    rf"|(?:(?:private|secret)_?key|from_key)[\"'\]]*\s*[=:,(][\s(\\]*[\"']?{_HEX64}"
-    rf"|(?:LLM|from_url)\s*\(\s*[\"']{_HEX64}"
-    rf"|^\s*%og\b[^\n]*?{_HEX64}",
-    re.IGNORECASE | re.MULTILINE,
-)
-_ANY = re.compile(_HEX64, re.IGNORECASE)
+from ..private import holds_key
+
+if TYPE_CHECKING:
+    from ..app import App
+
+_IN_PROMPT = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 REMOVED = "# A private key was typed here. The cell was refused and its text removed.\n"
 
 
@@ -46,7 +40,7 @@ class KeyGuard:
             UsageError: a private key is among them.
         """
         text = "".join(lines)
-        if _TYPED.search(text) is None and not _holds_own(text):
+        if not holds_key(text):
             return lines
         _keep_out_of_history(self._shell)
         if getattr(self._shell, "kernel", None) is not None:
@@ -58,10 +52,17 @@ class KeyGuard:
         )
 
 
-def _holds_own(text: str) -> bool:
-    """Whether the key of the environment's wallet is in a text, whatever stands around it."""
-    own = os.environ.get("OG_PRIVATE_KEY", "").strip().lower().removeprefix("0x")
-    return any(found.group().lower().removeprefix("0x") == own for found in _ANY.finditer(text))
+def refuse_own_key(app: App, prompt: str) -> None:
+    """The wallet's own key must not be sent to a model. (Other keys look like hashes, which one may ask about.)
+
+    Raises:
+        UsageError: the prompt holds it.
+    """
+    key = app.settings.private_key
+    if key is not None:
+        own = key.reveal().removeprefix("0x").lower()
+        if any(found.group().removeprefix("0x").lower() == own for found in _IN_PROMPT.finditer(prompt)):
+            raise UsageError("The prompt holds this wallet's private key. It was not sent. Remove it from the cell.")
 
 
 def _keep_out_of_history(shell: Any) -> None:

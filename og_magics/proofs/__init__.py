@@ -17,8 +17,10 @@ from og_magics.proofs.enclave import (
     tee_id_of,
     verify_signature,
 )
+from og_magics.proofs.evidence import evidence_of
 from og_magics.proofs.payment import check_payment, group_costs
 from og_magics.proofs.registry import check_registry
+from og_magics.proofs.scrubbed import check_scrubbed
 from og_magics.proofs.verdict import Verdict
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "check_enclave",
     "check_payment",
     "check_registry",
+    "check_scrubbed",
+    "evidence_of",
     "group_costs",
     "output_hash",
     "pem_to_der",

@@ -30,7 +30,7 @@ from og_magics.proofs import SettledData, check_data, check_enclave, check_payme
 from og_magics.receipt import Receipt
 from og_magics.runtime import runtime
 from og_magics.types import x402SettlementMode
-from og_magics.verification import evidence_of
+from og_magics.proofs import evidence_of
 
 needs_anvil = pytest.mark.skipif(find_anvil() is None, reason="anvil is neither on PATH nor in OG_ANVIL")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -313,3 +314,19 @@ def eventually() -> Callable[..., Any]:
         return value
 
     return wait
+
+
+@pytest.fixture
+def typed(environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Types lines at IPython's simple prompt; what came of it."""
+
+    def run(*lines: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"]
+        command.append("--no-confirm-exit")
+        return subprocess.run(
+            command,
+            input="\n".join(["%load_ext og_magics", *lines, "exit"]) + "\n",
+            env=environment(devnet), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+
+    return run

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from .conftest import Kernel
 
 NASTY = [
-    "Why {x}?",
+    "Why {nothing}?",
     "{{double}} {0} {} {x!r:>10} {",
-    "$HOME $x ${x} $$ $(ls) `ls`",
+    "$HOME $x ${HOME} $$ $(ls) `ls`",
     "a backslash \\ and \\n and \\\\ and \\",
     "C:\\new\\table \\x41 \\u0041",
     "He said \"it's\" 'fine' and left the quote \" open",
@@ -86,7 +86,7 @@ class TestPrompts:
 
     def test_a_line_in_an_indented_block_may_ask_too(self, kernel: Kernel) -> None:
         cell = kernel.ask("for i in range(2):\n    if i:\n        %ogchat -n 1 What is {i}?\n")
-        assert cell.prompt == "What is {i}?"
+        assert cell.prompt == "What is 1?"
 
     def test_lines_around_it_run_as_python(self, kernel: Kernel) -> None:
         cell = kernel.ask("a = 'it'\n%ogchat -n 1 What's (this?\nprint(a)")

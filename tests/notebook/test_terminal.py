@@ -8,28 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from og_magics.devnet import Devnet
 
 Typed = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def typed(environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path) -> Typed:
-    """Types lines at IPython's simple prompt; what came of it."""
-
-    def run(*lines: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"]
-        command.append("--no-confirm-exit")
-        return subprocess.run(
-            command,
-            input="\n".join(["%load_ext og_magics", *lines, "exit"]) + "\n",
-            env=environment(devnet), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
-        )  # fmt: skip
-
-    return run
 
 
 class TestTheTerminal:

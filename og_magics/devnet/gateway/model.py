@@ -13,6 +13,10 @@ A test steers it with words in the last user message:
 | `[[fail:badjson]]` | a stream with an event of broken JSON midway |
 | `[[words:N]]` | an answer of N words |
 | `[[slow:S]]` | S seconds pass before the first token |
+| `[[call:NAME]]` | where functions are offered: NAME is called, be it among them or not; several of these, at once |
+| `[[call:NAME({...})]]` | with these arguments, as they stand there, be they JSON or not |
+| `[[rounds:N]]` | functions are called again, until there were results N times |
+| `[[say:TEXT]]` | TEXT comes before the calls |
 
 Without a stream, `stream` is a 500, `cut` breaks the connection within the body, `nofinal` leaves the proof out and
 `badjson` is a body of broken JSON. Tokens are words, in prompts and in answers.
@@ -47,7 +51,8 @@ _MODEL_IDS = """
 """
 KNOWN_MODELS = frozenset(_MODEL_IDS.split())
 _IMAGE_MODEL = re.compile(r"image|seedream|seedance")
-_DIRECTIVE = re.compile(r"\[\[(fail:[a-z0-9]+|words:\d+|slow:\d+(?:\.\d+)?)\]\]")
+_DIRECTIVE = re.compile(r"\[\[(fail:[a-z0-9]+|words:\d+|rounds:\d+|say:[^\[\]:]*|slow:\d+(?:\.\d+)?)\]\]")
+_CALL = re.compile(r"\[\[call:(?P<name>[\w.-]+)(?:\((?P<arguments>.*?)\))?\]\]", re.S)
 
 # How each family opens its answer, so that a comparison of providers shows different texts.
 _VOICES = {
@@ -125,6 +130,9 @@ class _Script:
     fail: str = ""
     words: int | None = None
     slow: float = 0.0
+    rounds: int = 1
+    say: str = ""
+    calls: tuple[tuple[str, str | None], ...] = ()
 
     @classmethod
     def read(cls, text: str) -> _Script:
@@ -133,6 +141,9 @@ class _Script:
             fail=found.get("fail", ""),
             words=int(found["words"]) if "words" in found else None,
             slow=float(found.get("slow", 0)),
+            rounds=int(found.get("rounds", 1)),
+            say=found.get("say", ""),
+            calls=tuple((call["name"], call["arguments"]) for call in _CALL.finditer(text)),
         )
 
 
@@ -172,9 +183,9 @@ class SimulatedModel:
 
 def _compose(body: Mapping[str, Any], script: _Script) -> tuple[list[Delta], Ending]:
     prompt_tokens = sum(len(text.split()) for text in _texts(body))
-    tool = _tool_to_call(body)
-    if tool is not None:
-        deltas, words = _call_deltas(body, tool)
+    calls = _calls_to_make(body, script)
+    if calls:
+        deltas, words = _call_deltas(body, calls, script.say)
         return deltas, Ending("tool_calls", Usage(prompt_tokens, words))
     # A prompt may hold half a surrogate pair, which no hash can be taken of.
     whole = _text(body, script).encode(errors="replace").decode()
@@ -244,14 +255,24 @@ def _prose(body: Mapping[str, Any]) -> str:
 # -- tools ---------------------------------------------------------------------------------
 
 
-def _tool_to_call(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The function to call, or None when the request wants text or the tools have answered already."""
+def _calls_to_make(body: Mapping[str, Any], script: _Script) -> list[tuple[str, str]]:
+    """(function, arguments) of each call; none when the request wants text or the tools have answered already."""
     functions: list[Mapping[str, Any]] = [
         t["function"] for t in body.get("tools") or [] if t.get("type", "function") == "function"
     ]
     choice = body.get("tool_choice", "auto")
-    if not functions or choice == "none" or _tool_results(body):
-        return None
+    if not functions or choice == "none" or _rounds_of_results(body) >= script.rounds:
+        return []
+    schemas = {f["name"]: f.get("parameters") for f in functions}
+    calls = script.calls or ((_tool_to_call(body, functions, choice)["name"], None),)
+    return [
+        (name, json.dumps(example(schemas.get(name) or {"type": "object"})) if arguments is None else arguments)
+        for name, arguments in calls
+    ]
+
+
+def _tool_to_call(body: Mapping[str, Any], functions: Sequence[Mapping[str, Any]], choice: Any) -> Mapping[str, Any]:
+    """The function to call where the prompt does not say it."""
     if isinstance(choice, Mapping):
         name = (choice.get("function") or {}).get("name")
         return next((f for f in functions if f["name"] == name), functions[0])
@@ -260,24 +281,30 @@ def _tool_to_call(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return max(functions, key=lambda f: len(asked & set(re.findall(r"[a-z]{3,}", f["name"].lower()))))
 
 
-def _call_deltas(body: Mapping[str, Any], function: Mapping[str, Any]) -> tuple[list[Delta], int]:
-    arguments = json.dumps(example(function.get("parameters") or {"type": "object"}))
-    seed = json.dumps([body.get("model"), body.get("messages"), function["name"]], sort_keys=True)
-    call_id = "call_" + hashlib.sha256(seed.encode()).hexdigest()[:24]
-    head = {"index": 0, "id": call_id, "type": "function"}
-    deltas = [
-        Delta(
-            {
-                "content": "",
-                "role": "assistant",
-                "tool_calls": [{**head, "function": {"name": function["name"], "arguments": ""}}],
-            }
-        )
-    ]
-    for start in range(0, len(arguments), 8):
-        piece = {"index": 0, "function": {"arguments": arguments[start : start + 8]}}
-        deltas.append(Delta({"tool_calls": [piece]}))
-    return deltas, len(arguments.split())
+def _call_deltas(body: Mapping[str, Any], calls: Sequence[tuple[str, str]], say: str) -> tuple[list[Delta], int]:
+    deltas = [Delta({"content": token, "role": "assistant"}) for token in _tokens(say)]
+    words = len(deltas)
+    for index, (name, arguments) in enumerate(calls):
+        seed = json.dumps([body.get("model"), body.get("messages"), name, *([index] if index else [])], sort_keys=True)
+        call_id = "call_" + hashlib.sha256(seed.encode()).hexdigest()[:24]
+        head = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+        deltas.append(Delta({"content": "", "role": "assistant", "tool_calls": [head]}))
+        for start in range(0, len(arguments), 8):
+            piece = {"index": index, "function": {"arguments": arguments[start : start + 8]}}
+            deltas.append(Delta({"tool_calls": [piece]}))
+        words += len(arguments.split())
+    return deltas, words
+
+
+def _rounds_of_results(body: Mapping[str, Any]) -> int:
+    """How often functions were called and answered since the last question."""
+    rounds, called = 0, False
+    for message in _messages(body):
+        if message.get("role") == "user":
+            rounds = 0
+        rounds += called and message.get("role") == "tool"
+        called = bool(message.get("tool_calls"))
+    return rounds
 
 
 def _tool_results(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -321,7 +348,7 @@ def _last_user_text(body: Mapping[str, Any]) -> str:
 
 
 def _gist(body: Mapping[str, Any]) -> str:
-    return _shortened(_DIRECTIVE.sub("", _last_user_text(body)), 24) or "an empty prompt"
+    return _shortened(_CALL.sub("", _DIRECTIVE.sub("", _last_user_text(body))), 24) or "an empty prompt"
 
 
 def _shortened(text: str, most_words: int) -> str:

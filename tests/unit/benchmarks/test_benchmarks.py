@@ -23,9 +23,10 @@ def test_one_command_measures_everything_and_tells_the_goals(tmp_path: Path) -> 
     rows = {row["measurement"]: row for row in json.loads(report.read_text())["rows"]}
     assert all(row["value"] > 0 and f"| {name} " in ran.stdout for name, row in rows.items())
     goals = {row["goal"] for row in rows.values()} - {""}
-    assert goals == {"<= 100.0 ms", "ratio <= 1.05", "<= 100.0 KB", "ratio <= 3", "<= 1", "<= 25"}
+    assert goals == {"<= 100.0 ms", "ratio <= 1.05", "ratio <= 1.15", "<= 100.0 KB", "ratio <= 3", "<= 1", "<= 25"}
     # What does not depend on the machine's mood is judged here too.
     assert rows["authorizations signed for these 20"]["value"] == 1
+    assert rows["authorizations signed for these 24"]["value"] == 1
     assert rows["saved output without its receipt"]["met"]
     assert rows["round trips to nodes for that"]["met"]
     assert rows["the same, were each paid by itself"]["met"]

@@ -350,6 +350,8 @@ class TestOlderFiles:
         """The file as it was before there was a journal."""
         connection = sqlite3.connect(ledger.path)
         connection.executescript("DROP TABLE journal; DROP INDEX authorizations_by_time; PRAGMA user_version = 1;")
+        connection.execute("ALTER TABLE receipts DROP COLUMN turn")
+        connection.executescript("DROP TABLE turns; DROP TABLE threads;")
         connection.close()
         return ledger
 

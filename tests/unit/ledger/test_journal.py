@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from og_magics.errors import LedgerError
-from og_magics.ledger import Ledger
+from og_magics.ledger import Ledger, receipts_frame
 from og_magics.ports import Journal
 from og_magics.receipt import Receipt
 
@@ -19,8 +20,17 @@ class TestAQuestionsLife:
         receipt_id = journal.open(make.question(), "devnet", 1_800_000_000.25)
         assert journal.receipt(receipt_id) == Receipt(
             receipt_id, 1_800_000_000.25, "3", "tour.ipynb", "devnet", "openai", "openai/gpt-5", "batch", "unpaid",
-            path="/v1/chat/completions", request=dict(make.question().body),
+            turn=receipt_id, path="/v1/chat/completions", request=dict(make.question().body),
         )  # fmt: skip
+
+    def test_the_calls_of_one_turn_are_linked_by_the_first_of_them(self, ledger: Ledger, make: Any) -> None:
+        first = ledger.open(make.question(), "devnet", 1_800_000_000.0)
+        second = ledger.open(replace(make.question(), turn=first), "devnet", 1_800_000_001.0)
+        assert [receipt.turn for receipt in ledger.receipts()] == [first, first]
+        assert receipts_frame(ledger.receipts()).groupby("turn")["receipt_id"].agg(list).to_dict() == {
+            first: [first, second]
+        }
+        assert ledger.audit().ok
 
     def test_an_attached_receipt_shows_who_pays_whom_and_how_much_at_most(self, ledger: Ledger, make: Any) -> None:
         authorization = make.authorization(cap=2**200)

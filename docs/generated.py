@@ -1,0 +1,318 @@
+"""What the pages have from the code: a line `<!-- generated: NAME -->` becomes the text that the function NAME makes.
+
+A hook of the builder of these pages (`hooks` in mkdocs.yml). So no flag, setting or error is written down twice.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import inspect
+import io
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import og_magics
+from og_magics import errors, networks
+from og_magics.amounts import format_opg
+from og_magics.catalogue import DEFAULTS
+from og_magics.settings import ENVIRONMENT, Settings
+from og_magics.types import x402SettlementMode
+
+ROOT = Path(__file__).resolve().parents[1]
+_MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
+_AMOUNTS = ("max_authorization", "budget_notebook", "budget_day")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Called by the builder with each page."""
+    return _MARKER.sub(lambda found: MAKERS[found.group(1)](), markdown)
+
+
+# -- magics ---------------------------------------------------------------------------------------------------------
+
+
+def magics() -> str:
+    """The help of `%og` and of each magic, as the notebook shows it."""
+    from og_magics.magics.chat import ChatMagics
+    from og_magics.magics.compare import CompareMagics
+    from og_magics.magics.og import OgMagics
+
+    asking = [("%%ogchat", ChatMagics.ogchat), ("%%ogcompare", CompareMagics.ogcompare), ("%og", OgMagics.og)]
+    parts = [f"## {name}\n\n{_fenced(inspect.getdoc(magic) or '')}" for name, magic in asking]
+    parts.append(_fenced(_printed(lambda: OgMagics._help(None, ""))))  # type: ignore[arg-type]  # it needs no notebook
+    return "\n\n".join(parts)
+
+
+def verbs() -> str:
+    """The flags of each verb of `%og` that has some."""
+    from og_magics.magics.threads import threads_parsers
+    from og_magics.magics.verbs import PARSERS
+
+    parsers = [parser() for parser in PARSERS.values()]
+    parts = [
+        f"### %og {name}\n\n{parser.description}\n\n{_fenced(parser.flags_help())}"
+        for name, parser in zip(PARSERS, parsers, strict=True)
+    ]
+    lines = [
+        f"{parser.format_usage().removeprefix('usage: ').strip():<42} {parser.description}"
+        for parser in threads_parsers().values()
+    ]
+    return "\n\n".join([*parts, "### %og threads\n\n" + _fenced("\n".join(lines))])
+
+
+# -- settings -------------------------------------------------------------------------------------------------------
+
+
+def settings() -> str:
+    """A row a setting: its variable, its default, and what it is."""
+    about, defaults = settings_told(), Settings()
+    rows = [
+        (f"`{variable}`", f"`{name}`", _default(name, getattr(defaults, name)), about[name])
+        for variable, name in ENVIRONMENT.items()
+    ]
+    inside = [
+        (f"`{name}`", _default(name, getattr(defaults, name)), about[name])
+        for name in about
+        if name not in ENVIRONMENT.values()
+    ]
+    return "\n\n".join(
+        [
+            _table(("variable", "field", "default", "what it is"), rows),
+            "## Without a variable",
+            "These are set with `%og use`, `%config Og`, the panel, or `og.Settings`.",
+            _table(("field", "default", "what it is"), inside),
+        ]
+    )
+
+
+def settings_told() -> dict[str, str]:
+    """What the docstring of `Settings` says of each field; where it says nothing, what `%config Og` does."""
+    from og_magics.magics.config import Og
+
+    names = [field.name for field in dataclasses.fields(Settings)]
+    text = " ".join((inspect.getdoc(Settings) or "").partition("Attributes:")[2].split())
+    either = "|".join(sorted(names, key=len, reverse=True))
+    start = re.compile(rf"(?:^|(?<=[.;] ))((?:{either})(?:, (?:{either}))*): ")
+    told: dict[str, str] = dict.fromkeys(names, "")
+    parts = start.split(text)[1:]
+    for named, about in zip(parts[::2], parts[1::2], strict=True):
+        for name in named.split(", "):
+            told[name] = about.strip().rstrip(";.")
+    traits = Og.class_traits(config=True)
+    return {name: about or (traits[name].help if name in traits else "") for name, about in told.items()}
+
+
+def _default(name: str, value: Any) -> str:
+    if name in _AMOUNTS and value is not None:
+        return f"{format_opg(value)} OPG"
+    if isinstance(value, x402SettlementMode):
+        return f"`{value.value}`"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ("", ()):
+        return "–"
+    return f"`{value}`"
+
+
+# -- errors ---------------------------------------------------------------------------------------------------------
+
+
+def error_tree() -> str:
+    """The tree, as its module draws it."""
+    lines = (errors.__doc__ or "").splitlines()
+    drawn = [line.removeprefix("    ") for line in lines if line.startswith("    ")]
+    return _fenced("\n".join(drawn))
+
+
+def error_classes() -> list[type[errors.OGError]]:
+    """All of them, as they are defined."""
+    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.OGError)]
+
+
+def error_table() -> str:
+    """A row a class: what it means, what it means for the money, and where its messages stand."""
+    found = _raised()
+    rows = []
+    for kind in error_classes():
+        about = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+        messages = f"[{len(found[kind.__name__])}](#{kind.__name__.lower()})" if found[kind.__name__] else "–"
+        rows.append((f"`{kind.__name__}`", about, MONEY[kind.__name__], messages))
+    return _table(("error", "what it means", "your money", "messages"), rows)
+
+
+def error_remedies() -> str:
+    """What the package says where it raises each, with its remedy. An ellipsis stands for what is known only then."""
+    parts = []
+    for name, messages in _raised().items():
+        if messages:
+            told = [f"- {_escaped(what)}{_then(money)}{_then(remedy)}" for what, money, remedy in sorted(messages)]
+            parts.append("\n".join([f"### {name}", "", *told]))
+    return "\n\n".join(parts)
+
+
+MONEY = {
+    "OGError": "The base of all; its `.money` says it.",
+    "ConfigError": "Nothing was sent and nothing was paid.",
+    "UnknownModel": "Nothing was sent and nothing was paid.",
+    "WalletError": "The call was not paid. An approval that fails on chain costs its gas, and moves no OPG.",
+    "InsufficientBalance": "Nothing was paid.",
+    "AllowanceRequired": "Nothing was paid.",
+    "PaymentError": "Its subclasses say it.",
+    "PaymentRefused": "Nothing was signed, so nothing can be taken.",
+    "PaymentRejected": "The gateway says that it took nothing. What was signed stays within its cap, and expires.",
+    "GatewayError": "The message says what was signed by then. At most the cap of one authorization can be taken.",
+    "GatewayUnreachable": "Before a payment: nothing. After it: the call may be charged, within its cap.",
+    "GatewayProtocolError": "As for GatewayError; the message says which.",
+    "ModelNotSupported": "Nothing is charged for the call; what was authorized expires.",
+    "StreamError": "What was generated is charged, within the cap. What had arrived is kept, with its receipt.",
+    "AnswerError": "The call, and a call that tried to repair it, were served and paid.",
+    "ToolRoundsExceeded": "All rounds were served and paid; each has its receipt.",
+    "ChainError": "Nothing was paid by it. Payments that were made are found when the chain answers again.",
+    "ProofError": "The payment stands, and so does its receipt: it is the evidence. A replay pays nothing.",
+    "NotRecorded": "Nothing was sent and nothing was paid.",
+    "LedgerError": "Nothing is signed that cannot be written down first.",
+    "DevnetError": "Devnet tokens are worth nothing.",
+}
+"""What the docstrings leave to the messages, which know more: in one sentence, for each class."""
+
+
+def _raised() -> dict[str, set[tuple[str, str, str]]]:
+    """By class, the messages with which the package raises it: what, money, remedy."""
+    found: dict[str, set[tuple[str, str, str]]] = {kind.__name__: set() for kind in error_classes()}
+    for path in sorted((ROOT / "og_magics").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            what = _literal(node.args[0])
+            if name in found and len(re.findall(r"\w{2,}", what)) > 1:
+                said = {word.arg: _literal(word.value) for word in node.keywords}
+                found[name].add((what, said.get("money", ""), said.get("remedy", "")))
+    return found
+
+
+def _literal(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_literal, node.values))
+    return str(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else "…"
+
+
+def _then(text: str) -> str:
+    return "" if text in ("", "…") else " " + _escaped(text)
+
+
+# -- Python, shell, networks ----------------------------------------------------------------------------------------
+
+
+def api() -> str:
+    """Every public name, from its docstring."""
+    named = [name for name in og_magics.__all__ if not name.startswith("__") and name != "errors"]
+    return "\n\n".join(f"::: og_magics.{name}" for name in sorted(named, key=str.lower))
+
+
+def cli() -> str:
+    """The help of `og-magics` and of each of its verbs."""
+    whole = _help()
+    parts = [_fenced(whole)]
+    for verb in cli_verbs(whole):
+        parts.append(f"## og-magics {verb}\n\n{_fenced(_help(verb))}")
+    return "\n\n".join(parts)
+
+
+def cli_verbs(told: str = "") -> list[str]:
+    """The verbs of `og-magics`, as its help names them."""
+    return re.findall(r"^ {4}([a-z]\w*)\s", (told or _help()).partition("VERB\n")[2], re.M)
+
+
+def networks_table() -> str:
+    """The networks of the world, with their addresses."""
+    rows = [
+        (
+            f"`{one.name}`",
+            str(one.chain_id),
+            "yes" if one.real_money else "no",
+            f"`{one.opg_token}`",
+            f"`{one.registry_address}`",
+            one.faucet or "–",
+        )
+        for one in (networks.BASE_SEPOLIA, networks.BASE)
+    ]
+    return _table(("network", "chain id", "real money", "OPG", "registry of enclaves", "faucet"), rows)
+
+
+def providers() -> str:
+    """What `-p` alone stands for."""
+    return _table(("`-p`", "its default model"), [(f"`{name}`", f"`{model}`") for name, model in DEFAULTS.items()])
+
+
+def floors() -> str:
+    """The floors of the house, as CONTRIBUTING.md has them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    return text.partition("## The house\n")[2].partition("\n## ")[0].strip()
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    made.__name__: made
+    for made in (
+        magics,
+        verbs,
+        settings,
+        error_tree,
+        error_table,
+        error_remedies,
+        api,
+        cli,
+        networks_table,
+        providers,
+        floors,
+    )
+}
+
+
+def _help(*verb: str) -> str:
+    from og_magics.cli import main
+
+    def ask() -> None:
+        with contextlib.suppress(SystemExit):
+            main([*verb, "--help"])
+
+    before = {name: os.environ.get(name) for name in ("COLUMNS", "NO_COLOR")}
+    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1"}
+    try:
+        return _printed(ask)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _printed(tell: Callable[[], None]) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        tell()
+    return told.getvalue()
+
+
+def _fenced(text: str) -> str:
+    return f"````text\n{text.rstrip()}\n````"
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def lines() -> Iterator[str]:
+        yield from (_row(heads), _row("---" for _ in heads))
+        yield from map(_row, rows)
+
+    return "\n".join(lines())
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text.replace("\n", " "))

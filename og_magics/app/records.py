@@ -1,0 +1,89 @@
+"""All receipts of a notebook: those of its ledger, and those of answers that were shown again from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..ledger import FrameCache, Ledger, receipts_frame
+from ..receipt import Receipt
+from ..verification import complete_costs, proofs_frame, prove
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .notebook import App
+
+
+class Records:
+    """A notebook's receipts. What was replayed in this session is marked as such. Safe to call from any thread."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._cache: tuple[Ledger, FrameCache] | None = None
+
+    def version(self) -> tuple[str, int, int]:
+        """Changes whenever there are others, or one of them has changed. Cheap enough to poll."""
+        ledger = self._app.ledger
+        return str(ledger.path), ledger.version(), len(self._app.replayed)
+
+    def receipts(self) -> list[Receipt]:
+        """All, oldest first."""
+        replayed = self._app.replayed
+        own = self._app.ledger.receipts()
+        known = {receipt.receipt_id for receipt in own}
+        marked = [replace(one, replayed=True) if one.receipt_id in replayed else one for one in own]
+        others = [receipt for key, receipt in replayed.items() if key not in known]
+        return sorted([*marked, *others], key=lambda one: one.receipt_id) if others else marked
+
+    def receipt(self, receipt_id: str) -> Receipt:
+        """The one with this id.
+
+        Raises:
+            LedgerError: there is none.
+        """
+        replayed = self._app.replayed.get(receipt_id)
+        return replayed or self._app.ledger.receipt(receipt_id)
+
+    def frame(self) -> pd.DataFrame:
+        """All as a DataFrame, the caller's own; see `og_magics.receipts`."""
+        import pandas as pd
+
+        ledger, replayed = self._app.ledger, self._app.replayed
+        if self._cache is None or self._cache[0] is not ledger:
+            self._cache = ledger, FrameCache(ledger)
+        frame = self._cache[1].current()
+        if not replayed:
+            return frame
+        known = frame["receipt_id"].isin(list(replayed))
+        frame["replayed"] |= known
+        others = [receipt for key, receipt in replayed.items() if key not in set(frame.loc[known, "receipt_id"])]
+        parts = [part for part in (frame, receipts_frame(others)) if len(part)]
+        return pd.concat(parts).sort_values("receipt_id", kind="stable", ignore_index=True)
+
+    def verify(
+        self, ledger: Ledger, chosen: Collection[str] | None, *, online: bool, expected_pcr: str = ""
+    ) -> pd.DataFrame:
+        """See `og_magics.verify`."""
+        known = ledger.receipts()
+        receipts = known if chosen is None else [r for r in known if r.receipt_id in chosen]
+        audit = ledger.audit()
+        held = {receipt.receipt_id for receipt in known}
+        elsewhere = [] if ledger is not self._app.ledger else list(self._app.replayed.values())
+        others = [r for r in elsewhere if r.receipt_id not in held and (chosen is None or r.receipt_id in chosen)]
+        networks = self._app.networks({r.network for r in (*receipts, *others)}) if online else None
+        proofs = prove(
+            receipts,
+            networks,
+            audit=audit if chosen is None else audit.only(chosen),
+            costs=complete_costs(known),
+            expected_pcr=expected_pcr,
+        )
+        for proof in proofs:
+            if proof.verdicts["payment"].ok and proof.verdicts["enclave"].ok and not proof.failed:
+                ledger.mark_verified(proof.receipt_id)
+        proofs += prove(others, networks, expected_pcr=expected_pcr)
+        frame = proofs_frame(proofs)
+        frame.attrs["problems"] = list(audit.problems)
+        return frame

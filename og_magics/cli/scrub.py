@@ -1,0 +1,283 @@
+"""A notebook for publication: without prompts and answers, with receipts that still prove what they can.
+
+A receipt without its text keeps the hashes of it and the enclave's signature over them, and all of its payment. What is
+private (keys, tokens, the home folder) is taken out of everything else as well.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..display import SCRUBBED, answer_bundle
+from ..errors import LedgerError
+from ..ledger import answers_of, joined, read_notebook, replace_file
+from ..networks import BASE, BASE_SEPOLIA, named
+from ..private import private_in, redacted
+from ..receipt import MIME, Receipt
+from ..settings import Settings
+
+_WORD = re.compile(r"""\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)(?=\s|$)""", re.S)
+_ASKING = re.compile(r"%%og(chat|compare)(?!\w)")
+_LINE = re.compile(
+    r"(?P<before>\s*(?:[\w.,\s\[\]\"'*]+=\s*)?)(?P<magic>%ogchat|%og\s+(?:use|explain|fix))(?!\w)(?P<rest>.*)", re.S
+)
+_KEPT = {
+    "-m", "--model", "-p", "--provider", "-s", "--settlement", "-t", "--temperature", "-n", "--max-tokens", "-o",
+    "--output", "--max-cost", "-f", "--format", "--rounds", "--tool-timeout", "--replay", "--pace",
+    "--thread-tokens",
+}  # fmt: skip
+_DROPPED = {"--system", "--thread", "--tools", "--schema", "--context"}
+_SWITCHES = {
+    "--stream", "--no-stream", "--web-search", "--no-web-search", "--no-vars", "--no-thread", "--tools-confirm",
+    "--tools-show", "--nest-asyncio",
+}  # fmt: skip
+"""Flags of the magics: those whose value stays, those that go with their value, and those without one."""
+
+_TELLING = re.compile(r"^[^\S\n]*%og(?:[^\S\n]+(?:status|use|threads|panel|cell)\b|[^\S\n]*$)", re.M)
+"""Lines whose outputs repeat what was asked or answered, or how."""
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_MACHINE = ("widgets", "papermill")
+"""Of a notebook's metadata: what widgets show, and the parameters and paths of a run."""
+_TELLING_LENGTH = 20
+"""Characters of a line from which it is taken for a part of one text, and not for a word of any."""
+
+
+def scrub_notebook(notebook: Path, output: Path | None, *, all_outputs: bool) -> int:
+    """Write a copy of a notebook without what was asked and answered. Cells that ask nothing stay as they are.
+
+    Args:
+        output: None for `<notebook>.scrubbed.ipynb` beside it.
+        all_outputs: the outputs of the other cells go too.
+
+    Returns:
+        0; 1 where the source of a cell still repeats what was taken out, which a person has to look at.
+
+    Raises:
+        LedgerError: the file cannot be read or written, or is not a notebook.
+    """
+    output = notebook.with_suffix(".scrubbed.ipynb") if output is None else output
+    content = read_notebook(notebook)
+    receipts, texts = _contents(content)
+    scrubbed = _scrubbed(content, texts, all_outputs=all_outputs)
+    try:
+        replace_file(output, (json.dumps(scrubbed, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise LedgerError(f"{output} cannot be written: {error.strerror}.") from None
+    print(f"{output}: {len(receipts)} receipts are left, without what was asked and answered.")
+    if public := sum(receipt.settlement == "individual" for receipt in receipts):
+        print(f"{public} of them were settled as individual: their text is public on chain, whatever is removed here.")
+    left = [place for place, cell in _numbered(scrubbed) if _repeats(str(joined(cell.get("source", ""))), texts)]
+    for place in left:
+        print(f"og-magics: cell {place} repeats in its source what was asked or answered. Edit it.", file=sys.stderr)
+    return 1 if left else 0
+
+
+def check_notebooks(notebooks: Sequence[Path], *, keep_answers: bool) -> int:
+    """Print what notebooks hold that should not be published; 0 if nothing, else 1.
+
+    Args:
+        keep_answers: prompts and answers may be there; what is private may not.
+
+    Raises:
+        LedgerError: a file cannot be read, or is not a notebook.
+    """
+    found = [
+        f"{notebook}: {problem}"
+        for notebook in notebooks
+        for problem in _problems(read_notebook(notebook), keep_answers=keep_answers)
+    ]
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
+
+
+def scrubbed_source(source: str) -> str:
+    """A cell's source with a placeholder where it held a prompt. What was scrubbed already is as it was."""
+    lines = source.split("\n")
+    for place, line in enumerate(lines):
+        if asking := _ASKING.match(line):
+            return "\n".join([*lines[:place], " ".join([asking.group(), *_split(line[asking.end() :])[0]]), SCRUBBED])
+        if line.strip() and not line.startswith("%%"):
+            break
+    kept: list[str] = []
+    for line in lines:
+        if kept and kept[-1].endswith("\\") and _LINE.fullmatch(kept[-1]):
+            kept[-1] = f"{kept[-1][:-1]}\n{line}"  # IPython reads on where a magic's line ends so
+        else:
+            kept.append(line)
+    return "\n".join(_scrubbed_line(line) for line in kept)
+
+
+def _scrubbed_line(line: str) -> str:
+    found = _LINE.fullmatch(line)
+    if found is None or found["rest"].strip().startswith("?"):
+        return line
+    flags, prompt = _split(found["rest"])
+    placeholder = [SCRUBBED] if prompt and not found["magic"].endswith("use") else []
+    return " ".join([found["before"] + found["magic"], *flags, *placeholder])
+
+
+def _split(rest: str) -> tuple[list[str], str]:
+    """Those flags of a magic that tell nothing of what was asked, and what stands behind all flags."""
+    kept: list[str] = []
+    at = 0
+    while word := _WORD.match(rest, at):
+        flag, joined_value, _ = word[1].partition("=")
+        if not flag.startswith("-"):
+            break
+        at = word.end()
+        if flag in _SWITCHES or (flag in _KEPT and joined_value):
+            kept.append(word[1])
+        elif flag in _KEPT | _DROPPED and not joined_value:
+            value = _WORD.match(rest, at)
+            at = value.end() if value else at
+            kept += [flag, value[1]] if value and flag in _KEPT else []
+        elif flag not in _DROPPED:
+            break  # not known here: what follows may be of it, or the prompt
+    return kept, rest[at:].strip()
+
+
+def _contents(content: Mapping[str, Any]) -> tuple[list[Receipt], set[str]]:
+    """The receipts of a notebook that can be read, and the lines that tell what was asked and answered."""
+    receipts, texts = [], set()
+    for _, cell in _numbered(content):
+        source = str(joined(cell.get("source", "")))
+        if cell.get("cell_type") == "code" and (lines := scrubbed_source(source).split("\n")) != source.split("\n"):
+            texts |= set(source.split("\n")) - set(lines)
+        for output in cell.get("outputs", []):
+            if MIME in output.get("data", {}):
+                receipts += [answer.receipt for answer in answers_of(output["data"]) if answer.receipt]
+    for receipt in receipts:
+        for text in _texts([receipt.request.get("messages"), receipt.request.get("prompt"), receipt.tool_calls]):
+            texts |= set(text.split("\n"))
+        texts |= set(receipt.text.split("\n"))
+    return receipts, {line.strip() for line in texts if len(line.strip()) >= _TELLING_LENGTH}
+
+
+def _scrubbed(content: Mapping[str, Any], texts: set[str], *, all_outputs: bool) -> dict[str, Any]:
+    kept = {name: value for name, value in _metadata(content).items() if name not in _MACHINE}
+    cells = [_scrubbed_cell(cell, texts, all_outputs=all_outputs) for _, cell in _numbered(content)]
+    return {**_redacted({**content, "metadata": kept, "cells": []}), "cells": cells}
+
+
+def _scrubbed_cell(cell: Mapping[str, Any], texts: set[str], *, all_outputs: bool) -> dict[str, Any]:
+    source = joined(cell.get("source", ""))
+    if cell.get("cell_type") != "code" or not isinstance(source, str):
+        return dict(_redacted(cell))
+    outputs = cell.get("outputs", [])
+    scrubbed = {**_redacted({**cell, "outputs": []}), "source": redacted(scrubbed_source(source))}
+    if _asks(source) or any(MIME in output.get("data", {}) for output in outputs):
+        return scrubbed | {"outputs": [one for output in outputs for one in _scrubbed_outputs(output)]}
+    if all_outputs or _TELLING.search(source):
+        return scrubbed
+    return scrubbed | {"outputs": [_redacted(output) for output in outputs if not _tells(output, texts)]}
+
+
+def _scrubbed_outputs(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One for each receipt, whether it stood alone, in a comparison or in a turn of several calls."""
+    data = output.get("data", {})
+    for answer in answers_of(data) if MIME in data else []:
+        if answer.receipt is not None:
+            receipt = answer.receipt.without_text()
+            bundle = answer_bundle(receipt, "", _explorer(receipt.network), head=answer.head)
+            yield {"output_type": "display_data", "data": json.loads(json.dumps(bundle)), "metadata": {}}
+
+
+def _tells(output: Mapping[str, Any], texts: set[str]) -> bool:
+    return _WIDGET in output.get("data", {}) or any(_repeats(text, texts) for text in _texts(output))
+
+
+def _asks(source: str) -> bool:
+    return any(
+        _ASKING.match(line) or ((found := _LINE.fullmatch(line)) and not found["magic"].endswith("use"))
+        for line in source.split("\n")
+    )
+
+
+def _repeats(text: str, texts: set[str]) -> bool:
+    lines = {line.strip() for line in html.unescape(text).split("\n")}
+    return bool(lines & texts) or any(line in text for line in texts)
+
+
+def _problems(content: Mapping[str, Any], *, keep_answers: bool) -> Iterator[str]:
+    if not keep_answers:
+        for name in _MACHINE:
+            if name in _metadata(content):
+                yield f"the notebook's metadata: {name}, which may hold what was asked and answered"
+        _, texts = _contents(content)
+        for place, cell in _numbered(content):
+            if cell.get("cell_type") != "code":
+                continue
+            source = str(joined(cell.get("source", "")))
+            if scrubbed_source(source) != source:
+                yield f"cell {place}: a prompt"
+            after = _scrubbed_cell(cell, texts, all_outputs=False)
+            if _shown(after) != _shown(cell):
+                yield f"cell {place}: an answer, or an output that tells of one"
+    for place, cell in _numbered(content):
+        for part in ("source", "outputs", "metadata", "attachments"):
+            for what in _private(cell.get(part)):
+                yield f"cell {place}, {part}: {what}"
+    for what in _private(content.get("metadata")):
+        yield f"the notebook's metadata: {what}"
+
+
+def _private(value: Any) -> list[str]:
+    return list(dict.fromkeys(what for text in _texts(value) for what in private_in(text)))
+
+
+def _shown(cell: Mapping[str, Any]) -> list[Any]:
+    """What the outputs of a cell hold; whether something private is in it is asked elsewhere."""
+    shown = []
+    for output in cell.get("outputs", []):
+        one = {name: value for name, value in output.items() if name != "metadata"}
+        if "data" in output:
+            one["data"] = {kind: joined(value) for kind, value in output["data"].items()}
+        shown.append(_redacted(one))
+    return shown
+
+
+def _numbered(content: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    yield from enumerate(content["cells"], 1)
+
+
+def _metadata(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = content.get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value, those that are held in lines as one; pictures are none."""
+    value = joined(value)
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for kind, one in value.items():
+            if not str(kind).startswith("image/"):
+                yield from _texts(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _texts(one)
+
+
+def _redacted(value: Any) -> Any:
+    """A JSON value without what is private in its texts. Receipts and pictures stay: a signature covers them, or none
+    of it is text."""
+    if isinstance(joined(value), str):
+        whole = joined(value)
+        clean = redacted(whole)
+        return value if clean == whole else clean
+    if isinstance(value, Mapping):
+        return {k: v if k == MIME or str(k).startswith("image/") else _redacted(v) for k, v in value.items()}
+    return [_redacted(one) for one in value] if isinstance(value, list) else value
+
+
+def _explorer(network: str) -> Callable[[str], str]:
+    if network in (BASE.name, BASE_SEPOLIA.name):
+        return Settings().apply(named(network)).transaction_url
+    return lambda _: ""

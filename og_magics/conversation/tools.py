@@ -1,0 +1,349 @@
+"""Functions that a model may call: `@tool`, the schema of a function, and the tools of one question.
+
+What a function returns goes to the model as text, and the model may believe it: a web page or a file that a tool reads
+can hold instructions, and a model may follow them. So a function that writes or spends is marked as such, and each of
+its calls is confirmed by a person.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+import threading
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from ..errors import ConfigError
+from .docstrings import read_docstring
+from .schemas import modern, problems_of, told, untitled
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALL = "all"
+"""In place of names: every registered tool."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MARK = "og_tool"
+
+
+class BadArguments(ValueError):
+    """The model's arguments are not what the function takes; the text says what is wrong, for the model to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function as a model is told of it.
+
+    Attributes:
+        name: by which the model calls it.
+        description: what it is told of it.
+        parameters: JSON schema of the arguments, an object.
+        function: what is called, plain or async; None where a call can only be shown.
+        writes, spends: it changes something, or costs something: each call is confirmed by a person.
+        timeout: seconds that a call may take, None for the question's own limit.
+        form: the OpenAI form as it was given, None where it is made of the above.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    function: Callable[..., Any] | None = None
+    writes: bool = False
+    spends: bool = False
+    timeout: float | None = None
+    form: Mapping[str, Any] | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether no call is made without a person's word."""
+        return self.writes or self.spends
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The OpenAI form."""
+        if self.form is not None:
+            return dict(self.form)
+        function: dict[str, Any] = {"name": self.name, "parameters": dict(self.parameters)}
+        if self.description:
+            function["description"] = self.description
+        return {"type": "function", "function": function}
+
+    @property
+    def signature(self) -> str:
+        """As a person reads it: "price(symbol: string, days: integer = 1)"."""
+        required = set(self.parameters.get("required", ()))
+        parts = []
+        for name, schema in self.parameters.get("properties", {}).items():
+            default = f" = {json.dumps(schema['default'], default=str)}" if "default" in schema else ""
+            optional = "?" if name not in required and not default else ""
+            parts.append(f"{name}{optional}: {_kind(schema)}{default}")
+        return f"{self.name}({', '.join(parts)})"
+
+    def bound(self, arguments: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What to call the function with, from the JSON text of the model's arguments.
+
+        Raises:
+            BadArguments: not JSON, not an object, or not what the function takes.
+        """
+        try:
+            values = json.loads(arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            raise BadArguments(f"The arguments are not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise BadArguments("The arguments are not a JSON object.")
+        if self.form is not None or self.function is None:
+            if wrong := problems_of(values, self.parameters):
+                raise BadArguments(wrong)
+            return (), values
+        return _model_of(self.function).bound(values)
+
+
+class _Model:
+    """The arguments of a function as a pydantic model. Its fields are numbered: an argument may have any name."""
+
+    def __init__(self, function: Callable[..., Any], about: Mapping[str, str]) -> None:
+        from pydantic import ConfigDict, Field, PydanticUserError, create_model
+        from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
+        label = getattr(function, "__name__", "tool")
+        self._taken = [
+            parameter
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        try:
+            hints = typing.get_type_hints(_annotated(function), include_extras=True)
+            fields: dict[str, Any] = {}
+            for place, parameter in enumerate(self._taken):
+                default = ... if parameter.default is parameter.empty else parameter.default
+                told = {"description": about[parameter.name]} if about.get(parameter.name) else {}
+                field = Field(default, alias=parameter.name, **told)
+                fields[f"p{place}"] = (modern(hints.get(parameter.name, Any)), field)
+            config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
+            self._model = create_model(label, __config__=config, **fields)
+            self.schema: dict[str, Any] = untitled(self._model.model_json_schema(by_alias=True))
+        except (
+            NameError,
+            TypeError,
+            PydanticUserError,
+            PydanticUndefinedAnnotation,
+            PydanticSchemaGenerationError,
+        ) as e:
+            raise ConfigError(
+                f"{label}() cannot be a tool: {str(e).splitlines()[0]}",
+                remedy="Annotate its arguments with types that JSON can hold: str, int, list, Literal, a dataclass ...",
+            ) from None
+        self.schema.pop("description", None)
+        self.schema.setdefault("properties", {})
+
+    def bound(self, values: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        from pydantic import ValidationError
+
+        try:
+            model = self._model.model_validate(values)
+        except ValidationError as error:
+            raise BadArguments(told(error.errors(include_url=False, include_input=False))) from None
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
+        for place, parameter in enumerate(self._taken):
+            value = getattr(model, f"p{place}")
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                positional.append(value)
+            else:
+                named[parameter.name] = value
+        return tuple(positional), named
+
+
+@functools.lru_cache(maxsize=256)
+def _model_of(function: Callable[..., Any]) -> _Model:
+    return _Model(function, read_docstring(inspect.getdoc(function))[1])
+
+
+def _annotated(function: Any) -> Any:
+    """What has the annotations: a function itself, the function behind a partial, or the call of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " | ".join(json.dumps(one, default=str) for one in schema["enum"])
+    if "anyOf" in schema:
+        return " | ".join(_kind(one) for one in schema["anyOf"])
+    if schema.get("type") == "array" and isinstance(schema.get("items"), Mapping):
+        return f"array of {_kind(schema['items'])}"
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    return str(schema.get("type", "any"))
+
+
+_lock = threading.Lock()
+_registry: dict[str, Tool] = {}
+
+
+def registered() -> dict[str, Tool]:
+    """Every tool of this process, by name."""
+    with _lock:
+        return dict(_registry)
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    writes: bool = False,
+    spends: bool = False,
+    timeout: float | None = None,
+) -> Callable[[F], F]: ...
+def tool(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    writes: bool = False,
+    spends: bool = False,
+    timeout: float | None = None,
+) -> Any:
+    """Make a function one that models may be allowed to call (`--tools`). It can be called as before.
+
+    Its schema comes from its type hints and its docstring. A later function of the same name takes its place.
+
+    What it returns is sent to the model, which may believe it: a text from a stranger can steer what is called next.
+
+    Args:
+        name, description: other than the function's own, and the start of its docstring.
+        writes, spends: it changes something, or costs something. Each call is then confirmed by a person.
+        timeout: seconds that a call may take.
+
+    Raises:
+        ConfigError: arguments whose types no JSON schema describes, or a name that models cannot call.
+    """
+
+    def register(function: F) -> F:
+        made = tool_of(
+            function, name=name, description=description, writes=writes, spends=spends, timeout=timeout, fresh=True
+        )
+        with _lock:
+            _registry[made.name] = made
+        setattr(function, _MARK, made)
+        return function
+
+    return register if function is None else register(function)
+
+
+def tool_of(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    writes: bool = False,
+    spends: bool = False,
+    timeout: float | None = None,
+    fresh: bool = False,
+) -> Tool:
+    """The tool of a function; that of `@tool`, unless a `fresh` one is asked for.
+
+    Raises:
+        ConfigError: as `tool`.
+    """
+    made = getattr(function, _MARK, None)
+    if isinstance(made, Tool) and not fresh:
+        return made
+    if not callable(function):
+        raise ConfigError(f"{function!r} is not a function, so it cannot be a tool.")
+    if timeout is not None and not timeout > 0:
+        raise ConfigError(f"A tool's timeout of {timeout} seconds leaves it no time.")
+    called = name or str(getattr(_annotated(function), "__name__", ""))
+    if not _NAME.fullmatch(called):
+        raise ConfigError(
+            f"A tool cannot be called {called!r}.", remedy="Give it a name of letters, digits, _ and -, up to 64."
+        )
+    about = read_docstring(inspect.getdoc(function))[0] if description is None else description
+    return Tool(called, about, _model_of(function).schema, function, writes, spends, timeout)
+
+
+def toolbox(wanted: str | Iterable[Any], names: Mapping[str, Any]) -> dict[str, Tool]:
+    """The tools of a question, by name.
+
+    Args:
+        wanted: "f,g", "all", or a sequence of names, functions, OpenAI-format dicts and lists of those.
+        names: the notebook's; a name that is not there is looked up among the registered ones.
+
+    Raises:
+        ConfigError: no such tool, two of one name, or something that is none.
+    """
+    found: dict[str, Tool] = {}
+    for one in _flat(wanted.split(",") if isinstance(wanted, str) else wanted):
+        for made in _made(one, names):
+            if found.setdefault(made.name, made) is not made and found[made.name] != made:
+                raise ConfigError(f"Two different tools are called {made.name!r}.", remedy="Leave one of them out.")
+    if not found:
+        raise ConfigError("There is no tool.", remedy="Make one with @og.tool, or name a function of the notebook.")
+    return found
+
+
+def _flat(wanted: Iterable[Any]) -> Iterable[Any]:
+    for one in wanted:
+        if isinstance(one, Sequence) and not isinstance(one, str):
+            yield from _flat(one)
+        else:
+            yield one
+
+
+def _made(one: Any, names: Mapping[str, Any]) -> list[Tool]:
+    if isinstance(one, Tool):
+        return [one]
+    if isinstance(one, Mapping):
+        return [_of_form(one, names)]
+    if not isinstance(one, str):
+        return [tool_of(one)]
+    name = one.strip()
+    if name == ALL and ALL not in names:
+        return list(registered().values())
+    if name in names:
+        return list(toolbox([names[name]], names).values()) if not isinstance(names[name], str) else _registered(name)
+    return _registered(name)
+
+
+def _registered(name: str) -> list[Tool]:
+    known = registered()
+    if name not in known:
+        raise ConfigError(
+            f"There is no tool {name!r}.",
+            remedy="Name a function of the notebook, or make one with @og.tool; %og tools lists those.",
+        )
+    return [known[name]]
+
+
+def _of_form(form: Mapping[str, Any], names: Mapping[str, Any]) -> Tool:
+    """A tool in the OpenAI form; it runs what the notebook has under its name, if that is a function."""
+    about = form.get("function")
+    if not isinstance(about, Mapping) or not isinstance(about.get("name"), str) or not _NAME.fullmatch(about["name"]):
+        raise ConfigError(
+            f"This is not a tool: {str(form)[:80]}",
+            remedy='Give {"type": "function", "function": {"name": ..., "parameters": {...}}}.',
+        )
+    function = names.get(about["name"])
+    marked = getattr(function, _MARK, None)
+    marked = marked if isinstance(marked, Tool) else registered().get(about["name"])
+    if not callable(function):
+        function = marked.function if marked else None
+    return Tool(
+        about["name"],
+        str(about.get("description") or ""),
+        about.get("parameters") or {"type": "object", "properties": {}},
+        function,
+        writes=bool(marked and marked.writes),
+        spends=bool(marked and marked.spends),
+        timeout=marked.timeout if marked else None,
+        form=form,
+    )

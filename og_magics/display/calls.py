@@ -1,0 +1,131 @@
+"""What happened in a turn before its answer: function calls, folded, and answers that were asked for again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ..progress import Again, Call, Part
+from ..receipt import Receipt
+from .safe import fenced, one_line, printable, safe_markdown
+
+LONGEST = 2_000
+"""Characters of arguments or of a result that are shown; a receipt has all."""
+_LONGEST_LINE = 100
+_MARKS = {"done": "✓", "failed": "✗", "refused": "✗", "stopped": "✗", "running": "…", "waiting": "?"}
+
+
+def part_markdown(part: Part) -> str:
+    """A part of a turn as Markdown that holds nothing of what others wrote but as text or code."""
+    if isinstance(part, str):
+        return safe_markdown(part)
+    if isinstance(part, Again):
+        blocks = [fenced(_short(one)) for one in (part.text, part.why) if one]
+        return _fold("↻ The answer did not have the form that was asked for, and was asked for again", blocks)
+    blocks = [fenced(_short(_pretty(part.arguments)), "json")] if part.arguments.strip() not in ("", "{}") else []
+    blocks += [fenced(_short(part.result))] if part.result else []
+    return _fold(_line(part), blocks)
+
+
+def part_plain(part: Part) -> str:
+    """A part of a turn as plain text."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Again):
+        told = "\n".join(_short(one) for one in (part.text, part.why) if one)
+        return printable(f"↻ The answer did not have the form that was asked for, and was asked for again:\n{told}")
+    result = f"\n  → {_short(part.result)}" if part.result else ""
+    return printable(f"{_line(part)}{result}")
+
+
+def steps_of(receipts: Sequence[Receipt]) -> list[list[Part]]:
+    """What stands above the answer, for each receipt of a turn but the last: made of the receipts and nothing else.
+
+    A result is what the next question holds, so the enclave has signed it as it has signed that question.
+    """
+    if any(receipt.scrubbed for receipt in receipts):
+        return []
+    return [_step(receipt, following) for receipt, following in pairwise(receipts)]
+
+
+def unlinked(receipts: Sequence[Receipt]) -> int | None:
+    """The place of the first receipt whose question does not go on from the answer before it; None if all do."""
+    if any(receipt.scrubbed for receipt in receipts):
+        return None
+    for place, (before, after) in enumerate(pairwise(receipts), 1):
+        asked, said = _messages(before), _messages(after)
+        answer: dict[str, Any] = {"role": "assistant", "content": before.text}
+        if before.tool_calls:
+            answer["tool_calls"] = list(before.tool_calls)
+        reply = said[len(asked)] if len(said) > len(asked) else {}
+        if said[: len(asked)] != asked or {**reply, "content": reply.get("content") or ""} != answer:
+            return place
+        results = said[len(asked) + 1 :]
+        ids = [str(call.get("id") or "") for call in before.tool_calls]
+        if before.tool_calls and [str(one.get("tool_call_id")) for one in results] != ids:
+            return place
+        if not before.tool_calls and [one.get("role") for one in results] != ["user"]:
+            return place
+    return None
+
+
+def _step(receipt: Receipt, following: Receipt) -> list[Part]:
+    said = _messages(following)[len(_messages(receipt)) + 1 :]
+    told = [str(one.get("content") or "") for one in said]
+    if not receipt.tool_calls:
+        return [Again("\n".join(told), receipt.text)]
+    results = [*told, *[""] * len(receipt.tool_calls)]
+    calls = [_call(call, result) for call, result in zip(receipt.tool_calls, results, strict=False)]
+    return [receipt.text, *calls] if receipt.text else [*calls]
+
+
+def _call(call: Mapping[str, Any], result: str) -> Call:
+    function = call.get("function")
+    function = function if isinstance(function, Mapping) else {}
+    return Call(
+        str(function.get("name") or ""),
+        str(function.get("arguments") or ""),
+        "failed" if _is_error(result) else "done",
+        result,
+    )
+
+
+def _is_error(result: str) -> bool:
+    if not result.startswith('{"error":'):
+        return False
+    try:
+        return set(json.loads(result)) == {"error"}
+    except (ValueError, RecursionError):
+        return False
+
+
+def _messages(receipt: Receipt) -> list[Mapping[str, Any]]:
+    messages = receipt.request.get("messages")
+    return [one if isinstance(one, Mapping) else {} for one in messages] if isinstance(messages, list) else []
+
+
+def _line(call: Call) -> str:
+    arguments = " ".join(call.arguments.split())
+    line = f"{_MARKS.get(call.state, '·')} {call.name}({'' if arguments == '{}' else arguments})"
+    line = line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 2] + "…)"
+    told = f" · {call.seconds:.1f} s" if call.seconds >= 0.1 else ""
+    return line + (" · to be confirmed" if call.state == "waiting" else told)
+
+
+def _fold(line: str, blocks: Sequence[str]) -> str:
+    """A line that opens. It stands on one line: within HTML no Markdown is read, up to an empty line."""
+    inside = "".join(f"{block}\n\n" for block in blocks)
+    return f"<details><summary>{one_line(line)}</summary>\n\n{inside}</details>"
+
+
+def _pretty(arguments: str) -> str:
+    try:
+        return json.dumps(json.loads(arguments), indent=1, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n[{len(text) - LONGEST:,} more characters]"

@@ -1,0 +1,289 @@
+"""Several models' answers side by side: HTML built of safe parts, plain text one under another, and all receipts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from typing import Any, Protocol
+from uuid import uuid4
+
+from ..progress import Progress
+from ..receipt import MIME, VERSION, Column, Receipt, labels
+from .bundle import Head, footer, shown_answer, sorted_images
+from .frames import PaymentPage
+from .live import republisher, show_bundle, status
+from .markdown import to_html
+from .pace import Pace
+from .safe import printable, safe_link
+
+_MESSAGE = 900
+"""Bytes of a display message besides its content."""
+_LONGEST_ERROR = 600
+
+_GREEN = "color:var(--jp-success-color0,#1a7f37)"
+_RED = "color:var(--jp-error-color1,#d1242f)"
+_FAINT = "opacity:.75"
+_CELL = "text-align:left;vertical-align:top;padding:.5em .75em;white-space:normal;line-height:1.5"
+_WRAP = "overflow-x:auto;overflow-wrap:break-word"
+
+
+def columns_bundle(columns: Sequence[Column], page: PaymentPage, head: Head | None = None) -> dict[str, Any]:
+    """What a cell keeps of a comparison: HTML, plain text, and every receipt with all that an audit needs.
+
+    Args:
+        head: of the ledger when this is shown.
+    """
+    bundle: dict[str, Any] = {"text/html": html_of(columns, page), "text/plain": plain_of(columns)}
+    if any(column.receipt for column in columns):
+        bundle[MIME] = {"version": VERSION, "columns": [_form(column) for column in columns]}
+        if head:
+            bundle[MIME]["ledger"] = {"length": head[0], "head": head[1]}
+    return bundle
+
+
+def html_of(columns: Sequence[Column], page: PaymentPage) -> str:
+    """The table of a comparison that has ended."""
+    heads = [_html_head(name, *_told(column)) for name, column in zip(_names(columns), columns, strict=True)]
+    feet = [_html_foot(column, page) for column in columns]
+    table = _table(heads, [_html_body(column) for column in columns], feet)
+    return f"{table}<p><small>{escape(_summary(columns))}</small></p>"
+
+
+def _html_body(column: Column) -> str:
+    """An answer as HTML, and why it is not complete; pure, so that an audit can make it again."""
+    text = column.receipt.text if column.receipt else ""
+    calls = "" if text or column.receipt is None else shown_answer(column.receipt, "")["text/plain"]
+    parts = [to_html(text)] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
+    if column.error:
+        parts.append(f'<p style="{_RED}">{escape(_flat(column.error))}</p>')
+    return "".join(parts)
+
+
+def _html_foot(column: Column, page: PaymentPage) -> str:
+    """The line of a receipt, with a link to its payment."""
+    receipt = column.receipt
+    if receipt is None:
+        return ""
+    line = escape(_foot(receipt))
+    url = safe_link(page(receipt.network, receipt.payment_hash)) if receipt.payment_hash else ""
+    if url and receipt.payment_hash:
+        short = escape(receipt.payment_hash[:10] + "…")
+        before, _, after = line.rpartition(f"paid {short}")
+        line = f'{before}paid <a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{short}</a>{after}'
+    return f"<small>{line}</small>"
+
+
+def plain_of(columns: Sequence[Column]) -> str:
+    """All columns, one under another."""
+    return "\n\n".join([*plain_blocks(columns), _summary(columns)])
+
+
+def plain_blocks(columns: Sequence[Column]) -> list[str]:
+    """Each column: a heading, the answer, the line of its receipt."""
+    return [_plain_block(name, column) for name, column in zip(_names(columns), columns, strict=True)]
+
+
+def _plain_block(name: str, column: Column) -> str:
+    mark, told = _told(column)
+    parts = [f"── {printable(_flat(name))} · {mark} {told}"]
+    if column.receipt is not None:
+        parts.append(printable(shown_answer(column.receipt, column.receipt.text)["text/plain"]))
+    if column.error:
+        parts.append(_flat(column.error))
+    if column.receipt is not None:
+        parts.append(printable(_foot(column.receipt)))
+    return "\n\n".join(part for part in parts if part)
+
+
+class LiveColumns(Protocol):
+    """Shows a comparison from its first moment to its receipts. Used on the thread that runs the cell."""
+
+    def show(self, ended: Mapping[int, Column]) -> None:
+        """Something arrived, or may have. `ended` has the columns, by place, that will not change any more."""
+
+    def finish(
+        self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
+    ) -> None:
+        """All have ended. `images` are data: URIs or links, a list a column."""
+
+    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+        """One column has another receipt now: show it in its place, where that can be. From any thread."""
+
+
+def live_columns_for(shell: Any, models: Sequence[str], progress: Sequence[Progress]) -> LiveColumns:
+    """The display that suits a shell: a kernel's front end shows rich output, a terminal plain text."""
+    kind = _Rich if getattr(shell, "kernel", None) is not None else _Plain
+    return kind(labels(models), progress)
+
+
+class _Rich:
+    """One display whose bytes on the wire stay linear in all the text."""
+
+    def __init__(self, names: Sequence[str], progress: Sequence[Progress]) -> None:
+        self._names = names
+        self._progress = progress
+        self._id = uuid4().hex
+        self._begun = False
+        self._pace = Pace(_MESSAGE)
+        self._tokens: list[int] = []
+        self._states: list[str] = []
+        self._kept: dict[int, tuple[str, str, str]] = {}
+        self._lock = threading.Lock()
+        self._columns: list[Column] = []
+        self._again: Callable[[Receipt, Head | None], None] | None = None
+
+    def show(self, ended: Mapping[int, Column]) -> None:
+        tokens = [one.tokens for one in self._progress]
+        states = ["ended" if place in ended else one.state for place, one in enumerate(self._progress)]
+        if self._begun and tokens == self._tokens and states == self._states:
+            return
+        # Pace counts what was sent. What happens once in a column is told at once: first words, and the end.
+        once = not self._begun or states.count("ended") > self._states.count("ended")
+        first = sum(map(bool, tokens)) > sum(map(bool, self._tokens))
+        if not once and not self._pace.due(sum(one.size for one in self._progress), at_once=first):
+            return
+        self._tokens, self._states = tokens, states
+        html = _table(*zip(*(self._live(place, ended.get(place)) for place in range(len(self._names))), strict=True))
+        self._pace.sent(len(html.encode("utf-8", "replace")))
+        self._display({"text/html": html})
+
+    def finish(
+        self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
+    ) -> None:
+        self._columns = list(columns)
+        self._display(columns_bundle(columns, page, head))
+        self._again = republisher(self._id, lambda now, head: columns_bundle(self._with(now), page, head))
+        for name, some in zip(self._names, images, strict=True):
+            pictures, links = sorted_images(some)
+            for picture in pictures:
+                show_bundle(picture)
+            if links:
+                show_bundle({"text/plain": "\n".join([printable(name), *map(printable, links)])})
+
+    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+        if self._again is not None:
+            self._again(receipt, head)
+
+    def _with(self, receipt: Receipt) -> list[Column]:
+        with self._lock:
+            self._columns = [
+                replace(column, receipt=receipt)
+                if column.receipt is not None and column.receipt.receipt_id == receipt.receipt_id
+                else column
+                for column in self._columns
+            ]
+            return self._columns
+
+    def _live(self, place: int, ended: Column | None) -> tuple[str, str, str]:
+        """Head, body and foot of a column; made once where it has ended."""
+        name, progress = self._names[place], self._progress[place]
+        if ended is None:
+            return _html_head(name, "", status(progress)), to_html(progress.text), ""
+        if place not in self._kept:
+            foot = _html_foot(ended, lambda network, transaction: "")
+            self._kept[place] = _html_head(name, *_told(ended)), _html_body(ended), foot
+        return self._kept[place]
+
+    def _display(self, bundle: Mapping[str, Any]) -> None:
+        show_bundle(bundle, display_id=self._id, update=self._begun)
+        self._begun = True
+
+
+class _Plain:
+    """A terminal: each answer is printed when it is complete."""
+
+    def __init__(self, names: Sequence[str], progress: Sequence[Progress]) -> None:
+        self._names = names
+        self._printed: set[int] = set()
+
+    def show(self, ended: Mapping[int, Column]) -> None:
+        for place in sorted(ended.keys() - self._printed):
+            self._printed.add(place)
+            sys.stdout.write(f"{_plain_block(self._names[place], ended[place])}\n\n")
+            sys.stdout.flush()
+
+    def finish(
+        self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
+    ) -> None:
+        self.show(dict(enumerate(columns)))
+        if count := sum(map(len, images)):
+            sys.stdout.write(f"({count} images, in the results' .images)\n")
+        sys.stdout.write(f"{_summary(columns)}\n")
+        sys.stdout.flush()
+
+    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+        pass  # what was printed stays printed
+
+
+def _names(columns: Sequence[Column]) -> list[str]:
+    return labels([column.receipt.model if column.receipt else column.model for column in columns])
+
+
+def _form(column: Column) -> dict[str, Any]:
+    receipt = column.receipt
+    return {"model": column.model, "error": column.error, "receipt": None if receipt is None else receipt.to_json()}
+
+
+def _told(column: Column) -> tuple[str, str]:
+    """A mark, and how it went in a few words."""
+    receipt = column.receipt
+    times = []
+    if receipt is not None and receipt.latency_s is not None:
+        times.append(f"{receipt.latency_s:.2f} s")
+    if receipt is not None and receipt.ttft_s is not None:
+        times.append(f"first token {receipt.ttft_s:.2f} s")
+    if column.error:
+        return "✗", " · ".join(["broke off" if receipt else "no answer", *times])
+    return "✓", " · ".join(times or ["answered"])
+
+
+def _foot(receipt: Receipt) -> str:
+    """As under any answer, without the model's name, which stands above."""
+    return footer(receipt, lambda _: "").removeprefix(f"{receipt.model} · ")
+
+
+def _summary(columns: Sequence[Column]) -> str:
+    complete = sum(not column.error for column in columns)
+    parts = [f"{complete} of {len(columns)} models answered"]
+    times = [column.receipt.latency_s for column in columns if column.receipt and column.receipt.latency_s is not None]
+    if len(times) > 1:
+        parts.append(f"the slowest in {max(times):.2f} s (one after another: {sum(times):.2f} s)")
+    prices = [column.receipt.usd for column in columns if column.receipt and column.receipt.usd is not None]
+    if prices:
+        parts.append(f"~${sum(prices):.6f} in all")
+    return " · ".join(parts)
+
+
+def _table(heads: Sequence[str], bodies: Sequence[str], feet: Sequence[str]) -> str:
+    """Columns of one width, which nothing that arrives can change; where they would be too narrow, it scrolls."""
+    width = f"table-layout:fixed;width:100%;min-width:{12 * len(heads)}em;margin:0;font-size:inherit"
+    body = [f'<div style="{_WRAP}">{cell}</div>' for cell in bodies]
+    rows = [
+        f"<thead>{_row('th', heads)}</thead><tbody>",
+        _row("td", body),
+        _row("td", feet, _FAINT) if any(feet) else "",
+    ]
+    return f'<div style="overflow-x:auto"><table style="{width}">{"".join(rows)}</tbody></table></div>'
+
+
+def _row(tag: str, cells: Sequence[str], style: str = "") -> str:
+    """No stripes and no highlight: a row here is no record."""
+    cell_style = f"{_CELL};{style}" if style else _CELL
+    cells = [f'<{tag} style="{cell_style}">{cell}</{tag}>' for cell in cells]
+    return f'<tr style="background:none">{"".join(cells)}</tr>'
+
+
+def _html_head(name: str, mark: str, told: str) -> str:
+    color = {"✓": _GREEN, "✗": _RED}.get(mark, _FAINT)
+    sign = f'<span style="{color}">{mark}</span> ' if mark else ""
+    title = escape(_flat(name)).replace("/", "/<wbr>", 1)  # where a line may break
+    return f'{title}<br><small style="font-weight:normal">{sign}{escape(told)}</small>'
+
+
+def _flat(text: str) -> str:
+    """Untrusted text on one line, within bounds."""
+    flat = printable(" ".join(text.split()))
+    return flat if len(flat) <= _LONGEST_ERROR else flat[: _LONGEST_ERROR - 1] + "…"

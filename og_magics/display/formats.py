@@ -1,0 +1,104 @@
+"""An answer as what it was asked to be: Markdown, plain text, JSON, code, a page or a formula. All of it untrusted."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+
+from .markdown import harmless
+from .safe import fenced, safe_markdown
+
+PLAIN, MARKDOWN, HTML, LATEX = "text/plain", "text/markdown", "text/html", "text/latex"
+
+_BLOCK = re.compile(
+    r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n"
+    r"(?P<code>.*?)(?:\n {0,3}(?P=fence)[`~]*[ \t]*$|\Z)",
+    re.M | re.S,
+)
+_FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\[((?:(?!\\\[).)+)\\\]|\\\(((?:(?!\\\().)+)\\\)", re.S)
+_WORDS = re.compile(r"(?:(?<![\\A-Za-z])[A-Za-z]{2,}[,;:]?\s+){3}")
+"""Of a sentence, which no formula is."""
+_ODD = re.compile(
+    r"\\(?:href|url|html\w*|class|cssId|style|data|require|unicode|include\w*|input|def|newcommand|renewcommand|let|"
+    r"newenvironment|loadext\w*|mml\w*|bbox|texttip|tooltip|toggle|mathtip|enclose)(?![A-Za-z])|\$"
+)
+"""What could make a formula more than a formula: links, styles, extensions, names of its own, and its end."""
+_FETCHING = re.compile(r"<(?=(?:link|base|meta)\b)", re.I)
+"""Tags that the policy does not cover all of; with another name they are nothing to a browser."""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
+
+
+def shown_as_format(text: str, format: str) -> dict[str, str]:
+    """What is shown of an answer's text, by media type; plain text is always among it.
+
+    - "text": as it is. "json": set out in lines; as code where it is none.
+    - "code": its first block of code, or all of it where there is none.
+    - "html": a page in a frame of its own, in which no script runs and which fetches nothing; its source below.
+    - "math": a formula, where it is one; as code where it could be more than a formula; else Markdown.
+    - "md", "image": Markdown.
+    """
+    if format == "text":
+        return {PLAIN: text}
+    if format == "json":
+        pretty = pretty_json(text)
+        return {PLAIN: pretty, MARKDOWN: fenced(pretty, "json")}
+    if format == "code":
+        code, language = first_code(text)
+        return {PLAIN: code, MARKDOWN: safe_markdown(fenced(code, language))}
+    if format == "html":
+        return {PLAIN: text, HTML: page(text)}
+    if format == "math":
+        return _formula(text)
+    return {PLAIN: text, MARKDOWN: safe_markdown(text)}
+
+
+def pretty_json(text: str) -> str:
+    """JSON in lines; the text as it is where it is no JSON."""
+    code, _ = first_code(text) if text.lstrip().startswith(("```", "~~~")) else (text, "")
+    try:
+        return json.dumps(json.loads(code), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def first_code(text: str) -> tuple[str, str]:
+    """The first fenced block of code and its language; where there is none, the whole text and ""."""
+    block = _BLOCK.search(text)
+    return (text.strip("\n"), "") if block is None else (block["code"], block["language"])
+
+
+def page(text: str) -> str:
+    """HTML that shows untrusted HTML: in a frame without scripts, forms, or any address to fetch from."""
+    block, language = first_code(text)
+    source = block if language.lower() in ("html", "htm", "xml") else text
+    inside = (
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<meta http-equiv="x-dns-prefetch-control" content="off">{_FETCHING.sub("<x-", source)}'
+    )
+    frame = f'<iframe sandbox="" referrerpolicy="no-referrer" srcdoc="{escape(inside)}" style="{_FRAME}"></iframe>'
+    return f"{frame}<details><summary>HTML</summary><pre>{escape(text)}</pre></details>"
+
+
+_FRAME = "width:100%;height:24em;border:1px solid #8884;background:#fff"
+
+
+def _formula(text: str) -> dict[str, str]:
+    block, language = first_code(text)
+    bare = block if language.lower() in ("latex", "tex", "math") else text.strip()
+    whole = _FORMULA.fullmatch(bare.strip())
+    body = next(part for part in whole.groups() if part) if whole else bare
+    if whole is None and _WORDS.search(bare):
+        dollars = _FORMULA.sub(_in_dollars, text)
+        return {PLAIN: text, MARKDOWN: safe_markdown(dollars)}
+    body = " ".join(body.split()).replace("<", r" \lt ").replace(">", r" \gt ")
+    latex = f"$${body}$$"
+    if not body or _ODD.search(body) or not harmless(latex):
+        return {PLAIN: text, MARKDOWN: fenced(text)}
+    return {PLAIN: text, MARKDOWN: latex, LATEX: latex}
+
+
+def _in_dollars(formula: re.Match[str]) -> str:
+    """A formula between the marks that all front ends know."""
+    _, _, displayed, inline = formula.groups()
+    return f"$${displayed}$$" if displayed else f"${inline.strip()}$" if inline else formula.group()

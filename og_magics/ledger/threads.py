@@ -1,0 +1,246 @@
+"""Threads: conversations that go on. They stand in the ledger's file beside the journal.
+
+What was paid is in the receipts, and the journal is about these; a thread is what the user lets a model remember. So it
+may be changed and deleted, and nothing of it is in the journal but what its receipts hold.
+
+Every write is one transaction that reads what it builds on: two kernels on one file never lose or mix up turns, and a
+process that dies leaves a thread as it was before its turn, or with all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalogue import nearest
+from ..errors import ConfigError
+from ..origin import Execution
+from .file import LedgerFile
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSummary:
+    """A thread in a list.
+
+    Attributes:
+        name: as the user named it.
+        turns, tokens: how many, and about how much they hold together.
+        created, used: unix seconds.
+    """
+
+    name: str
+    turns: int
+    tokens: int
+    created: float
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTurn:
+    """One turn of a thread: a question, its answer, and what lies between.
+
+    Attributes:
+        execution: the run of the cell that asked, with "" for what is not known.
+        number: which of the questions that this run asked in this thread, from 0.
+        time: unix seconds.
+        tokens: about how much it holds.
+        messages: in the OpenAI form: the user's, the assistant's with its calls, the tools'.
+        receipts: ids of the calls' receipts, oldest first.
+    """
+
+    execution: Execution
+    number: int
+    time: float
+    tokens: int
+    messages: tuple[dict[str, Any], ...]
+    receipts: tuple[str, ...]
+
+
+def place_of(turns: Sequence[KeptTurn], execution: Execution, number: int) -> tuple[int, bool]:
+    """Where a turn belongs, by its index, and whether it replaces the one that is there.
+
+    A turn that its cell asked before is replaced, in its place. A cell that asks more than it did before puts the
+    further turns behind its others. All else goes to the end.
+    """
+    own = cells_own(turns, execution)
+    for index in own:
+        if turns[index].number == number:
+            return index, True
+    before = [index + 1 for index in own if turns[index].number < number]
+    after = [index for index in own if turns[index].number > number]
+    return (max(before) if before else min(after) if after else len(turns)), False
+
+
+def cells_own(turns: Sequence[KeptTurn], execution: Execution) -> list[int]:
+    """The indices of the turns that the cell of an execution asked.
+
+    A cell is known by its id. By its text it is known where that cannot tell: it was, or is, run without an id, or with
+    one that held only as long as its session.
+    """
+    known = [i for i, turn in enumerate(turns) if execution.cell and turn.execution.cell == execution.cell]
+    return known or [
+        i
+        for i, turn in enumerate(turns)
+        if execution.source
+        and turn.execution.source == execution.source
+        and (not execution.cell or _scope(turn.execution.cell) != _scope(execution.cell))
+    ]
+
+
+class ThreadStore:
+    """The threads of a ledger, for any number of threads and processes.
+
+    Every method raises LedgerError when the file cannot be read or written, and ConfigError where a thread is not
+    there, or is there already.
+    """
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def all(self) -> list[ThreadSummary]:
+        """All threads, the last used first."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT t.name, count(u.id) AS turns, coalesce(sum(u.tokens), 0) AS tokens, t.created, t.used
+                FROM threads t LEFT JOIN turns u ON u.thread = t.id GROUP BY t.id ORDER BY t.used DESC, t.rowid DESC"""
+            )
+            return [ThreadSummary(**dict(row)) for row in found]
+
+    def find(self, name: str) -> tuple[str, list[KeptTurn]]:
+        """A thread's id and its turns, oldest first; "" and none where there is no such thread."""
+        with self._file.reading() as connection:
+            thread = _id(connection, name)
+            return thread or "", [] if thread is None else [turn for _, turn in _turns(connection, thread)]
+
+    def turns(self, name: str) -> list[KeptTurn]:
+        """The turns of a thread, oldest first."""
+        thread, turns = self.find(name)
+        if not thread:
+            raise _unknown(name, [one.name for one in self.all()])
+        return turns
+
+    def keep(self, name: str, thread: str, turn: KeptTurn) -> None:
+        """Put a turn into its place. `thread` is the id that `find` told: the thread may have another name by now.
+
+        The other turns that an earlier run of the same cell asked after this one go: this run asks them anew.
+        """
+        with self._file.writing() as connection:
+            there = connection.execute("SELECT id FROM threads WHERE id = ?", (thread,)).fetchone()
+            thread = there["id"] if there else _id(connection, name) or _new(connection, name)
+            rows = _turns(connection, thread)
+            turns = [kept for _, kept in rows]
+            index, replaces = place_of(turns, turn.execution, turn.number)
+            later = [i for i in cells_own(turns, turn.execution) if turns[i].number > turn.number]
+            gone = {rows[i][0] for i in later if turns[i].execution.run != turn.execution.run}
+            if replaces:
+                gone.add(rows[index][0])
+            order = [key for key, _ in rows]
+            order.insert(index, _add(connection, thread, turn))
+            connection.executemany("DELETE FROM turns WHERE id = ?", [(key,) for key in gone])
+            _number(connection, [key for key in order if key not in gone])
+            connection.execute("UPDATE threads SET used = ? WHERE id = ?", (time.time(), thread))
+
+    def fork(self, name: str, new: str, turns: int | None = None) -> int:
+        """A new thread with the first `turns` turns of another, or with all of them; how many these are."""
+        with self._file.writing() as connection:
+            source = _known(connection, name)
+            _free(connection, new)
+            rows = _turns(connection, source)[:turns]
+            thread = _new(connection, new)
+            _number(connection, [_add(connection, thread, turn) for _, turn in rows])
+            return len(rows)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a thread another name."""
+        with self._file.writing() as connection:
+            thread = _known(connection, name)
+            _free(connection, new)
+            connection.execute("UPDATE threads SET name = ? WHERE id = ?", (new, thread))
+
+    def reset(self, name: str) -> int:
+        """Take all turns out of a thread; how many there were. Their receipts stay."""
+        with self._file.writing() as connection:
+            return connection.execute("DELETE FROM turns WHERE thread = ?", (_known(connection, name),)).rowcount
+
+    def delete(self, name: str) -> None:
+        """Remove a thread with its turns. Their receipts stay."""
+        with self._file.writing() as connection:
+            thread = _known(connection, name)
+            connection.execute("DELETE FROM turns WHERE thread = ?", (thread,))
+            connection.execute("DELETE FROM threads WHERE id = ?", (thread,))
+
+
+def _scope(cell: str) -> str:
+    return cell.partition(":")[0]
+
+
+def _id(connection: sqlite3.Connection, name: str) -> str | None:
+    found = connection.execute("SELECT id FROM threads WHERE name = ?", (name,)).fetchone()
+    return None if found is None else str(found["id"])
+
+
+def _known(connection: sqlite3.Connection, name: str) -> str:
+    thread = _id(connection, name)
+    if thread is None:
+        raise _unknown(name, [row["name"] for row in connection.execute("SELECT name FROM threads ORDER BY used DESC")])
+    return thread
+
+
+def _unknown(name: str, names: Sequence[str]) -> ConfigError:
+    """The error for a thread that is not there."""
+    close = nearest(name, names)
+    hint = f"Did you mean {close!r}? " if close else ""
+    return ConfigError(f"There is no thread {name!r}.", remedy=f"{hint}%og threads lists them.")
+
+
+def _free(connection: sqlite3.Connection, name: str) -> None:
+    if _id(connection, name) is not None:
+        raise ConfigError(f"There is a thread {name!r} already.", remedy="Choose another name, or delete that one.")
+
+
+def _new(connection: sqlite3.Connection, name: str) -> str:
+    # At random and not counted: what was deleted must not come back as another thread.
+    thread, now = secrets.token_hex(8), time.time()
+    connection.execute("INSERT INTO threads (id, name, created, used) VALUES (?, ?, ?, ?)", (thread, name, now, now))
+    return thread
+
+
+def _turns(connection: sqlite3.Connection, thread: str) -> list[tuple[int, KeptTurn]]:
+    found = connection.execute("SELECT * FROM turns WHERE thread = ? ORDER BY position, id", (thread,))
+    return [(row["id"], _turn(row)) for row in found]
+
+
+def _turn(row: Mapping[str, Any]) -> KeptTurn:
+    return KeptTurn(
+        Execution(row["run"], row["cell"], row["source"]),
+        row["number"],
+        row["time"],
+        row["tokens"],
+        tuple(json.loads(row["messages"])),
+        tuple(json.loads(row["receipts"])),
+    )
+
+
+def _add(connection: sqlite3.Connection, thread: str, turn: KeptTurn) -> int:
+    execution = turn.execution
+    # ASCII: whatever half a character an answer holds comes back as it was.
+    texts = json.dumps(list(turn.messages)), json.dumps(list(turn.receipts))
+    values = (execution.cell, execution.source, execution.run, turn.number, turn.time, turn.tokens, *texts)
+    added = connection.execute(
+        """INSERT INTO turns (thread, position, cell, source, run, number, time, tokens, messages, receipts)
+        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (thread, *values),
+    )
+    return int(added.lastrowid or 0)
+
+
+def _number(connection: sqlite3.Connection, order: Sequence[int]) -> None:
+    places = [(position, key) for position, key in enumerate(order, 1)]
+    connection.executemany(
+        "UPDATE turns SET position = ? WHERE id = ? AND position != ?", [(p, k, p) for p, k in places]
+    )

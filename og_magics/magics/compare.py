@@ -1,0 +1,109 @@
+"""%%ogcompare: one prompt to several models at once, their answers side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
+
+from ..errors import ConfigError
+from .arguments import check_variable, compare_parser, documented, options_of
+from .prompts import prompt_of, show_context
+from .receipts import ReceiptsVariable, notebook
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..conversation import Comparison, Turn
+    from ..display import LiveColumns
+    from ..receipt import Column
+
+_FEWEST, _MOST = 2, 8
+
+
+@magics_class
+class CompareMagics(Magics):
+    """The magic that asks several."""
+
+    def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
+        super().__init__(shell)
+        self._names: dict[str, Any] = shell.user_ns
+        self._shell = shell
+        self._variable = variable
+
+    @property
+    def _app(self) -> App:
+        return notebook()
+
+    @no_var_expand
+    @cell_magic
+    @documented(compare_parser)
+    def ogcompare(self, line: str, cell: str) -> None:
+        """Ask several models at once, and see their answers side by side; each is paid and leaves its receipt.
+
+            %%ogcompare -m MODEL -m MODEL [flags]      the prompt is the cell
+
+        FLAGS
+
+        2 to 8 models are asked, those of -p included. The result's `.frame` has one row a model: text, latency, tokens,
+        cost, status. A model that fails does not keep the others from answering; the cell fails if all do. The prompt
+        is sent as %%ogchat sends it.
+        """
+        flags, _ = compare_parser().parse(line, prompt=False)
+        check_variable(flags.output)
+        if not _FEWEST <= len(flags.asked) <= _MOST:
+            raise UsageError(
+                f"%%ogcompare asks {_FEWEST} to {_MOST} models, and {len(flags.asked)} are named. Name each: "
+                "%%ogcompare -m gpt-5 -m claude-sonnet-4-6 -p google"
+            )
+        prompt = cell.removesuffix("\n")
+        try:
+            prompt = prompt_of(self._shell, self._app, prompt, variables=not flags.no_vars)
+            options = options_of(flags)
+            # All questions first: a mistake in one is told before any is asked, and paid.
+            turns = [
+                self._app.turn(prompt, replace(options, model=model, provider=provider))
+                for model, provider in flags.asked
+            ]
+            show_context(self._shell, self._app, turns[0])
+            result = self._ask(turns)
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+        self._shell.displayhook.update_user_ns(result)
+        if flags.output:
+            self._names[flags.output] = result
+
+    def _ask(self, turns: list[Turn]) -> Comparison:
+        from ..conversation import follow
+        from ..display import HEARTBEAT, live_columns_for
+
+        comparison = self._app.compare(turns)
+        runs = comparison.runs
+        live = live_columns_for(self._shell, [run.model for run in runs], [run.progress for run in runs])
+        ended: dict[int, Column] = {}
+        live.show(ended)
+        try:
+            for _ in follow(runs, HEARTBEAT):
+                ended |= {place: comparison[place].column for place, run in enumerate(runs) if _new(place, run, ended)}
+                live.show(ended)
+        finally:
+            self._finish(live, comparison)
+        failure = comparison.failure()
+        if failure is not None:
+            raise failure
+        return comparison
+
+    def _finish(self, live: LiveColumns, comparison: Comparison) -> None:
+        """Leave what each has answered, or what had arrived of that, with the receipts."""
+        columns = comparison.columns
+        images = [(part.result.images or () if part.result else ()) for part in comparison]
+        live.finish(columns, self._app.payment_page, self._app.ledger.head(), images)
+        for column in columns:
+            if column.receipt is not None:
+                self._app.shown(column.receipt, live.refresh)
+        self._variable.refresh()
+
+
+def _new(place: int, run: Any, ended: dict[int, Column]) -> bool:
+    return run.done and place not in ended

@@ -1,0 +1,59 @@
+"""%og explain and %og fix: the last exception of the notebook, sent with its cell to be explained or corrected."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .arguments import chat_parser
+
+if TYPE_CHECKING:
+    from ..conversation import Answer
+    from .chat import ChatMagics
+
+_EXPLAIN = "Explain the error of my notebook's cell: what went wrong, why, and how it is fixed. Be brief."
+_FIX = (
+    "Correct my notebook's cell that failed. Answer with one Python code block that holds the whole corrected cell, "
+    "and below it one sentence on what was wrong."
+)
+_BLOCK = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[^\s`]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.M | re.S
+)
+_PYTHON = ("python", "py", "python3", "ipython", "")
+
+
+def explain(chat: ChatMagics, line: str) -> None:
+    """Ask why the last cell that failed did. Flags are those of %%ogchat; what follows them is asked too.
+
+    Raises:
+        UsageError: no cell has failed, or a mistake in a flag; nothing was sent.
+        OGError: see the tree.
+    """
+    _ask(chat, "%og explain", line, _EXPLAIN)
+
+
+def fix(chat: ChatMagics, shell: Any, line: str) -> None:
+    """Ask for a corrected cell, and put it below this one. It is not run.
+
+    Raises:
+        UsageError, OGError: as `explain`.
+    """
+    code = code_in(_ask(chat, "%og fix", line, _FIX).text)
+    if code:
+        shell.set_next_input(code)
+    else:
+        print("The answer holds no code block, so no cell was put below.")
+
+
+def code_in(text: str) -> str:
+    """The longest block of Python in a text; "" where there is none."""
+    blocks = [found["code"] for found in _BLOCK.finditer(text) if found["language"].lower() in _PYTHON]
+    return max(blocks, key=len, default="").strip("\n")
+
+
+def _ask(chat: ChatMagics, verb: str, line: str, prompt: str) -> Answer:
+    parser = chat_parser()
+    parser.prog = verb
+    flags, more = parser.parse(line, prompt=True)
+    flags.context = flags.context or "errors"
+    return chat.ask(f"{prompt}\n\n{more}" if more else prompt, flags)

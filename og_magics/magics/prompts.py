@@ -1,0 +1,81 @@
+"""From what was typed to what is sent: variables in their places, and no keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from ..private import holds_key
+from .secrets import refuse_own_key
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..conversation import Turn
+
+_LAST = "_"
+
+
+def prompt_of(shell: Any, app: App, typed: str, local: Mapping[str, Any] | None = None, *, variables: bool) -> str:
+    """The prompt that a cell sends. A value that is not sent whole is told of in the cell.
+
+    Args:
+        local: the names of the function that asks, which come before the notebook's.
+
+    Raises:
+        ConfigError: a variable that leads nowhere, or has no text.
+        UsageError: a private key is in it.
+    """
+    if variables and "{" in typed:
+        from ..conversation import fill
+
+        filled = fill(typed, {**names_of(shell), **_own(local, shell)})
+        for path, value in filled.values.items():
+            if holds_key(f"{path} = {value.text}"):
+                raise UsageError(f"{{{path}}} in the prompt holds a private key. It was not sent.")
+        for path, value in filled.values.items():
+            if value.left_out:
+                print(f"{{{path}}} is sent in part: {value.left_out}.")
+        typed = filled.text
+    refuse_keys(app, typed)
+    return typed
+
+
+def refuse_keys(app: App, text: str) -> None:
+    """Raise a UsageError where a text that is about to be sent holds a private key."""
+    refuse_own_key(app, text)
+    if holds_key(text):
+        raise UsageError("The prompt holds a private key. It was not sent.")
+
+
+def _own(local: Mapping[str, Any] | None, shell: Any) -> Mapping[str, Any]:
+    if local is None or local is shell.user_ns:
+        return {}
+    return {name: value for name, value in local.items() if not name.startswith("_")}
+
+
+def names_of(shell: Any) -> Mapping[str, Any]:
+    """The names that the notebook has given to something; of IPython's own, only `_`, once there is a last result."""
+    hidden: Mapping[str, Any] = shell.user_ns_hidden
+    nothing = object()
+    names = {
+        name: value
+        for name, value in shell.user_ns.items()
+        if not name.startswith("_") and value is not hidden.get(name, nothing)
+    }
+    last = shell.user_ns.get(_LAST, "")
+    return names if isinstance(last, str) and not last else names | {_LAST: last}
+
+
+def show_context(shell: Any, app: App, turn: Turn) -> None:
+    """Say which cells are sent along, before they are.
+
+    Raises:
+        UsageError: a private key is in them.
+    """
+    if turn.context is not None:
+        from ..display import show_folded
+
+        refuse_keys(app, turn.context.text)
+        show_folded(shell, turn.context.told, turn.context.text)

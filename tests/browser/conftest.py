@@ -1,0 +1,105 @@
+"""JupyterLab in Chromium, on a devnet: what a person sees and clicks. Nothing is replaced but the model's words.
+
+The screenshots of a run are in `artifacts/browser`, or in the folder that OG_ARTIFACTS names; a test that fails leaves
+one of what it saw last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from og_magics.devnet import Devnet
+
+from .front import Front
+from .lab import Lab
+from .server import HANG, Server
+
+ROOT = Path(__file__).parents[2]
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call" and report.failed and isinstance(lab := getattr(item, "funcargs", {}).get("lab"), Lab):
+        with contextlib.suppress(Exception):
+            lab.screenshot(f"failed-{item.name}")
+        report.sections.append(("the browser's console", "\n".join(lab.console[-40:])))
+    return report
+
+
+@pytest.fixture(scope="session")
+def devnet() -> Iterator[Devnet]:
+    """Settles a few seconds after a session's last use: late enough to be seen unsettled before."""
+    with Devnet(settle_after=3, batch_after=0.5, token_delay=0.005) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's path. Without one there is nothing to test here; CI must have one."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        told = "Chromium is not on PATH: apt-get install chromium"
+        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(chromium: str, tmp_path_factory: pytest.TempPathFactory, devnet: Devnet) -> Iterator[Server]:
+    """JupyterLab with one kernel, named devnet, whose environment knows the devnet."""
+    made = Server(tmp_path_factory.mktemp("jupyter"))
+    made.kernel("devnet", {"OG_DEVNET": json.dumps(devnet.info)})
+    process = made.start()
+    yield made
+    made.end_kernels()
+    process.terminate()
+    process.wait(HANG)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One Chromium for a module. (Playwright keeps an event loop in this thread: other modules have their own.)"""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def lab(
+    browser: Browser, server: Server, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """A page of the test's own; its kernels end with it."""
+    artifacts = Path(os.environ.get("OG_ARTIFACTS") or ROOT / "artifacts") / "browser"
+    folder = server.root / tmp_path_factory.mktemp("t").name
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    yield Lab(context, server, folder, artifacts)
+    context.close()
+    server.end_kernels()
+
+
+@pytest.fixture(scope="session")
+def front(server: Server, devnet: Devnet) -> Iterator[Front]:
+    """A gateway whose words a test chooses. The kernel named front asks it."""
+    with Front(devnet.gateway_url_http) as running:
+        server.kernel("front", {"OG_DEVNET": json.dumps(devnet.info), "OG_GATEWAY_URL": running.url})
+        yield running

@@ -1,0 +1,178 @@
+"""What comes from a model, a gateway or a user stays text: no script of it runs, and nothing is fetched for it."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown import markdown2html
+
+from og_magics.display.markdown import to_html
+from og_magics.display.safe import one_line, safe_markdown
+
+from .front import Front
+from .lab import Lab
+from .payloads import IMG, PAYLOADS, A
+
+TRAP = """
+window.pwnedBy = [];
+window.pwned = () => window.pwnedBy.push(String(new Error().stack));
+window.alert = window.confirm = window.prompt = window.pwned;
+"""
+
+AUDIT = """
+scope => {
+  const found = [];
+  const never = "script iframe frame frameset object embed applet form base link meta video audio source svg template";
+  const asked = new Set("src srcset href xlink:href action formaction poster background data srcdoc ping".split(" "));
+  for (const element of document.querySelectorAll(scope + " *")) {
+    const told = element.outerHTML.slice(0, 200);
+    if (never.split(" ").includes(element.localName)) found.push(told);
+    if (element.localName === "style" && /url|import|expression/i.test(element.textContent)) found.push(told);
+    for (const { name, value } of element.attributes) {
+      const plain = value.replace(/[\\u0000-\\u0020]/g, "").toLowerCase();
+      // JupyterLab itself makes links of what looks like an address in plain text.
+      if (element.closest(".jp-RenderedText") && !/^(java|vb)script:/.test(plain)) continue;
+      if (/^on/i.test(name)) found.push(told);
+      else if (name === "style" && /url\\(|expression|position:fixed/.test(plain)) found.push(told);
+      else if (asked.has(name) && (element.localName === "a" || element.closest("math"))) {
+        if (/^[a-z][a-z0-9+.-]*:/.test(plain) && !/^(https?|mailto):/.test(plain)) found.push(told);
+      } else if (asked.has(name) && !plain.startsWith("data:image/") && !plain.startsWith("#")) found.push(told);
+    }
+  }
+  return found;
+}
+"""
+
+ASK = """
+import json
+%xmode Minimal
+def each(line, prompts):
+    for flags, prompt in zip(line, prompts):
+        try:
+            get_ipython().run_cell_magic("ogchat", flags, prompt)
+        except Exception:
+            get_ipython().showtraceback()
+payloads = json.loads({payloads!r})
+numbers = range(len(payloads))
+"""
+
+CHANNELS = {
+    "answer": "each([''] * len(payloads), [f'answer {n}' for n in numbers])",
+    "prompt": "each([''] * len(payloads), payloads)",
+    "model": "each([f'-m x/{json.dumps(p)}' for p in payloads], ['model'] * len(payloads))",
+    "model without spaces": "each(['-m x/' + json.dumps(''.join(p.split())) for p in payloads], ['model'] * len(payloads))",
+    "error": "each([''] * len(payloads), [f'error {n}' for n in numbers])",
+    "broken stream": "each([''] * len(payloads), [f'broken {n}' for n in numbers])",
+}
+
+
+@pytest.fixture
+def script(front: Front) -> Front:
+    """The front's answers: every payload, by every way that a gateway has to say something."""
+    for number, payload in enumerate(PAYLOADS):
+        front.answers[f"answer {number}"] = payload
+        front.errors[f"error {number}"] = payload
+        front.breaks[f"broken {number}"] = payload
+    front.answers["model"] = "Answered."
+    return front
+
+
+def harmless(lab: Lab, scope: str = ".jp-OutputArea-output") -> None:
+    """Nothing ran, nothing was asked for, and nothing stands there that could."""
+    page = lab.page
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.pwnedBy") == []
+    assert [url for url in lab.strayed if A in url] == []
+    assert page.evaluate(AUDIT, scope) == []
+
+
+def test_there_are_enough_payloads() -> None:
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 50
+
+
+@pytest.mark.parametrize("channel", list(CHANNELS))
+def test_no_payload_does_anything_in_a_cell(lab: Lab, script: Front, channel: str) -> None:
+    lab.page.add_init_script(TRAP)
+    prepare = "%load_ext og_magics\n" + ASK.format(payloads=json.dumps(PAYLOADS))
+    lab.open(prepare, CHANNELS[channel], "og_receipts", "%og receipts", kernel="front").run_all().finished(0, 1, 2, 3)
+    harmless(lab)
+    assert lab.strayed == []
+    lab.screenshot(f"injection-{channel}")
+    if channel == "answer":
+        assert lab.output(1).locator("sub").count() == len(PAYLOADS)  # the footers, and no forged one
+    saved = lab.save()
+    lab.show()
+    harmless(lab)
+    assert lab.strayed == []
+    page, _ = HTMLExporter().from_notebook_node(saved)
+    lab.file("exported.html").write_text(page, encoding="utf-8")
+    lab.page.goto(lab.file("exported.html").as_uri())
+    harmless(lab)  # its own scripts come from elsewhere, and are not let through
+
+
+FRAGMENTS = [
+    *f"{IMG} ` `` ``` ```` ~~~ ~~~~ $ $$ \\\\( \\\\) \\( \\[ \\] \\ < > & &lt; &#96; ! ![ [ ] ]( ]: ( ) | * ** _ ~~".split(
+        " "
+    ),
+    *"# - 1. > ' \" <!-- --> <pre> </pre> <code> </code> <script> </script> </p> x a:b @@0@@ \\begin{a} \\end{a}".split(
+        " "
+    ),
+    *f"www.{A}/ https://{A}/ javascript: javascript:pwned() ![x](https://{A}/f.png) <https://{A}/ title= <b".split(" "),
+    *"[x]: [x] mermaid html <?x ?> <!X <![CDATA[ ]]> </ <a \\` \\![ \\[ \\< \\: : {{ }} % ^ = == ===".split(" "),
+    *[" ", " ", "  ", "    ", "\t", "\n", "\n", "\n", "\n\n", "\n\n", "\n```\n", "\n> ", "\n- ", "\r", "\x0b"],
+]
+
+RENDER = """
+async ([texts, audit]) => {
+  const rendermime = jupyterapp.shell.currentWidget.content.rendermime;
+  const box = document.body.appendChild(document.createElement("div"));
+  box.id = "fuzz";
+  const check = eval(audit), found = [];
+  for (const text of texts) {
+    const model = rendermime.createModel({ data: { "text/markdown": text }, trusted: true });
+    const renderer = rendermime.createRenderer("text/markdown");
+    box.replaceChildren(renderer.node);
+    await renderer.renderModel(model);
+    const seen = check("#fuzz");
+    if (seen.length) found.push([text, seen]);
+    renderer.dispose();
+  }
+  return found;
+}
+"""
+
+
+INSERT = """
+([pages, audit]) => {
+  const box = document.getElementById("fuzz"), check = eval(audit), found = [];
+  for (const [text, html] of pages) {
+    box.innerHTML = html;
+    const seen = check("#fuzz");
+    if (seen.length) found.push([text, html, seen]);
+  }
+  return found;
+}
+"""
+
+
+def texts(seed: int, count: int) -> list[str]:
+    """Texts that are made of what parsers stumble over, the same for each seed."""
+    chosen = random.Random(seed)
+    return ["".join(chosen.choices(FRAGMENTS, k=chosen.randint(3, 30))) for _ in range(count)]
+
+
+def test_renderers_find_nothing_but_text_in_what_parsers_stumble_over(lab: Lab) -> None:
+    lab.page.add_init_script(TRAP)
+    lab.open("1")
+    safe = [safe_markdown(text) for text in [*PAYLOADS, *texts(402, 1500)]]
+    safe += [f"**{one_line(text, 2000)}**\n\n<sub>{one_line(text, 2000)} · x</sub>" for text in texts(403, 500)]
+    assert lab.page.evaluate(RENDER, [safe, AUDIT]) == []
+    exported = [[text, markdown2html(text)] for text in safe]
+    panel = [[text, to_html(text)] for text in [*PAYLOADS, *texts(404, 1500)]]
+    assert lab.page.evaluate(INSERT, [[*exported, *panel], AUDIT]) == []
+    lab.page.wait_for_load_state("networkidle")
+    assert lab.page.evaluate("window.pwnedBy") == []
+    assert lab.strayed == []

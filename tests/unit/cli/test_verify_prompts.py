@@ -1,0 +1,79 @@
+"""The audit of prompts that hold variables, context, tool rounds and repairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from og_magics.conversation.forms import repair_of
+
+if TYPE_CHECKING:
+    from og_magics.receipt import Receipt
+
+    from .conftest import Verifier
+
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}
+RESULT = {"role": "tool", "tool_call_id": "1", "content": "42"}
+
+
+def accused(verify: Verifier, receipt: Receipt, source: str, messages: list[dict[str, Any]] | None = None) -> bool:
+    """Whether the audit says that the cell's prompt is another one."""
+    if messages is not None:
+        receipt = replace(receipt, request={**receipt.request, "messages": messages})
+    content = verify.notebook(receipt)
+    content["cells"][0]["source"] = source
+    return "The cell's prompt is another one" in verify(content).reason()
+
+
+class TestVariables:
+    @pytest.mark.parametrize(
+        "typed", ["What is a {thing}?", "{who} is a receipt{mark}", "What is {x[0].y} receipt?", "{all}"]
+    )
+    def test_the_text_around_them_is_what_must_match(self, verify: Verifier, receipt: Receipt, typed: str) -> None:
+        content = verify.notebook(receipt)
+        content["cells"][0]["source"] = f"%%ogchat\n{typed}"
+        assert verify(content).status == 0
+
+    @pytest.mark.parametrize(
+        "typed", ["Who is a {thing}?", "What is a {thing}!", "What {x} is a receipt?", "What is a {x y}"]
+    )
+    def test_a_changed_prompt_fails_all_the_same(self, verify: Verifier, receipt: Receipt, typed: str) -> None:
+        assert accused(verify, receipt, f"%%ogchat\n{typed}")
+
+    def test_where_they_were_turned_off_braces_are_braces(self, verify: Verifier, receipt: Receipt) -> None:
+        assert accused(verify, receipt, "%%ogchat -n 5 --no-vars\nWhat is a {thing}?")
+        assert not accused(verify, receipt, "%%ogchat -n 5 --no-vars\nWhat is a receipt?")
+
+
+class TestWhatStandsAroundThePrompt:
+    def asked(self, *around: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"role": "user", "content": "context"}, {"role": "user", "content": "the prompt"}, *around]
+
+    def test_context_before_it_and_rounds_behind_it(self, verify: Verifier, receipt: Receipt) -> None:
+        reply = {"role": "assistant", "content": "bad"}
+        repair = {"role": "user", "content": repair_of("It is no JSON.")}
+        for around in (
+            [],
+            [CALL, RESULT],
+            [CALL, RESULT, RESULT, CALL, RESULT],
+            [reply, repair],
+            [CALL, RESULT, reply, repair],
+        ):
+            assert not accused(verify, receipt, "%%ogchat\nthe prompt", self.asked(*around))
+            assert accused(verify, receipt, "%%ogchat\nanother prompt", self.asked(*around))
+            assert accused(verify, receipt, "%%ogchat\ncontext", self.asked(*around))
+
+    def test_an_earlier_turn_of_a_thread_is_not_the_prompt(self, verify: Verifier, receipt: Receipt) -> None:
+        earlier = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "answer"}]
+        assert accused(verify, receipt, "%%ogchat\nfirst", [*earlier, {"role": "user", "content": "second"}])
+        assert not accused(verify, receipt, "%%ogchat\nsecond", [*earlier, {"role": "user", "content": "second"}])
+
+    @pytest.mark.parametrize(
+        "messages", [[], [CALL], [{"role": "assistant", "content": "x"}], [{"role": "user", "content": [1]}]]
+    )
+    def test_a_request_without_a_prompt_is_another_one(
+        self, verify: Verifier, receipt: Receipt, messages: list[dict[str, Any]]
+    ) -> None:
+        assert accused(verify, receipt, "%%ogchat\nx", messages)
