@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import asking, loading, paying, receipts, samples, streaming, verifying
+from . import asking, loading, paying, receipts, replaying, samples, streaming, verifying
 from .network import devnet
 from .report import table
 
@@ -45,6 +45,7 @@ def main() -> int:
         rows += paying.concurrent(info, told, folder, rounds=rounds, official=args.sdk_python)
         rows += paying.signing(info, folder, rounds=20 * rounds)
         many = 24 if args.quick else asking.PROMPTS
+        rows += replaying.measure(folder, environment, rounds=min(rounds, 3), cells=10 if args.quick else 200)
         rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many)
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         with devnet(*_SETTLING) as info:

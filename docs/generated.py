@@ -215,13 +215,19 @@ def api() -> str:
     return "\n\n".join(f"::: og_magics.{name}" for name in sorted(named, key=str.lower))
 
 
+def api_returned() -> str:
+    """What public functions take and return, and the package itself does not name."""
+    return "\n\n".join(f"::: og_magics.{name}" for name in RETURNED)
+
+
+RETURNED = ("conversation.Options", "conversation.Comparison", "conversation.Compared", "receipt.Receipt")
+
+
 def cli() -> str:
     """The help of `og-magics` and of each of its verbs."""
     whole = _help()
-    parts = [_fenced(whole)]
-    for verb in cli_verbs(whole):
-        parts.append(f"## og-magics {verb}\n\n{_fenced(_help(verb))}")
-    return "\n\n".join(parts)
+    each = [f"## og-magics {verb}\n\n{_fenced(_help(verb))}" for verb in cli_verbs(whole)]
+    return "\n\n".join([_fenced(whole), *each])
 
 
 def cli_verbs(told: str = "") -> list[str]:
@@ -266,6 +272,7 @@ MAKERS: dict[str, Callable[[], str]] = {
         error_table,
         error_remedies,
         api,
+        api_returned,
         cli,
         networks_table,
         providers,

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import networks
 from .amounts import OPG, parse_opg
-from .catalogue import TEE_LLM
+from .catalogue import TEE_LLM, nearest
 from .errors import ConfigError
 from .types import x402SettlementMode
 
@@ -45,10 +45,12 @@ class Settings:
     """Everything that can be set. Environment names are in `ENVIRONMENT`.
 
     Attributes:
-        private_key: the paying wallet's, None for none. keystore: path of an encrypted one; keystore_password: its.
+        private_key: of the wallet that pays. keystore: path of an encrypted one. keystore_password: of that file.
         network: "devnet", "base-sepolia", "base", or "" for: devnet without a key, base-sepolia with one.
-        rpc_url, registry_rpc_url, registry_address, opg_token, explorer, blob_url, settlement_relay: replace the
-            network's own.
+        rpc_url: of the payment chain, in place of the network's own, as all that follow. registry_rpc_url: of the chain
+            with the registry of enclaves. registry_address: of the registry. opg_token: address of the token.
+            explorer: base URL of pages that show payments. blob_url: of the blobs of individual settlements.
+            settlement_relay: contract that tells of data settlements.
         gateway_url: use this gateway instead of one from the registry. gateway_verify: check its certificate.
         devnet: the JSON line of a running devnet, or the path of a file with it.
         ledger: path of the receipts' file; "" for `.og/<notebook>.db` beside the notebook.
@@ -235,7 +237,9 @@ def choice(name: str, text: str) -> str:
     """
     word = text.strip().lower()
     if word not in CHOICES[name]:
-        raise ConfigError(f"There is no {name} {text!r}.", remedy=f"Choose one of {', '.join(CHOICES[name])}.")
+        close = nearest(word, CHOICES[name])
+        hint = f"Did you mean {close}? " if close else ""
+        raise ConfigError(f"There is no {name} {text!r}.", remedy=f"{hint}Choose one of {', '.join(CHOICES[name])}.")
     return word
 
 

@@ -58,6 +58,7 @@ def ask_many(prompts: Iterable[str], concurrency: int = 8, *, progress: bool = T
 
     A prompt that fails does not end the others: its error stands in its place. When a budget is used up, or the wallet
     is empty, nothing more is asked, and `.errors` says why. Where no prompt at all was answered, the error is raised.
+    Function calls that need a person's word are refused: nobody could answer for so many.
 
     Args:
         prompts: what to ask. All are looked at before the first is asked.

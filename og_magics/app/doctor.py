@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from .. import chain
 from ..amounts import format_opg
+from ..display.safe import printable
 from ..errors import ConfigError, OGError
 from ..launch import devnet_runs
 from ..ledger import Ledger
@@ -51,7 +53,8 @@ def diagnose(notebook: Path | None, *, offline: bool = False, app: App | None = 
         settings = app.settings if app is not None else Settings.from_env()
         name = settings.network_name()
     except ConfigError as error:
-        return [_clean(part) for part in [*parts, Part("settings", False, error.what, error.remedy)]]
+        remedy = error.remedy or "Correct it in the environment that Jupyter starts from."
+        return [_clean(part) for part in [*parts, Part("settings", False, error.what, remedy)]]
     usable = _tried("wallet", lambda: [_wallet(settings, name)])
     parts += usable
     if name == DEVNET and not settings.devnet and not devnet_runs():
@@ -60,8 +63,8 @@ def diagnose(notebook: Path | None, *, offline: bool = False, app: App | None = 
         parts.append(Part("network", None, f"{name}. {_OFFLINE}"))
     elif all(part.ok is not False for part in usable):
         parts += _tried("network", lambda: _network(settings, app))
-    path = ledger_path(settings, notebook.absolute() if notebook is not None else None)
-    parts += _tried("ledger", lambda: list(_ledger(path)))
+    kept = notebook.absolute() if notebook is not None else None
+    parts += _tried("ledger", lambda: list(_ledger(app.ledger.path if app else ledger_path(settings, kept))))
     return [_clean(part) for part in parts]
 
 
@@ -84,13 +87,14 @@ def _tried(name: str, look: Callable[[], list[Part]]) -> list[Part]:
     try:
         return look()
     except OGError as error:
-        return [Part(name, False, error.what, error.remedy)]
+        return [Part(name, False, error.what, error.remedy or "Check that it is there and can be read.")]
     except Exception as error:  # noqa: BLE001 - whatever is broken, the rest is still looked at
         return [Part(name, False, f"It could not be looked at: {type(error).__name__}: {error}", "Tell us about it.")]
 
 
 def _clean(part: Part) -> Part:
-    return replace(part, told=redacted(part.told), remedy=redacted(part.remedy))
+    """A part as it may be shown: what a stranger's notebook or a server said may be in it."""
+    return replace(part, told=printable(redacted(part.told)), remedy=printable(redacted(part.remedy)))
 
 
 def _python() -> Part:
@@ -183,7 +187,7 @@ def _notebook(path: Path) -> list[Part]:
     different = [f"{package} is {here}, was {version}" for package, version, here in others if here]
     if release(python.partition(" ")[2])[:2] != sys.version_info[:2]:
         different.insert(0, f"Python is {platform.python_version()}, was {python}")
-    remedy = f"pip install -r {beside.name}" if lock is not None else "pip install them in these versions"
+    remedy = f"pip install -r {shlex.quote(beside.name)}" if lock is not None else "pip install them in these versions"
     if missing:
         parts.append(Part("notebook", False, _listed([*missing, *different]), remedy))
     elif different:

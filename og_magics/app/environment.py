@@ -29,6 +29,7 @@ VERSION = 1
 """Of the JSON form."""
 
 _JUPYTER = ("ipykernel", "ipython", "ipywidgets", "jupyter_client", "jupyterlab", "jupyterlab_widgets", "notebook")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NEED = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?[^;]*?(?:>=\s*(?P<floor>[\w.]+))?[^;]*(?:;\s*(?P<marker>.*))?"
 )
@@ -127,7 +128,7 @@ def lock_text(python: str, system: str) -> str:
 
 def locked(text: str) -> dict[str, str]:
     """Version by package, of a lock file; of packages that come from elsewhere than an index, nothing."""
-    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s#]+)\s*$", text, re.M)
+    found = re.findall(rf"^({_NAME.pattern})==([^\s#]+)\s*$", text, re.M)
     return dict(found)
 
 
@@ -198,7 +199,7 @@ def differences(form: Mapping[str, Any], lock: str | None) -> Iterator[tuple[str
     wanted = locked(lock) if lock is not None else {}
     packages = form.get("packages")
     for name, version in packages.items() if isinstance(packages, Mapping) else ():
-        if isinstance(name, str) and isinstance(version, str):
+        if isinstance(name, str) and isinstance(version, str) and _NAME.fullmatch(name):
             wanted.setdefault(name, version)
     seen = set()
     for name, version in wanted.items():

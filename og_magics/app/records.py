@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,7 +22,9 @@ class Records:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._lock = threading.Lock()
         self._cache: tuple[Ledger, FrameCache] | None = None
+        self._elsewhere: pd.DataFrame | None = None
 
     def version(self) -> tuple[str, int, int]:
         """Changes whenever there are others, or one of them has changed. Cheap enough to poll."""
@@ -51,16 +54,31 @@ class Records:
         import pandas as pd
 
         ledger, replayed = self._app.ledger, self._app.replayed
-        if self._cache is None or self._cache[0] is not ledger:
-            self._cache = ledger, FrameCache(ledger)
-        frame = self._cache[1].current()
-        if not replayed:
+        with self._lock:
+            if self._cache is None or self._cache[0] is not ledger:
+                self._cache, self._elsewhere = (ledger, FrameCache(ledger)), None
+            frame = self._cache[1].current()
+            if not replayed:
+                return frame
+            known = frame["receipt_id"].isin(replayed.keys())
+            frame["replayed"] |= known
+            held = set(frame.loc[known, "receipt_id"])
+            others = self._others([receipt for key, receipt in replayed.items() if key not in held])
+        if not len(others):
             return frame
-        known = frame["receipt_id"].isin(list(replayed))
-        frame["replayed"] |= known
-        others = [receipt for key, receipt in replayed.items() if key not in set(frame.loc[known, "receipt_id"])]
-        parts = [part for part in (frame, receipts_frame(others)) if len(part)]
+        parts = [frame, others] if len(frame) else [others]
         return pd.concat(parts).sort_values("receipt_id", kind="stable", ignore_index=True)
+
+    def _others(self, receipts: list[Receipt]) -> pd.DataFrame:
+        """The frame of these; those of the last time are not made again."""
+        import pandas as pd
+
+        before = self._elsewhere
+        new = receipts if before is None else receipts[len(before) :]
+        if before is None or new:
+            parts = [part for part in (before, receipts_frame(new)) if part is not None and len(part)]
+            self._elsewhere = pd.concat(parts, ignore_index=True) if parts else receipts_frame([])
+        return receipts_frame([]) if self._elsewhere is None else self._elsewhere
 
     def verify(
         self, ledger: Ledger, chosen: Collection[str] | None, *, online: bool, expected_pcr: str = ""

@@ -21,19 +21,27 @@ from ..display.safe import printable
 from ..ledger import answers_of, joined, read_notebook
 from ..receipt import MIME
 
+_VALUES_OF_A_RUN = (
+    "time", "cell", "status", "payment_hash", "session_id", "payer", "pay_to", "cost", "latency_s", "ttft_s",
+    "data_settlement_hash", "blob_id", "data_settlement_transaction_hash", "data_settlement_blob_id", "nonce",
+    "tee_signature", "replayed", "deadline", "reason",
+)  # fmt: skip
+"""As Python shows a receipt and its authorization."""
 _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), placeholder)
     for pattern, placeholder in (
         (r"\x1b\[[0-?]*[ -/]*[@-~]", ""),
         (r" · replayed: [^·\n<]*", ""),
+        (rf"\b({'|'.join(_VALUES_OF_A_RUN)})=(?:'[^']*'|[^\s,()]+)", r"\1=(of a run)"),
         (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d| UTC)?)?", "(time)"),
         (r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b", "(time)"),
+        (r"\b1[5-9]\d{8}(?:\.\d+)?\b", "(time)"),
         (r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", "(id)"),
         (r"\b0x[0-9a-fA-F]{6,}…?", "(hash)"),
         (r"\b[0-9a-fA-F]{32,}\b", "(hash)"),
         (r"[A-Za-z0-9+/]{64,}={0,2}", "(hash)"),
         (r"\b\d+(?:\.\d+)?(?:e-?\d+)? ?(?:ns|µs|us|ms|s|seconds)\b", "(duration)"),
-        (r"~\$\d+(?:\.\d+)?|\b\d+(?:\.\d+)?(?:E-?\d+)? OPG\b", "(cost)"),
+        (r"~\$\d+(?:\.\d+)?|\b\d+(?:\.\d+)?(?:E-?\d+)? OPG\b|\b(?:OPG|gas) +\d+(?:\.\d+)?", "(cost)"),
         (r"(?:paid|authorized) \(hash\)(?:, settles later|, expired: nothing was paid)?|\bnothing paid\b", "(payment)"),
         (r"\b(?:served|settled|verified)\b", "(status)"),
         (r"\bblock \d+", "block (number)"),

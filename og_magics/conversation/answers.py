@@ -52,16 +52,20 @@ class Answer(TextGenerationOutput):
         """The JSON of the text, which may stand in a code fence.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is none; it says where the text stops being JSON.
         """
-        return parsed_json(self.text)
+        try:
+            return parsed_json(self.text)
+        except ValueError as error:
+            raise ValueError(f"The answer is not JSON: {error}. It begins with {self.text[:_LINE]!r}.") from None
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
         text = " ".join(self.text.split())
-        return f"<Answer of {self.model}: {text if len(text) <= _LINE else text[: _LINE - 1] + '…'!r}>"
+        model = "".join(c for c in str(self.model) if c.isprintable())
+        return f"<Answer of {model}: {text if len(text) <= _LINE else text[: _LINE - 1] + '…'!r}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": self.text} if self._shown is None else self._shown(self)

@@ -13,6 +13,7 @@ from ..types import Question
 LIMIT = 8_000
 """Characters of a context. The oldest cells are left out first."""
 
+_MOST_NAMED = 10
 _HEAD = "Cells of my notebook with their outputs, oldest first."
 _OURS = re.compile(r"\s*(?:%%?og|%%?time\b)")
 _SECRET = re.compile(
@@ -45,8 +46,10 @@ class Context:
     @property
     def told(self) -> str:
         """One line on what is sent."""
-        cells = ", ".join(map(str, self.numbers))
-        what = f"cell {cells}" if len(self.numbers) == 1 else f"cells {cells}"
+        first, last, count = self.numbers[0], self.numbers[-1], len(self.numbers)
+        what = f"cells {', '.join(map(str, self.numbers))}" if count > 1 else f"cell {first}"
+        if count > _MOST_NAMED:
+            what = f"{count} cells, from {first} to {last}"
         return f"Sent with the prompt: {what}, {len(self.text):,} characters." + (f" {self.note}" if self.note else "")
 
 

@@ -95,7 +95,8 @@ class Exchange:
             if [one.get("tool_call_id") for one in said] == [call.get("id") or "" for call in calls]:
                 recalled(calls, said, tools, self._progress)
                 return said
-        return await results_of(calls, tools, self._progress)
+        key = self._llm.settings.private_key
+        return await results_of(calls, tools, self._progress, "" if key is None else key.reveal().lower())
 
     def _go_on(self, said: Sequence[Mapping[str, Any]]) -> None:
         """The next question: all that was said, the answer exactly as it came, and this."""

@@ -11,6 +11,7 @@ from typing import Any, is_typeddict
 from ..errors import ConfigError
 from ..progress import UNFIT
 from ..types import ResponseFormat
+from ..untrusted import read_json
 from .schemas import modern, problems_of, strict, told, untitled
 
 FORMATS = ("json", "md", "text", "code", "html", "math", "image")
@@ -87,10 +88,9 @@ def parsed_json(text: str) -> Any:
         ValueError: there is none.
     """
     inside = _FENCED.fullmatch(text)
-    try:
-        return json.loads(inside["inside"] if inside else text, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    value = read_json((inside["inside"] if inside else text).encode("utf-8", "surrogatepass"))
+    json.dumps(value, allow_nan=False)  # Python reads NaN and the like, which are no JSON
+    return value
 
 
 def form_of(wanted: Any, names: Mapping[str, Any]) -> Form:
@@ -180,7 +180,3 @@ def _wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_union(wanted: Any) -> bool:
     return type(wanted).__name__ in ("UnionType", "Union")
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

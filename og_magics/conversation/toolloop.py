@@ -23,6 +23,7 @@ TIMEOUT = 60.0
 """Seconds that a function may take, unless it or the question says otherwise."""
 
 NOBODY = "This call needs a person's word, and there is nobody to ask. It was not made."
+SECRET = "The result holds this wallet's private key. It was not sent."
 REFUSED = "The person at the notebook did not allow this call. It was not made."
 
 
@@ -64,17 +65,22 @@ class Tools:
         return not self.show and not any(tool is not None and tool.function is None for tool in known)
 
 
-async def results_of(calls: Sequence[Mapping[str, Any]], tools: Tools, progress: Progress) -> list[dict[str, Any]]:
+async def results_of(
+    calls: Sequence[Mapping[str, Any]], tools: Tools, progress: Progress, key: str = ""
+) -> list[dict[str, Any]]:
     """Make these calls, all at once; the `tool` messages that tell the model what came of each, in their order.
 
     A call that cannot be made, fails or takes too long is told to the model as `{"error": ...}`. Where this is
     cancelled, an async function is, too; a plain one goes on in its thread, and nobody waits for it.
+
+    Args:
+        key: the wallet's, in lower-case hex; a result that holds it is not told.
     """
     shown = [_call(call, tools) for call in calls]
     for call in shown:
         progress.put(call)
     try:
-        told = await asyncio.gather(*(_made(call, tools, progress) for call in shown))
+        told = await asyncio.gather(*(_made(call, tools, progress, key) for call in shown))
     except asyncio.CancelledError:
         for call in shown:
             if call.state in ("waiting", "running"):
@@ -109,10 +115,13 @@ def _call(call: Mapping[str, Any], tools: Tools) -> Call:
     return Call(name, arguments, guarded=tool is not None and tool.guarded)
 
 
-async def _made(call: Call, tools: Tools, progress: Progress) -> str:
+async def _made(call: Call, tools: Tools, progress: Progress, key: str) -> str:
     began = time.monotonic()
     try:
-        call.state, call.result = await _outcome(call, tools, progress)
+        state, result = await _outcome(call, tools, progress)
+        if key and key.removeprefix("0x") in result.lower():
+            state, result = "failed", error_text(SECRET)
+        call.state, call.result = state, result
     finally:
         call.seconds = time.monotonic() - began
     progress.step(call.result)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from ..errors import ConfigError
+from ..untrusted import read_json
 from .docstrings import read_docstring
 from .schemas import modern, problems_of, told, untitled
 
@@ -90,8 +91,8 @@ class Tool:
             BadArguments: not JSON, not an object, or not what the function takes.
         """
         try:
-            values = json.loads(arguments or "{}")
-        except (ValueError, RecursionError) as error:
+            values = read_json((arguments or "{}").encode("utf-8", "surrogatepass"))
+        except ValueError as error:
             raise BadArguments(f"The arguments are not JSON: {error}") from None
         if not isinstance(values, dict):
             raise BadArguments("The arguments are not a JSON object.")
@@ -120,8 +121,8 @@ class _Model:
             fields: dict[str, Any] = {}
             for place, parameter in enumerate(self._taken):
                 default = ... if parameter.default is parameter.empty else parameter.default
-                told = {"description": about[parameter.name]} if about.get(parameter.name) else {}
-                field = Field(default, alias=parameter.name, **told)
+                said: dict[str, Any] = {"description": about[parameter.name]} if parameter.name in about else {}
+                field = Field(default, alias=parameter.name, **said)
                 fields[f"p{place}"] = (modern(hints.get(parameter.name, Any)), field)
             config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
             self._model = create_model(label, __config__=config, **fields)

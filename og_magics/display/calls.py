@@ -9,6 +9,7 @@ from typing import Any
 
 from ..progress import Again, Call, Part
 from ..receipt import Receipt
+from ..untrusted import read_json
 from .safe import fenced, one_line, printable, safe_markdown
 
 LONGEST = 2_000
@@ -96,8 +97,8 @@ def _is_error(result: str) -> bool:
     if not result.startswith('{"error":'):
         return False
     try:
-        return set(json.loads(result)) == {"error"}
-    except (ValueError, RecursionError):
+        return set(read_json(result.encode("utf-8", "surrogatepass"))) == {"error"}
+    except ValueError:
         return False
 
 
@@ -122,8 +123,8 @@ def _fold(line: str, blocks: Sequence[str]) -> str:
 
 def _pretty(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments), indent=1, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        return json.dumps(read_json(arguments.encode("utf-8", "surrogatepass")), indent=1, ensure_ascii=False)
+    except ValueError:
         return arguments
 
 

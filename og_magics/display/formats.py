@@ -6,6 +6,7 @@ import json
 import re
 from html import escape
 
+from ..untrusted import read_json
 from .markdown import harmless
 from .safe import fenced, safe_markdown
 
@@ -57,8 +58,8 @@ def pretty_json(text: str) -> str:
     """JSON in lines; the text as it is where it is no JSON."""
     code, _ = first_code(text) if text.lstrip().startswith(("```", "~~~")) else (text, "")
     try:
-        return json.dumps(json.loads(code), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        return json.dumps(read_json(code.encode("utf-8", "surrogatepass")), indent=2, ensure_ascii=False)
+    except ValueError:
         return text
 
 
@@ -91,7 +92,7 @@ def _formula(text: str) -> dict[str, str]:
     if whole is None and _WORDS.search(bare):
         dollars = _FORMULA.sub(_in_dollars, text)
         return {PLAIN: text, MARKDOWN: safe_markdown(dollars)}
-    body = " ".join(body.split()).replace("<", r" \lt ").replace(">", r" \gt ")
+    body = " ".join(body.replace("<", r" \lt ").replace(">", r" \gt ").split())
     latex = f"$${body}$$"
     if not body or _ODD.search(body) or not harmless(latex):
         return {PLAIN: text, MARKDOWN: fenced(text)}

@@ -11,6 +11,7 @@ from ..receipt import Column, Receipt
 from .bundle import footer, shown_answer
 from .columns import html_of, plain_blocks, plain_of
 from .safe import printable
+from .turn import without_remark
 
 _PLAIN, _MARKDOWN, _HTML = "text/plain", "text/markdown", "text/html"
 _LINK = re.compile(r"\[(0x\w*…)\]\(https?://[^\s<>()]*\)")
@@ -55,6 +56,8 @@ def shown_problem(receipt: Receipt, shown: Mapping[str, Any]) -> Problem:
         if not isinstance(content, str):
             return True, f"The output's {kind} is no text."
         markdown = kind == _MARKDOWN
+        if receipt.tool_calls:  # that they were not made is no part of the answer
+            content = without_remark(content, markdown=markdown)
         problem = _difference(content, answer[kind], lines[kind], markdown=markdown, signed=bool(receipt.tee_signature))
         if problem and problem[0]:
             return problem
@@ -69,8 +72,6 @@ def _difference(content: str, answer: str, line: str, *, markdown: bool, signed:
     between, _, last = ("", "", rest) if not answer and "\n\n" not in rest else rest.rpartition("\n\n")
     if between and _LINKS.fullmatch(between):
         return False, "Below the answer stand links, which no signature covers."
-    if between.removeprefix("\n\n") in remarks(markdown=markdown):
-        between = ""
     if between and signed:
         return True, "The notebook shows another answer than the receipt's: there is more of it."
     if between:  # an answer that broke off says so there

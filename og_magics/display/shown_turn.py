@@ -10,8 +10,7 @@ from ..progress import REMARKS
 from ..receipt import Receipt
 from .calls import unlinked
 from .formats import HTML, LATEX, MARKDOWN, PLAIN
-from .safe import one_line
-from .turn import answer_shown, html_rest, steps_markdown, steps_plain, turn_footer
+from .turn import answer_shown, html_rest, steps_markdown, steps_plain, turn_footer, without_remark
 
 Problem = tuple[bool, str] | None
 """What is wrong: True where it is another answer than the receipt's, and the reason."""
@@ -71,11 +70,9 @@ def _problem(receipts: Sequence[Receipt], kind: str, content: str, answer: str) 
     if not content.startswith(answer):
         return last, _ANOTHER
     rest = content[len(answer) :].removeprefix("\n\n") if answer else content
-    remark, _, line = rest.rpartition("\n\n")
-    if remark:
-        known = [f"**{one_line(one)}**" if markdown else one for one in REMARKS]
-        if remark not in known:
-            return last, _ANOTHER if receipts[-1].tee_signature else _REMARK
+    more, _, line = without_remark(rest, markdown=markdown).rpartition("\n\n")
+    if more:
+        return last, _ANOTHER if receipts[-1].tee_signature else _REMARK
     line = _LINK.sub(r"\1", line) if markdown else line
     expected = turn_footer(receipts, lambda _: "", markdown=markdown)
     return last, None if line == expected else _LINE

@@ -7,6 +7,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
+from ..progress import REMARKS
 from ..receipt import MIME, VERSION, Receipt
 from .bundle import Explorer, Head, answer_bundle, footer, shown_answer
 from .calls import part_markdown, part_plain, steps_of
@@ -58,9 +59,19 @@ def turn_bundle(
 
 def answer_shown(receipt: Receipt, text: str, format: str) -> dict[str, str]:
     """What is shown of the last answer, by media type: in its format where it is text, and not function calls."""
-    if format in PLAINEST or not text or receipt.scrubbed:
+    if format in PLAINEST or receipt.tool_calls or not text or receipt.scrubbed:
         return shown_answer(receipt, text)
     return shown_as_format(text, format)
+
+
+def without_remark(content: str, *, markdown: bool) -> str:
+    """What is shown of an answer, without a remark of ours above its last line."""
+    above, mark, line = content.rpartition("\n\n")
+    for remark in REMARKS:
+        told = f"**{one_line(remark)}**" if markdown else remark
+        if mark and (above == told or above.endswith(f"\n\n{told}")):
+            return f"{above.removesuffix(told)}{line}"
+    return content
 
 
 def steps_markdown(receipts: Sequence[Receipt]) -> list[str]:

@@ -7,8 +7,8 @@
   the payment that was verified.
 - A settlement is one row an authorization. Another one in its place (the chain was reorganized) replaces it, and only
   `unsettle` removes it.
-- Nothing else is ever deleted. A process that dies leaves its receipts "unpaid" or "authorized", which is what they
-  are.
+- Nothing else is ever deleted but threads, which are the user's to change (`threads.py`). A process that dies leaves
+  its receipts "unpaid" or "authorized", which is what they are.
 - What follows from other rows is worked out when read: status, payment hash, payer, cap, and the cost, a share by
   weight of what the settlement moved. So shares always add up to it, whichever came last.
 - Signatures and keys are not stored, nor are images.

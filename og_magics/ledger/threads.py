@@ -22,6 +22,9 @@ from ..errors import ConfigError
 from ..origin import Execution
 from .file import LedgerFile
 
+_PLACES = "id, cell, source, run, number, time, tokens, '[]' AS messages, '[]' AS receipts"
+"""Of a turn, what its place follows from."""
+
 
 @dataclass(frozen=True, slots=True)
 class ThreadSummary:
@@ -132,7 +135,7 @@ class ThreadStore:
         with self._file.writing() as connection:
             there = connection.execute("SELECT id FROM threads WHERE id = ?", (thread,)).fetchone()
             thread = there["id"] if there else _id(connection, name) or _new(connection, name)
-            rows = _turns(connection, thread)
+            rows = _turns(connection, thread, _PLACES)  # others wait meanwhile: what was said is not read
             turns = [kept for _, kept in rows]
             index, replaces = place_of(turns, turn.execution, turn.number)
             later = [i for i in cells_own(turns, turn.execution) if turns[i].number > turn.number]
@@ -142,7 +145,7 @@ class ThreadStore:
             order = [key for key, _ in rows]
             order.insert(index, _add(connection, thread, turn))
             connection.executemany("DELETE FROM turns WHERE id = ?", [(key,) for key in gone])
-            _number(connection, [key for key in order if key not in gone])
+            _number(connection, thread, [key for key in order if key not in gone])
             connection.execute("UPDATE threads SET used = ? WHERE id = ?", (time.time(), thread))
 
     def fork(self, name: str, new: str, turns: int | None = None) -> int:
@@ -152,7 +155,7 @@ class ThreadStore:
             _free(connection, new)
             rows = _turns(connection, source)[:turns]
             thread = _new(connection, new)
-            _number(connection, [_add(connection, thread, turn) for _, turn in rows])
+            _number(connection, thread, [_add(connection, thread, turn) for _, turn in rows])
             return len(rows)
 
     def rename(self, name: str, new: str) -> None:
@@ -210,8 +213,9 @@ def _new(connection: sqlite3.Connection, name: str) -> str:
     return thread
 
 
-def _turns(connection: sqlite3.Connection, thread: str) -> list[tuple[int, KeptTurn]]:
-    found = connection.execute("SELECT * FROM turns WHERE thread = ? ORDER BY position, id", (thread,))
+def _turns(connection: sqlite3.Connection, thread: str, columns: str = "*") -> list[tuple[int, KeptTurn]]:
+    query = f"SELECT {columns} FROM turns WHERE thread = ? ORDER BY position, id"  # noqa: S608 - our own names
+    found = connection.execute(query, (thread,))
     return [(row["id"], _turn(row)) for row in found]
 
 
@@ -239,8 +243,8 @@ def _add(connection: sqlite3.Connection, thread: str, turn: KeptTurn) -> int:
     return int(added.lastrowid or 0)
 
 
-def _number(connection: sqlite3.Connection, order: Sequence[int]) -> None:
-    places = [(position, key) for position, key in enumerate(order, 1)]
-    connection.executemany(
-        "UPDATE turns SET position = ? WHERE id = ? AND position != ?", [(p, k, p) for p, k in places]
-    )
+def _number(connection: sqlite3.Connection, thread: str, order: Sequence[int]) -> None:
+    """Bring the turns of a thread into this order."""
+    known = dict(connection.execute("SELECT id, position FROM turns WHERE thread = ?", (thread,)).fetchall())
+    changed = [(position, key) for position, key in enumerate(order, 1) if known[key] != position]
+    connection.executemany("UPDATE turns SET position = ? WHERE id = ?", changed)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..catalogue import DEFAULTS, TEE_LLM
 from ..networks import NAMES
+from ..settings import CHOICES
 from ..types import x402SettlementMode
 from .arguments import WORD, Parser, chat_parser, compare_parser
 from .threads import NAME, threads_parsers
@@ -178,6 +179,8 @@ class Completion:
             listed, _, fragment = fragment.rpartition(",")
             given = set(listed.split(","))
             return Offer(fragment, (name for name in self._tools() if name not in given), "function")
+        if action.choices is not None:
+            return Offer(fragment, map(str, action.choices), "choice")
         values = self._values(option, fragment)
         return None if values is None else Offer(fragment, *values)
 
@@ -193,6 +196,8 @@ class Completion:
                 return ["last", "all", "errors"], "context"
             case "--format":
                 return _formats(), "format"
+            case "--replay" | "--pace":
+                return CHOICES[option.removeprefix("--")], "choice"
             case "--schema":
                 return (name for name, value in self._names().items() if _is_schema(value)), "class"
             case "--output":

@@ -50,9 +50,11 @@ def refuse_keys(app: App, text: str) -> None:
 
 
 def _own(local: Mapping[str, Any] | None, shell: Any) -> Mapping[str, Any]:
-    if local is None or local is shell.user_ns:
+    notebook = shell.user_ns
+    if local is None or local is notebook:
         return {}
-    return {name: value for name, value in local.items() if not name.startswith("_")}
+    own = ((name, value) for name, value in local.items() if not name.startswith("_"))
+    return {name: value for name, value in own if name not in notebook or notebook[name] is not value}
 
 
 def names_of(shell: Any) -> Mapping[str, Any]:

@@ -122,9 +122,11 @@ def _fork(app: App, flags: argparse.Namespace) -> None:
 
 
 def _rename(app: App, flags: argparse.Namespace) -> None:
+    from ..conversation import checked_name
+
     app.threads.rename(flags.name, flags.new)
     print(f"Thread {flags.name!r} is {flags.new!r} now.")
-    if app.settings.thread == flags.name:
+    if app.settings.thread == checked_name(flags.name):
         app.use(thread=flags.new)
 
 

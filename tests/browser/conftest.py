@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
+from eth_utils.crypto import keccak
 from playwright.sync_api import Browser, sync_playwright
 
 from og_magics.devnet import Devnet
@@ -23,6 +25,7 @@ from .front import Front
 from .lab import Lab
 from .server import HANG, Server
 
+NEW_KEY = "0x" + keccak(b"a wallet that has approved nothing").hex()
 ROOT = Path(__file__).parents[2]
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -49,7 +52,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 @pytest.fixture(scope="session")
 def devnet() -> Iterator[Devnet]:
     """Settles a few seconds after a session's last use: late enough to be seen unsettled before."""
-    with Devnet(settle_after=3, batch_after=0.5, token_delay=0.005) as running:
+    fund = [Account.from_key(NEW_KEY).address]
+    with Devnet(settle_after=3, batch_after=0.5, token_delay=0.005, fund=fund) as running:
         yield running
 
 
@@ -103,3 +107,11 @@ def front(server: Server, devnet: Devnet) -> Iterator[Front]:
     with Front(devnet.gateway_url_http) as running:
         server.kernel("front", {"OG_DEVNET": json.dumps(devnet.info), "OG_GATEWAY_URL": running.url})
         yield running
+
+
+@pytest.fixture(scope="session")
+def kernel_without_allowance(server: Server, devnet: Devnet) -> str:
+    """A kernel whose wallet has OPG and gas, and has approved nothing."""
+    environment = {"OG_DEVNET": json.dumps(devnet.info), "OG_NETWORK": "devnet", "OG_PRIVATE_KEY": NEW_KEY}
+    server.kernel("new-wallet", environment)
+    return "new-wallet"

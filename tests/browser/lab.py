@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
 
-from .server import HANG, Server
+from .server import HANG, Server, eventually
 
 expect.set_options(timeout=HANG * 1000)
 
@@ -127,6 +128,18 @@ class Lab:
         self.page.evaluate("jupyterapp.shell.currentWidget.context.save()")
         path = self.page.evaluate("jupyterapp.shell.currentWidget.context.path")
         return nbformat.read(self.server.root / path, as_version=4)
+
+    def until_saved(self, seen: Callable[[nbformat.NotebookNode], bool]) -> nbformat.NotebookNode:
+        """Save it until what is on disk is as `seen` wants it."""
+        return eventually(lambda: seen(notebook := self.save()) and notebook)
+
+    def show_without_kernel(self, notebook: nbformat.NotebookNode) -> Lab:
+        """Open a copy of a notebook, and choose no kernel for it."""
+        copy = notebook.copy()
+        copy["metadata"] = {}
+        nbformat.write(copy, self.file("copy.ipynb"))
+        self.show("copy.ipynb")
+        return self
 
     def width(self, pixels: int, height: int = 900) -> None:
         self.page.set_viewport_size({"width": pixels, "height": height})

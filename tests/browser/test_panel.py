@@ -3,65 +3,205 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Locator, expect
+from nbconvert import HTMLExporter
+from playwright.sync_api import expect
 
-from .lab import Lab
+from .hand import LOAD, PANEL, Hand
 
-LOAD = "%load_ext og_magics"
-PANEL = "%og panel"
+if TYPE_CHECKING:
+    from .lab import Lab
 
-
-class Hand:
-    """What a person does with a panel: the one that a cell shows."""
-
-    def __init__(self, lab: Lab, cell: int) -> None:
-        self.lab, self.box = lab, lab.output(cell).locator(".og-panel")
-        expect(self.box).to_be_visible()
-
-    def __getitem__(self, name: str) -> Locator:
-        """The part with this name."""
-        return self.box.locator(f".og-{name}")
-
-    def click(self, label: str) -> None:
-        self.box.get_by_role("button", name=label, exact=True).click()
-
-    def tab(self, label: str) -> None:
-        self.box.get_by_role("tab", name=label).click()
-
-    def type(self, prompt: str) -> None:
-        self["prompt"].locator("textarea").fill(prompt)
-
-    def ask(self, prompt: str) -> None:
-        self.type(prompt)
-        self.click("Send")
-
-    @property
-    def answer(self) -> Locator:
-        """Of the question above; comparisons have their own."""
-        return self.box.locator(".og-answer").first
-
-    @property
-    def rows(self) -> Locator:
-        """Of the receipts."""
-        return self["receipts"].locator("tbody tr")
+PAID = re.compile(r"paid 0x[0-9a-f]{8}")
 
 
 @pytest.fixture
 def panel(lab: Lab) -> Hand:
-    """A panel in the second cell of a notebook; a cell is left for what else is to be run."""
-    lab.open(LOAD, PANEL, "", "").run(0).run(1).finished(0, 1)
+    """A panel in the second cell of a notebook; two cells are left for what else is to be run."""
+    lab.open(LOAD, PANEL, "%og", "%og use -p google -s private").run(0).run(1).finished(0, 1)
     return Hand(lab, 1)
 
 
-def test_look(panel: Hand) -> None:
-    panel.lab.screenshot("panel-new")
-    print(panel.box.evaluate("e => e.outerHTML")[:6000])
-    panel.ask("[[words:80]] tell me")
-    expect(panel.answer).to_contain_text("settles later")
-    panel.lab.screenshot("panel-answered")
-    print(panel.box.inner_text())
-    expect(panel.answer).to_contain_text("paid 0x")
-    panel.lab.screenshot("panel-paid")
-    print([m for m in panel.lab.console])
+class TestSettings:
+    def test_a_click_chooses_provider_and_mode_also_for_cells(self, panel: Hand) -> None:
+        panel.click("Anthropic")
+        panel.click("Individual")
+        expect(panel["about"]).to_contain_text("everyone can read")
+        panel.lab.run(2).finished(2)
+        expect(panel.lab.output(2)).to_contain_text("anthropic/claude-sonnet-4-6")
+        expect(panel.lab.output(2)).to_contain_text("individual", ignore_case=True)
+        panel.lab.screenshot("panel-chosen")
+        panel.ask("hello")
+        expect(panel.answer).to_contain_text("anthropic/claude-sonnet-4-6 ·")
+        expect(panel.answer).to_contain_text("INDIVIDUAL_FULL")
+
+    def test_two_panels_and_og_use_are_in_step(self, lab: Lab) -> None:
+        lab.open(LOAD, PANEL, PANEL, "%og use -p google -s private").run(0).run(1).run(2).finished(0, 1, 2)
+        one, two = Hand(lab, 1), Hand(lab, 2)
+        one.click("xAI")
+        expect(two.chosen("provider")).to_have_text("xAI")
+        two.click("Individual")
+        expect(one.chosen("mode")).to_have_text("Individual")
+        lab.run(3).finished(3)
+        for hand in (one, two):
+            expect(hand.chosen("provider")).to_have_text("Google")
+            expect(hand.chosen("mode")).to_have_text("Private")
+        one.ask("hello")
+        expect(two.rows).to_have_count(1)
+        lab.screenshot("panel-two")
+
+
+class TestAsking:
+    def test_tokens_are_read_before_the_end(self, panel: Hand) -> None:
+        panel.ask("[[words:1000]]")
+        expect(panel.answer).to_contain_text(re.compile(r"\d+ tokens, \d+/s"))
+        early = panel.words()
+        assert panel["stop"].is_enabled()
+        panel.lab.screenshot("panel-streaming")
+        expect(panel.answer).to_contain_text("1000 tokens ·")
+        assert 0 < len(early) < len(panel.words())
+
+    def test_stop_keeps_what_had_arrived_with_its_receipt(self, panel: Hand) -> None:
+        panel.ask("[[words:5000]]")
+        expect(panel.answer).to_contain_text(re.compile(r"\d+ tokens, \d+/s"))
+        panel.click("Stop")
+        expect(panel.answer).to_contain_text("Stopped: the answer is not complete")
+        expect(panel.answer).to_contain_text("simulated gpt-5")
+        expect(panel.rows).to_have_count(1)
+        expect(panel["send"]).to_be_enabled()
+        panel.lab.screenshot("panel-stopped")
+
+    def test_the_receipts_badge_and_the_line_below_the_answer_turn_to_settled(self, panel: Hand) -> None:
+        panel.ask("hello")
+        expect(panel.answer).to_contain_text("settles later")
+        badge = panel.rows.first.locator(".og-badge")
+        expect(badge).to_have_text("served")
+        expect(badge).to_have_text("settled")
+        expect(panel.answer).to_contain_text(PAID)
+        panel.click("Verify")
+        expect(panel["proofs"]).to_contain_text("1 receipt")
+        expect(badge).to_have_text("verified")
+        panel.lab.screenshot("panel-verified")
+
+    def test_retry_asks_again_and_a_cell_asks_the_same(self, panel: Hand) -> None:
+        panel.ask("the same again")
+        expect(panel.answer).to_contain_text("settles later")
+        panel.click("Retry")
+        expect(panel.rows).to_have_count(2)
+        panel.click("As a cell")
+        expect(panel["source"]).to_contain_text("%%ogchat -m openai/gpt-5 -s batch")
+
+    def test_three_models_are_compared_and_one_fails(self, panel: Hand) -> None:
+        panel.type("hello [[words:60]]")
+        panel.tab("Compare")
+        for number, model in enumerate(("openai/gpt-5", "openai/nope", "google/gemini-2.5-flash"), 1):
+            panel[f"model-{number}"].locator("input").fill(model)
+            panel[f"model-{number}"].locator("input").press("Tab")
+        panel.click("Ask all")
+        columns = panel["columns"].locator(".og-column")
+        expect(columns).to_have_count(3)
+        expect(columns.nth(1)).to_contain_text("does not serve the model")
+        for place in (0, 2):
+            expect(columns.nth(place)).to_contain_text("enclave proof ✓")
+        expect(panel["ask-all"]).to_be_enabled()
+        panel["columns"].scroll_into_view_if_needed()
+        panel.lab.screenshot("panel-compared")
+
+
+class TestMoney:
+    def test_a_wallet_without_allowance_approves_and_pays(self, lab: Lab, kernel_without_allowance: str) -> None:
+        lab.open(LOAD, PANEL, kernel=kernel_without_allowance).run(0).run(1).finished(0, 1)
+        panel = Hand(lab, 1)
+        panel.tab("Wallet")
+        expect(panel["account"]).to_contain_text("approve it below")
+        panel.ask("hello")
+        expect(panel.answer.locator(".og-error")).to_contain_text("allow", ignore_case=True)
+        panel["amount"].locator("input").fill("7")
+        panel.click("Approve")
+        expect(panel["outcome"]).to_contain_text("Approved: 7 OPG may be moved")
+        expect(panel["account"]).to_contain_text("7 OPG may be moved by Permit2")
+        lab.screenshot("panel-approved")
+        panel.click("Retry")
+        expect(panel.answer).to_contain_text(PAID)
+
+
+class TestLater:
+    def test_after_a_restart_the_receipts_are_there_again(self, panel: Hand) -> None:
+        panel.ask("hello")
+        expect(panel.rows.first.locator(".og-badge")).to_have_text("settled")
+        payment = panel.rows.first.locator("code").get_attribute("title")
+        panel.lab.restart().run(0).run(1).finished(0, 1)
+        again = Hand(panel.lab, 1)
+        expect(again.rows).to_have_count(1)
+        assert again.rows.first.locator("code").get_attribute("title") == payment
+        panel.lab.screenshot("panel-restarted")
+
+    def test_saved_and_opened_without_a_kernel_a_summary_stands_in_its_place(self, panel: Hand) -> None:
+        lab = panel.lab
+        panel.ask("hello")
+        expect(panel.rows.first.locator(".og-badge")).to_have_text("settled")
+        summary = lab.output(1).get_by_text("control panel, as it last was")
+        expect(summary).to_be_hidden()
+        lab.until_saved(lambda notebook: "settled" in str(notebook.cells[1].outputs))
+        saved = lab.save()
+        lab.server.end_kernels()
+        lab.show_without_kernel(saved)
+        expect(lab.output(0).get_by_text("control panel, as it last was")).to_be_visible()
+        expect(lab.output(0)).to_contain_text("openai/gpt-5")
+        expect(lab.output(0)).to_contain_text("settled")
+        expect(lab.output(0).get_by_text("Error displaying widget")).not_to_be_visible()
+        lab.screenshot("panel-without-kernel")
+        page, _ = HTMLExporter().from_notebook_node(saved)
+        lab.file("exported.html").write_text(page, encoding="utf-8")
+        lab.page.goto(lab.file("exported.html").as_uri())
+        expect(lab.page.get_by_text("control panel, as it last was")).to_be_visible()
+        expect(lab.page.locator("td", has_text="settled").first).to_be_visible()
+        lab.screenshot("panel-exported")
+
+
+class TestLooks:
+    @pytest.mark.parametrize("theme", ["Light", "Dark"])
+    def test_all_text_stands_out_from_its_ground(self, lab: Lab, theme: str) -> None:
+        lab.open(LOAD, PANEL, theme=theme).run(0).run(1).finished(0, 1)
+        panel = Hand(lab, 1)
+        assert lab.page.evaluate("document.body.dataset.jpThemeLight") == str(theme == "Light").lower()
+        panel.ask("**bold** `code` [link](https://example.com)")
+        expect(panel.answer).to_contain_text(PAID)
+        lab.width(1200, 1500)
+        for tab in ("Receipts", "Wallet", "Parameters", "Compare", "Health"):
+            panel.tab(tab)
+            if tab == "Wallet":
+                expect(panel["account"]).to_contain_text("0x")
+            if tab == "Health":
+                expect(panel["check"]).to_be_enabled()
+            lab.screenshot(f"panel-{theme}-{tab}".lower())
+            assert panel.faint() == []
+
+    def test_at_600_pixels_nothing_is_cut_off(self, panel: Hand) -> None:
+        lab = panel.lab
+        lab.width(600, 1500)
+        panel.ask("a long word: " + "x" * 300)
+        expect(panel.answer).to_contain_text("settles later")
+        for tab in ("Receipts", "Wallet", "Parameters", "Compare", "Health"):
+            panel.tab(tab)
+            assert panel.cut_off() == []
+            lab.screenshot(f"panel-600-{tab}".lower())
+
+    def test_every_control_has_a_name_and_the_keyboard_reaches_it(self, panel: Hand) -> None:
+        for tab in ("Receipts", "Wallet", "Parameters", "Compare", "Health"):
+            panel.tab(tab)
+            assert panel.nameless() == []
+        panel["prompt"].locator("textarea").fill("by keyboard")
+        panel["prompt"].locator("textarea").press("Tab")
+        panel.lab.page.keyboard.press("Enter")
+        expect(panel.answer).to_contain_text("by keyboard")
+
+    def test_nothing_jumps_while_an_answer_streams(self, panel: Hand) -> None:
+        before = panel["tabs"].bounding_box()
+        panel.ask("[[words:700]]")
+        expect(panel.answer).to_contain_text(re.compile(r"\d+ tokens, \d+/s"))
+        during = panel["tabs"].bounding_box()
+        expect(panel.answer).to_contain_text("700 tokens ·")
+        assert before == during == panel["tabs"].bounding_box()

@@ -65,7 +65,8 @@ class TestOneAnswer:
         kernel.ask(
             "b.chat_output = {'content': 'nothing'}\ntry:\n    b.json()\nexcept ValueError as error:\n    told = str(error)"
         )
-        assert "line 1" in kernel.eval("told")
+        assert kernel.eval("told").startswith("The answer is not JSON: Expecting value: line 1")
+        assert "begins with 'nothing'" in kernel.eval("told")
 
     def test_a_mistake_is_told_before_anything_is_paid(self, kernel: Kernel) -> None:
         before = kernel.eval("len(og_receipts)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from og_magics.devnet import Devnet
 
-    from .conftest import Cell, Kernel
+    from .conftest import Kernel
 
 MIME = "application/vnd.og.receipt+json"
 SCHEMAS = """
@@ -54,8 +55,6 @@ def kernel(kernel: Kernel) -> Kernel:
     return kernel
 
 
-
-
 class TestSchemas:
     @pytest.mark.parametrize(
         ("name", "parsed"),
@@ -88,7 +87,9 @@ class TestSchemas:
         assert "The answer does not fit Never: name: Value error, no name is good enough" in told
         assert "is paid for" in told
         assert "This answer does not have the form that was asked for.\n\n2 calls" in cell.last["text/plain"]
-        assert kernel.eval("[__import__('sys').last_value.answer.text, len(__import__('sys').last_value.answer.receipts)]") == ['{"name": "name"}', 2]
+        assert kernel.eval(
+            "[__import__('sys').last_value.answer.text, len(__import__('sys').last_value.answer.receipts)]"
+        ) == ['{"name": "name"}', 2]
 
     def test_python_has_the_same(self, kernel: Kernel) -> None:
         kernel.ask("r = og.ask('A city', schema=Model), og.ask('cities', schema=list[Data])")
@@ -107,7 +108,10 @@ class TestFormats:
         assert cell.receipt["request"]["response_format"] == {"type": "json_object"}
         assert cell.last["text/plain"].startswith('{\n  "simulated": true,')
         assert kernel.eval("[_.parsed['simulated'], _.json() == _.parsed]") == [True, True]
-        assert kernel.ask("%%ogchat -f json -p anthropic\nhello").receipt["request"]["response_format"]["type"] == "json_schema"
+        assert (
+            kernel.ask("%%ogchat -f json -p anthropic\nhello").receipt["request"]["response_format"]["type"]
+            == "json_schema"
+        )
 
     def test_text_is_shown_as_it_is(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat -f text\n**hello**")
@@ -167,13 +171,17 @@ class TestTheSavedFile:
         notebook = execute("%load_ext og_magics", SCHEMAS, *self.CELLS)
         env, path = environment(devnet), tmp_path / "executed.ipynb"
         assert self.verify(path, env) == [True] * len(self.CELLS)
-        changed = {"hello": "bye", "x = 1": "x = 2", "&lt;b&gt;": "&lt;i&gt;", "<b>": "<i>", '"people": 1': '"people": 2'}
+        changed = {
+            "hello": "bye",
+            "x = 1": "x = 2",
+            "&lt;b&gt;": "&lt;i&gt;",
+            "<b>": "<i>",
+            '"people": 1': '"people": 2',
+        }
         for cell in notebook.cells[2:]:
             for output in cell.outputs:
                 for kind, content in output.get("data", {}).items():
                     if isinstance(content, str):
-                        for old, new in changed.items():
-                            content = content.replace(old, new)
-                        output["data"][kind] = content
+                        output["data"][kind] = re.sub("|".join(changed), lambda found: changed[found[0]], content)
         nbformat.write(notebook, path)
         assert self.verify(path, env) == [False] * len(self.CELLS)

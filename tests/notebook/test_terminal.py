@@ -72,3 +72,21 @@ class TestTheTerminal:
         assert "enclave proof ✓" in done.stdout
         assert "StreamError" in done.stdout + done.stderr
         assert "went on" not in done.stdout
+
+    def test_functions_are_called_and_shown_there_too(self, typed: Typed) -> None:
+        done = typed(
+            "import og_magics as og",
+            "def add(a: int): return a + 2",
+            "",
+            '%ogchat --tools add [[say:Let me see. ]][[call:add({"a": 40})]] how much?',
+            "%ogchat --tools add --tools-show [[call:add]] how much?",
+            "%ogchat --tools add --tools-confirm [[call:add]] how much?",
+            "y",
+            "%ogchat -f code -n 3 hello",
+        )
+        shown = done.stdout
+        assert 'Let me see. \n✓ add({"a": 40})\n  → 42\n[simulated gpt-5] The tool add returned 42.' in shown
+        assert '\nadd({"a": 1})\nopenai/gpt-5' in shown.replace("In [5]: ", "\n")
+        assert "The model wants to call add(" in shown
+        assert shown.count("2 calls · openai/gpt-5") == 2
+        assert "returned 3." in shown

@@ -68,10 +68,12 @@ def turn(cell: Cell) -> list[dict[str, Any]]:
 
 class TestInACell:
     def test_calls_are_folded_above_the_answer_and_every_round_has_its_receipt(self, kernel: Kernel) -> None:
-        cell = kernel.ask('%%ogchat --tools add,plain,shout\n[[call:add({"a": 40})]][[call:shout({"text": "hi"})]] how much?')
+        cell = kernel.ask(
+            '%%ogchat --tools add,plain,shout\n[[call:add({"a": 40})]][[call:shout({"text": "hi"})]] how much?'
+        )
         assert cell.text == "adding\n"
         assert '<summary>✓ add(&#123;"a": 40&#125;)</summary>' in cell.last["text/markdown"]
-        assert "✓ add({\"a\": 40})\n  → 42\n\n✓ shout" in cell.last["text/plain"]
+        assert '✓ add({"a": 40})\n  → 42\n\n✓ shout' in cell.last["text/plain"]
         assert "The tool add returned 42. The tool shout returned HI." in cell.last["text/plain"]
         assert "2 calls · openai/gpt-5" in cell.last["text/plain"]
         receipts = turn(cell)
@@ -82,7 +84,9 @@ class TestInACell:
 
     def test_a_call_is_shown_while_it_runs(self, kernel: Kernel) -> None:
         flag = kernel.cwd / "go"
-        kernel.ask(f"import pathlib\ndef slow() -> str:\n    while not pathlib.Path({str(flag)!r}).exists(): time.sleep(0.02)")
+        kernel.ask(
+            f"import pathlib\ndef slow() -> str:\n    while not pathlib.Path({str(flag)!r}).exists(): time.sleep(0.02)"
+        )
         asked = kernel.send("%%ogchat --tools slow\nask it")
         kernel.until(asked, lambda text: "<summary>… slow()" in text)
         flag.touch()
@@ -162,7 +166,9 @@ class TestConfirmation:
         assert "returned 3" in cell.last["text/plain"]
 
     def test_without_a_person_it_is_refused(self, kernel: Kernel) -> None:
-        cell = kernel.ask("%%ogchat --tools erase,add --tools-confirm\n[[call:erase]][[call:add]] go", allow_stdin=False)
+        cell = kernel.ask(
+            "%%ogchat --tools erase,add --tools-confirm\n[[call:erase]][[call:add]] go", allow_stdin=False
+        )
         assert kernel.eval("erased") == []
         assert cell.text == ""
         assert cell.last["text/plain"].count("there is nobody to ask") >= 2
@@ -179,7 +185,10 @@ class TestInterrupts:
         cell.error("KeyboardInterrupt")
         assert "wait({})" in cell.last["text/plain"]
         assert "Interrupted: the answer is not complete." in cell.last["text/plain"]
-        assert kernel.eval("[len(og.receipts()), og_receipts.status.iloc[-1] in ('served', 'settled')]") == [before + 1, True]
+        assert kernel.eval("[len(og.receipts()), og_receipts.status.iloc[-1] in ('served', 'settled')]") == [
+            before + 1,
+            True,
+        ]
         assert kernel.ask("%ogchat hello").ok
 
     @pytest.mark.timeout(60)
@@ -218,7 +227,9 @@ class TestTheSavedFile:
         rows = self.verify(path, env)
         assert [cell for cell, _, _ in rows] == [4, 4, 5, 5, 5, 6, 6, 7, 7, 8, 8, 9]
         # The text beside calls that were not made is in no question that would be signed.
-        assert [row for row in rows if row[1] is not True] == [(6, None, "The enclave signed the function calls; the text beside them is covered by nothing.")]
+        assert [row for row in rows if row[1] is not True] == [
+            (6, None, "The enclave signed the function calls; the text beside them is covered by nothing.")
+        ]
 
         edits = [
             (3, "→ 42", "→ 43", [False, None]),
@@ -233,7 +244,11 @@ class TestTheSavedFile:
             for kind in ("text/plain", "text/markdown"):
                 edited = nbformat.from_dict(json.loads(json.dumps(notebook)))
                 output = next(one for one in edited.cells[place].outputs if MIME in one.get("data", {}))
-                shown = output["data"][kind].replace("&#123;", "{").replace("&#125;", "}") if old[0] == "{" else output["data"][kind]
+                shown = (
+                    output["data"][kind].replace("&#123;", "{").replace("&#125;", "}")
+                    if old[0] == "{"
+                    else output["data"][kind]
+                )
                 if old not in shown:
                     assert (kind, old[0]) == ("text/markdown", "→")
                     continue

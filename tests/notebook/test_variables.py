@@ -47,7 +47,7 @@ def kernel(ready: Kernel, kernel: Kernel) -> Kernel:
 
 def _names_one(prompt: str, names: set[str]) -> bool:
     """Whether a name of the notebook stands in braces, with or without a path behind it."""
-    return any(found in names for found in re.findall(r"\{(\w+)(?:[.\[][^{}]*)?\}", prompt))
+    return any(found in names for found in re.findall(r"\{(\w+)(?:\.\w+|\[[^\]{}]*\])*\}", prompt))
 
 
 def sent(kernel: Kernel, prompt: str, flags: str = "") -> str:
@@ -148,7 +148,7 @@ class TestWhatStays:
         pieces = st.one_of(
             st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
             st.sampled_from(
-                ["{", "}", "{{", "}}", "{x", "x}", "{x!r}", "{x:}", "{ x}", "{x()}", "{x.}", "{x[}", "{1x}"]
+                ["{", "}", "{{", "}}", "{x", "x}", "{x!r}", "{x:}", "{ x}", "{x()}", "{x.}", "{x[}", "{x[a]b}", "{1x}"]
             ),
             st.sampled_from(
                 ['{"a": [1]}', "\\frac{1}{2}", "{no_such_name}", "{{no}}", "$x", "%s", "\n", "\r\n", "\\", "'", '"']

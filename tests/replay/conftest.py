@@ -112,6 +112,8 @@ def written() -> Callable[[Path, Sequence[str]], Path]:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
         for number, cell in enumerate(notebook.cells):
             cell["id"] = f"cell-{number}"
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata.update(kernelspec=spec, language_info={"name": "python"})
         nbformat.write(notebook, path)
         return path
 

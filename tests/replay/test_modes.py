@@ -122,7 +122,7 @@ class TestOtherPrograms:
         import json
         import os
 
-        command = [sys.executable, "-m", "papermill", source.name, out.name, "-k", "python3", "-p", "city", city]
+        command = [sys.executable, "-m", "papermill", source.name, out.name, "-p", "city", city]
         env = os.environ | {"OG_DEVNET": json.dumps(devnet.info)}
         done = subprocess.run(
             command, cwd=source.parent, env=env, capture_output=True, text=True, timeout=120, check=False

@@ -157,6 +157,16 @@ class TestOnTheDevnet:
         finally:
             never.set()
 
+    def test_a_result_with_the_wallets_key_is_not_sent(self, app: App, devnet: Devnet) -> None:
+        key = devnet.accounts[0]["private_key"]
+
+        def leak() -> dict[str, str]:
+            return {"key": key.upper().removeprefix("0X")}
+
+        run = ran(app, "leak it", tools=[leak])
+        assert json.loads(results(run)[0]) == {"error": "The result holds this wallet's private key. It was not sent."}
+        assert key[2:].lower() not in str(run.result().messages + list(run.progress.parts)).lower()
+
     def test_an_exit_in_a_function_ends_nothing_else(self, app: App) -> None:
         def leave() -> None:
             raise SystemExit(3)
@@ -287,7 +297,9 @@ class TestSchemas:
                 raise ValueError("no name is good enough")
 
         run = ran(app, "a name", schema=Never)
-        with pytest.raises(AnswerError, match=r"does not fit Never: name: .*no name is good enough.*paid for") as caught:
+        with pytest.raises(
+            AnswerError, match=r"does not fit Never: name: .*no name is good enough.*paid for"
+        ) as caught:
             run.result()
         assert caught.value.answer.json() == {"name": "name"}
         assert linked(app, 2)

@@ -184,12 +184,12 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
 def notebook(tmp_path: Path, captured: tuple[dict[str, Any], str]) -> Callable[..., Path]:
     """Writes a notebook that shows an environment, and its lock file."""
 
-    def write(lock: str | None = captured[1], **changes: Any) -> Path:
+    def write(content: str | None = captured[1], **changes: Any) -> Path:
         output = {"output_type": "display_data", "data": {MIME: captured[0] | changes}, "metadata": {}}
         cell = {"cell_type": "code", "source": "%og env", "outputs": [output], "metadata": {}}
         (tmp_path / "n.ipynb").write_text(json.dumps({"cells": [cell], "metadata": {"kernelspec": {}}}))
-        if lock is not None:
-            (tmp_path / "n.lock.txt").write_text(lock)
+        if content is not None:
+            (tmp_path / "n.lock.txt").write_text(content)
         return tmp_path / "n.ipynb"
 
     return write
@@ -229,18 +229,18 @@ class TestTheEnvironment:
         self, doctor: Doctor, notebook: Callable[..., Path], captured: tuple[dict[str, Any], str]
     ) -> None:
         older = captured[0]["packages"] | {"httpx": "0.1"}
-        part = doctor(str(notebook(packages=older, lock=None)))
+        part = doctor(str(notebook(None, packages=older)))
         assert part["lock file"]["status"] == "warning"
         assert part["notebook"]["status"] == "warning"
         assert "httpx is " in part["notebook"]["told"]
-        part = doctor(str(notebook(lock=captured[1] + "no-such-package==1.0\n", python="CPython 3.9.1")))["notebook"]
+        part = doctor(str(notebook(captured[1] + "no-such-package==1.0\n", python="CPython 3.9.1")))["notebook"]
         assert part["status"] == "fails"
         assert "no-such-package 1.0 is not installed; Python is" in part["told"]
         assert part["remedy"] == "pip install -r n.lock.txt"
 
     @pytest.mark.parametrize(
         "changes",
-        [{"packages": 5}, {"packages": {"a": 1}}, {"python": None}, {"lock": "../../etc/passwd"}, {"lock": 7},
+        [{"packages": 5}, {"packages": {"a": 1, "": "1", "../x": "2"}}, {"captured": {"a": "\x1b[2J"}}, {"python": None}, {"lock": "../../etc/passwd"}, {"lock": 7},
          {"python": "\x1b[2J"}],
     )  # fmt: skip
     def test_one_that_was_made_up_breaks_nothing(
@@ -248,6 +248,7 @@ class TestTheEnvironment:
     ) -> None:
         parts = doctor(str(notebook(**changes)))
         assert parts["notebook"]["status"] in ("ok", "warning")
+        assert "\x1b" not in doctor.run("doctor", "--offline", "n.ipynb").stdout
 
     def test_the_command_keeps_it_in_the_notebooks_metadata(
         self, doctor: Doctor, notebook: Callable[..., Path], captured: tuple[dict[str, Any], str]

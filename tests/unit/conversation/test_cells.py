@@ -25,6 +25,11 @@ class TestContext:
         context = context_of("2", [ran(1), ran(2)])
         assert context.told == f"Sent with the prompt: cells 1, 2, {len(context.text)} characters."
 
+    def test_many_cells_are_counted(self) -> None:
+        assert context_of("all", [ran(n) for n in range(1, 31)]).told.startswith(
+            "Sent with the prompt: 30 cells, from 1 to 30, "
+        )
+
     def test_backticks_in_a_cell_do_not_end_its_block(self) -> None:
         assert "````python\n```\nx\n```\n````" in context_of("last", [ran(1, "```\nx\n```")]).text
 

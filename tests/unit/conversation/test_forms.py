@@ -119,7 +119,7 @@ class TestWhatIsAccepted:
             (Point, '{"x": "one"}', "x: Input should be a valid integer"),
             (Movie, '{"title": "M", "cast": [{"x": "a"}]}', "cast.0.x: "),
             (SCHEMA, '{"n": 1, "m": 2}', "'m' was unexpected"),
-            (SCHEMA, '{"n": NaN}', "NaN is no JSON"),
+            (SCHEMA, '{"n": NaN}', "not JSON"),
             (SCHEMA, "[" * 100_000, "not JSON"),
         ],
     )

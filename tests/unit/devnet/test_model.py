@@ -182,3 +182,38 @@ def test_a_call_is_charged_by_its_model_and_rounded_up() -> None:
     assert cost("gpt-5", Usage(0, 0)) == 0
     assert cost("somebody-elses-model", Usage(1, 0)) == 5 * 10**12
     assert 0 < max(cost(model, Usage(50, 150)) for model in KNOWN_MODELS) < 10**17
+
+
+async def calls(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and arguments, as text, of each call; the deltas joined by their index."""
+    pieces, ending = await answer(body)
+    joined: dict[int, dict[str, str]] = {}
+    for piece in pieces:
+        for delta in piece.fields.get("tool_calls", []) if isinstance(piece, Delta) else []:
+            call = joined.setdefault(delta["index"], {"id": delta.get("id", ""), "name": "", "arguments": ""})
+            for part, value in delta["function"].items():
+                call[part] += value
+    assert (ending.finish_reason == "tool_calls") is bool(joined)
+    assert len({call["id"] for call in joined.values()}) == len(joined)
+    return [(call["name"], call["arguments"]) for call in joined.values()]
+
+
+async def test_a_prompt_names_the_calls_and_their_arguments() -> None:
+    prompt = '[[call:get_weather]][[call:get_weather({"city": "Rom)"})]][[call:nothing]][[call:broken({)]] go'
+    assert await calls(request(prompt, tools=[WEATHER])) == [
+        ("get_weather", '{"city": "city"}'), ("get_weather", '{"city": "Rom)"}'), ("nothing", "{}"), ("broken", "{"),
+    ]  # fmt: skip
+    assert await calls(request(prompt)) == []  # none is offered
+    assert (await text(request(prompt))).startswith('[simulated gpt-5] Here is a direct answer to "go".')
+
+
+async def test_functions_are_called_again_for_as_many_rounds_as_the_prompt_says() -> None:
+    body = request("[[rounds:2]][[say:Let me look. ]]The weather?", tools=[WEATHER])
+    for _ in range(2):
+        assert len(await calls(body)) == 1
+        assert await text(body) == "Let me look. "
+        said = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {"name": "get_weather"}}]}
+        result = {"role": "tool", "tool_call_id": "c", "content": "17 degrees"}
+        body["messages"] = [*body["messages"], said, result, result]
+    assert await calls(body) == []
+    assert "returned 17 degrees" in await text(body)

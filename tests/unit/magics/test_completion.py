@@ -107,6 +107,8 @@ class TestValues:
             ("%og ", list(VERBS[1:])),
             ("%og threads re", ["rename", "reset"]),
             ("%%ogchat --context l", ["last"]),
+            ("%%ogchat --replay ", ["auto", "only", "off"]),
+            ("%og use --pace i", ["instant"]),
             ("%%ogchat --schema ", ["City", "Town", "schema"]),
             ("%%ogchat --tools w", ["weather"]),
             ("%%ogchat --tools weather,f", ["form"]),

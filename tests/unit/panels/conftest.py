@@ -1,0 +1,83 @@
+"""Panels on a real devnet, without a front end: what a person would click is clicked, and what they would see is read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from og_magics.app import App
+from og_magics.devnet import Devnet
+from og_magics.panels import Panel
+from og_magics.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def devnet() -> Iterator[Devnet]:
+    with Devnet(settle_after=0.5, batch_after=0.3, token_delay=0.002) as running:
+        yield running
+
+
+@pytest.fixture
+def app(devnet: Devnet, tmp_path: Path) -> App:
+    return App(Settings.from_env({"OG_DEVNET": json.dumps(devnet.info), "OG_LEDGER": str(tmp_path / "l.db")}))
+
+
+@pytest.fixture
+def new_panel(app: App) -> Iterator[Callable[[], Panel]]:
+    made: list[Panel] = []
+
+    def make() -> Panel:
+        made.append(Panel(app))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def panel(new_panel: Callable[[], Panel]) -> Panel:
+    return new_panel()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    """The first true value of a check; a failure after a limit that only a failure meets."""
+
+    def wait(check: Callable[[], Any], within: float = 60.0) -> Any:
+        deadline = time.monotonic() + within
+        while not (value := check()):
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.05)
+        return value
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def shown() -> Callable[[Any], str]:
+    """All HTML in a widget, in its order."""
+
+    def read(widget: Any) -> str:
+        value = widget.value if type(widget).__name__ == "HTML" else ""
+        return value + "".join(map(read, getattr(widget, "children", ())))
+
+    return read
+
+
+@pytest.fixture
+def ask(eventually: Callable[..., Any], shown: Callable[[Any], str]) -> Callable[[Panel, str], str]:
+    """Type a prompt, send it, and wait for its end; what stands in the answer's place then."""
+
+    def go(panel: Panel, prompt: str) -> str:
+        panel.ask.prompt.value = prompt
+        panel.ask.send.click()
+        eventually(lambda: not panel.ask.busy)
+        return shown(panel.ask.answer.box)
+
+    return go
