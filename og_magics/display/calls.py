@@ -116,9 +116,9 @@ def _line(call: Call) -> str:
 
 
 def _fold(line: str, blocks: Sequence[str]) -> str:
-    """A line that opens. It stands on one line: within HTML no Markdown is read, up to an empty line."""
+    """A line that opens. It is one line: within HTML no Markdown is read, up to an empty line; in code no formula is."""
     inside = "".join(f"{block}\n\n" for block in blocks)
-    return f"<details><summary>{one_line(line)}</summary>\n\n{inside}</details>"
+    return f"<details><summary><code>{one_line(line)}</code></summary>\n\n{inside}</details>"
 
 
 def _pretty(arguments: str) -> str:

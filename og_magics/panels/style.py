@@ -101,7 +101,8 @@ CSS = """
 .og-panel th { color: var(--og-soft); font-weight: 600; }
 .og-panel .og-health td, .og-panel .og-proofs td:last-child { white-space: normal; }
 .og-panel td .og-remedy { font-weight: 600; }
-.og-mark-✓ { color: #2da44e; font-weight: 700; } .og-mark-✗ { color: #e5484d; font-weight: 700; }
+.og-mark-✓ { color: #1a7f37; font-weight: 700; } .og-mark-✗ { color: #c21f2b; font-weight: 700; }
+[data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e; } [data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
 .og-top { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: flex-end; margin: 4px 0 8px; }
 .og-totals { display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 0; }
 .og-totals > div { display: flex; flex-direction: column; }
@@ -131,7 +132,7 @@ CSS = """
 .og-panel .og-models { flex-wrap: wrap; }
 .og-panel .og-models .widget-text { flex: 1 1 240px; width: auto; }
 @media (max-width: 700px) {
-  .og-panel { --jp-widgets-inline-label-width: 78px; padding: 2px 6px 8px; }
+  .og-panel { --jp-widgets-inline-label-width: 88px; padding: 2px 6px 8px; }
   .og-panel .og-about, .og-panel .og-source, .og-panel .og-check { align-self: flex-start; }
 .og-panel .og-send { margin-left: 2px; }
   .og-panel .og-chart { margin-left: 0; }

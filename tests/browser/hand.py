@@ -108,6 +108,11 @@ class Hand:
         """Of the answer, without the line below it."""
         return self.answer.locator(".og-text").inner_text().split()
 
+    def place(self, *names: str) -> list[tuple[float, float]]:
+        """Where these parts begin, in pixels."""
+        boxes = [self[name].first.bounding_box() for name in names]
+        return [(box["x"], box["y"]) for box in boxes if box]
+
     def faint(self) -> list[Any]:
         """Texts whose contrast with what they stand on is less than 4.5."""
         return list(self.box.evaluate(_FAINT))

@@ -140,7 +140,12 @@ class TestNothingOfTheMachine:
             assert not host.search(content), name
 
     def test_and_the_scrubbed_copy_has_no_answer_left_and_passes_the_check_and_the_audit(
-        self, execute: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        execute: Callable[..., Any],
+        devnet: Devnet,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         execute(*SESSION)
         source, target = tmp_path / "executed.ipynb", tmp_path / "executed.scrubbed.ipynb"
@@ -156,6 +161,10 @@ class TestNothingOfTheMachine:
             assert words not in saved
         assert main(["scrub", "--check", str(target)]) == 0, capsys.readouterr().out
         assert main(["verify", str(target), "--json"]) == 0, capsys.readouterr().out
+        # The payments are still found, and are those that the receipts tell of; the data is by its hashes.
+        monkeypatch.setenv("OG_DEVNET", json.dumps(devnet.info))
+        online = ["verify", str(target), "--online", "--proofs", "enclave,registry,payment"]
+        assert main(online) == 0, capsys.readouterr().out
 
     def test_two_runs_of_it_have_an_empty_diff(
         self, execute: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -77,7 +77,7 @@ class TestSchemas:
         before = kernel.eval("len(og.receipts())")
         cell = kernel.ask("%%ogchat --schema Model\n[[words:4]] A city")
         assert kernel.eval("[_.parsed.name, _.json()['people'], len(_.receipts)]") == ["name", 1, 2]
-        assert "was asked for again</summary>" in cell.last["text/markdown"]
+        assert "was asked for again</code></summary>" in cell.last["text/markdown"]
         assert kernel.eval("len(og.receipts())") == before + 2
         assert kernel.eval("og_receipts.turn.iloc[-2:].nunique()") == 1
 

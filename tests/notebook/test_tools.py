@@ -72,7 +72,7 @@ class TestInACell:
             '%%ogchat --tools add,plain,shout\n[[call:add({"a": 40})]][[call:shout({"text": "hi"})]] how much?'
         )
         assert cell.text == "adding\n"
-        assert '<summary>✓ add(&#123;"a": 40&#125;)</summary>' in cell.last["text/markdown"]
+        assert '<summary><code>✓ add(&#123;"a": 40&#125;)</code></summary>' in cell.last["text/markdown"]
         assert '✓ add({"a": 40})\n  → 42\n\n✓ shout' in cell.last["text/plain"]
         assert "The tool add returned 42. The tool shout returned HI." in cell.last["text/plain"]
         assert "2 calls · openai/gpt-5" in cell.last["text/plain"]
@@ -88,14 +88,14 @@ class TestInACell:
             f"import pathlib\ndef slow() -> str:\n    while not pathlib.Path({str(flag)!r}).exists(): time.sleep(0.02)"
         )
         asked = kernel.send("%%ogchat --tools slow\nask it")
-        kernel.until(asked, lambda text: "<summary>… slow()" in text)
+        kernel.until(asked, lambda text: "<summary><code>… slow()" in text)
         flag.touch()
         assert "✓ slow()" in kernel.result(asked).last["text/plain"]
 
     def test_what_fails_is_shown_as_text_and_told_to_the_model(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat --tools fails\n[[call:fails]][[call:nothing]] go")
         markdown = cell.last["text/markdown"]
-        assert "<summary>✗ fails(" in markdown
+        assert "<summary><code>✗ fails(" in markdown
         assert '```\n{"error": "ValueError: <b>no</b>"}\n```' in markdown
         assert "There is no function 'nothing'. There is: fails." in cell.last["text/plain"]
         assert "<b>" not in markdown.replace('"ValueError: <b>no</b>"', "")
@@ -179,7 +179,7 @@ class TestInterrupts:
     def test_one_in_a_function_keeps_what_there_is_and_asks_nothing_more(self, kernel: Kernel) -> None:
         before = kernel.eval("len(og.receipts())")
         asked = kernel.send("%%ogchat --tools wait\nwait for it")
-        kernel.until(asked, lambda text: "<summary>… wait()" in text)
+        kernel.until(asked, lambda text: "<summary><code>… wait()" in text)
         kernel.interrupt()
         cell = kernel.result(asked)
         cell.error("KeyboardInterrupt")

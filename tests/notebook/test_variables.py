@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+from og_magics.cli import main
 
 if TYPE_CHECKING:
     from .conftest import Kernel
@@ -220,3 +224,29 @@ class TestWhatIsRefused:
         kernel.ask("import os\nfound = [os.environ['OG_PRIVATE_KEY']]")
         assert "private key" in kernel.run("%%ogchat\nIs {found} a good one?").error()
         assert kernel.eval("len(og_receipts)") == 0
+
+
+class TestTheSavedNotebook:
+    def test_its_audit_holds_with_variables_context_and_answers_as_values(
+        self, execute: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        execute(
+            "%load_ext og_magics\nimport og_magics as og\nx = 'a receipt'",
+            "%%ogchat -o kept\nWhat is {x}, and {this}?",
+            "kept",
+            "%%ogchat --context last\nGo on about {x}",
+            "og.ask('And from Python: {x}?')",
+            "%%ogcompare -m gpt-5 -m o4-mini\nCompare {x}",
+        )
+        saved = tmp_path / "executed.ipynb"
+        assert main(["verify", str(saved), "--json"]) == 0, capsys.readouterr().out
+        rows = json.loads(capsys.readouterr().out)
+        assert [row["cell"] for row in rows] == [2, 3, 4, 5, 6, 6]
+        changed = json.loads(saved.read_text())
+        source = "".join(changed["cells"][1]["source"])
+        changed["cells"][1]["source"] = source.replace("What is {x}", "Who is {x}")
+        saved.write_text(json.dumps(changed))
+        assert main(["verify", str(saved), "--json"]) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert [row["verdicts"]["enclave"]["ok"] for row in told] == [False, True, True, True, True, True]
+        assert "another one than was answered" in told[0]["verdicts"]["enclave"]["reason"]

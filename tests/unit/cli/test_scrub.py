@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from og_magics.cli import main
 from og_magics.cli.scrub import scrubbed_source
@@ -22,6 +26,7 @@ from .conftest import answered
 if TYPE_CHECKING:
     from .conftest import Verifier
 
+ROOT = Path(__file__).parents[3]
 KEY = "c0ffee" + "5e" * 29
 HASH = "0x" + "7d" * 32
 QUESTION, ANSWER = "Who pays for the secret harvest festival?", "The **secret** treasurer pays for it,\n\nevery year."
@@ -329,6 +334,30 @@ class TestTheCheck:
         (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": [code("%ogchat hi")]}))
         assert main(["scrub", "--check", str(tmp_path / "good.ipynb"), str(tmp_path / "bad.ipynb")]) == 1
         assert "bad.ipynb: cell 1: a prompt" in capsys.readouterr().out
+
+
+class TestAsAHook:
+    @pytest.mark.parametrize(
+        "hook", yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()), ids=itemgetter("id")
+    )
+    def test_it_stops_a_commit_of_a_notebook_that_should_not_be_published(
+        self, tmp_path: Path, verify: Verifier, secret: Receipt, hook: dict[str, Any]
+    ) -> None:
+        program, *arguments = hook["entry"].split()
+        assert program == "og-magics"
+        content = verify.notebook(secret)
+        private = {"cells": [code(f"OG_PRIVATE_KEY=0x{KEY}")]}
+        for name, held, status in (
+            ("empty", {"cells": []}, 0),
+            ("answered", content, 0 if "--keep-answers" in arguments else 1),
+            ("private", private, 1),
+        ):
+            (tmp_path / f"{name}.ipynb").write_text(json.dumps(held))
+            done = subprocess.run(
+                [sys.executable, "-m", "og_magics", *arguments, str(tmp_path / f"{name}.ipynb")],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == status, done.stdout + done.stderr
 
 
 class TestUsage:

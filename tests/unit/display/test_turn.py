@@ -67,7 +67,7 @@ class TestBundles:
 
     def test_they_are_folded_where_that_is_possible(self) -> None:
         markdown = shown(TURN)["text/markdown"]
-        assert markdown.count("<details><summary>") == markdown.count("</details>") == 2
+        assert markdown.count("<details><summary><code>") == markdown.count("</details>") == 2
         assert "\n\n```\n3\n```\n\n</details>\n\n" in markdown
 
     def test_all_receipts_travel_with_it(self) -> None:
@@ -97,7 +97,7 @@ class TestBundles:
     def test_nothing_that_others_wrote_leaves_its_place(self, hostile: str) -> None:
         for part in (Call(hostile, hostile, "done", hostile), Again(hostile, hostile)):
             first, _, rest = part_markdown(part).partition("\n")
-            assert first.count("<") == 3
+            assert first.count("<") == 5
             assert "$" not in first
             assert "`" not in first
             blocks = rest.split("```")

@@ -13,6 +13,7 @@ import pytest
 from og_magics.app import App
 from og_magics.devnet import Devnet
 from og_magics.panels import Panel
+from og_magics.runtime import runtime
 from og_magics.settings import Settings
 
 
@@ -23,8 +24,11 @@ def devnet() -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def app(devnet: Devnet, tmp_path: Path) -> App:
-    return App(Settings.from_env({"OG_DEVNET": json.dumps(devnet.info), "OG_LEDGER": str(tmp_path / "l.db")}))
+def app(devnet: Devnet, tmp_path: Path) -> Iterator[App]:
+    made = App(Settings.from_env({"OG_DEVNET": json.dumps(devnet.info), "OG_LEDGER": str(tmp_path / "l.db")}))
+    yield made
+    if made._llm is not None:
+        runtime.wait(made._llm.close())
 
 
 @pytest.fixture
