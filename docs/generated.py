@@ -5,11 +5,13 @@ A hook of the builder of these pages (`hooks` in mkdocs.yml). So no flag, settin
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
 import dataclasses
 import inspect
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -38,14 +40,20 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def magics() -> str:
     """The help of `%og` and of each magic, as the notebook shows it."""
+    from og_magics.magics.arguments import chat_parser, compare_parser
     from og_magics.magics.chat import ChatMagics
     from og_magics.magics.compare import CompareMagics
     from og_magics.magics.og import OgMagics
 
-    asking = [("%%ogchat", ChatMagics.ogchat), ("%%ogcompare", CompareMagics.ogcompare), ("%og", OgMagics.og)]
-    parts = [f"## {name}\n\n{_fenced(inspect.getdoc(magic) or '')}" for name, magic in asking]
-    parts.append(_fenced(_printed(lambda: OgMagics._help(None, ""))))  # type: ignore[arg-type]  # it needs no notebook
-    return "\n\n".join(parts)
+    parts = []
+    for name, magic, parser in (
+        ("%%ogchat", ChatMagics.ogchat, chat_parser()),
+        ("%%ogcompare", CompareMagics.ogcompare, compare_parser()),
+    ):
+        before, after = (inspect.getdoc(magic) or "").split(parser.flags_help())
+        parts.append(f"## {name}\n\n{before.strip()}\n\n{_flags(parser)}\n\n{after.strip()}")
+    told = _printed(lambda: OgMagics._help(None, ""))  # type: ignore[arg-type]  # it needs no notebook
+    return "\n\n".join([*parts, f"## %og\n\n{inspect.getdoc(OgMagics.og)}\n\n{_fenced(told)}"])
 
 
 def verbs() -> str:
@@ -55,14 +63,23 @@ def verbs() -> str:
 
     parsers = [parser() for parser in PARSERS.values()]
     parts = [
-        f"### %og {name}\n\n{parser.description}\n\n{_fenced(parser.flags_help())}"
+        f"### %og {name}\n\n{parser.description}\n\n{_flags(parser)}"
         for name, parser in zip(PARSERS, parsers, strict=True)
     ]
-    lines = [
-        f"{parser.format_usage().removeprefix('usage: ').strip():<42} {parser.description}"
+    rows = [
+        (f"`{parser.format_usage().removeprefix('usage: ').strip()}`", parser.description or "")
         for parser in threads_parsers().values()
     ]
-    return "\n\n".join([*parts, "### %og threads\n\n" + _fenced("\n".join(lines))])
+    return "\n\n".join([*parts, "### %og threads\n\n" + _table(("verb", "what it does"), rows)])
+
+
+def _flags(parser: argparse.ArgumentParser) -> str:
+    rows = []
+    for action in parser._actions:
+        value = "" if action.nargs == 0 else " " + str(action.metavar or action.option_strings[-1].lstrip("-").upper())
+        flags = ", ".join(f"`{flag}{value}`" for flag in action.option_strings)
+        rows.append((flags, _escaped((action.help or "").replace("%%", "%"))))
+    return _table(("flag", "what it does"), rows)
 
 
 # -- settings -------------------------------------------------------------------------------------------------------
@@ -256,6 +273,16 @@ def providers() -> str:
     return _table(("`-p`", "its default model"), [(f"`{name}`", f"`{model}`") for name, model in DEFAULTS.items()])
 
 
+def notebooks() -> str:
+    """A row a notebook: its title, and how its first cell goes on."""
+    rows = []
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        first = "".join(json.loads(path.read_text())["cells"][0]["source"])
+        title, _, rest = first.partition("\n")
+        rows.append((f"`{path.name}`", title.lstrip("# "), rest.strip().partition("\n\n")[0]))
+    return _table(("notebook", "", "what it shows"), rows)
+
+
 def floors() -> str:
     """The floors of the house, as CONTRIBUTING.md has them."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
@@ -275,6 +302,7 @@ MAKERS: dict[str, Callable[[], str]] = {
         api_returned,
         cli,
         networks_table,
+        notebooks,
         providers,
         floors,
     )

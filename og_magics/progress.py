@@ -55,7 +55,8 @@ class Progress:
     """One answer on its way. It is written on one thread; any other may read it at any moment.
 
     Attributes:
-        state: "starting" (a devnet), "connecting", "paying", "waiting" (for the first token), "answering".
+        state: "starting" (a devnet), "connecting", "paying", "waiting" (for the first token), "answering",
+            "calling" (functions).
         receipt_ids: of the receipts that were opened for it, oldest first.
         changed: called after each change, on the thread that made it; it must not block, nor raise.
         size: bytes of the text so far, in UTF-8; of what functions were given and returned, too.

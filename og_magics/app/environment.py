@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._version import __version__
-from ..ledger import read_notebook, replace_file
+from ..ledger import read_notebook, replace_file, write_notebook
 from ..receipt import Receipt
 
 MIME = "application/vnd.og.environment+json"
@@ -159,7 +159,7 @@ def keep_in(notebook: Path) -> bool:
     about = dict(about) if isinstance(about, Mapping) else {}
     ours = about.get("og_magics")
     about["og_magics"] = {**(ours if isinstance(ours, Mapping) else {}), "environment": shown}
-    replace_file(notebook, (json.dumps({**content, "metadata": about}, indent=1, ensure_ascii=False) + "\n").encode())
+    write_notebook(notebook, {**content, "metadata": about})
     return True
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..display import SCRUBBED, answer_bundle
-from ..errors import LedgerError
-from ..ledger import answers_of, joined, read_notebook, replace_file
+from ..ledger import answers_of, joined, read_notebook, write_notebook
 from ..networks import BASE, BASE_SEPOLIA, named
 from ..private import private_in, redacted
 from ..receipt import MIME, Receipt
 from ..settings import Settings
 
 _WORD = re.compile(r"""\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)(?=\s|$)""", re.S)
+_VALUE = re.compile(r"[\w./:,+-]+")
 _ASKING = re.compile(r"%%og(chat|compare)(?!\w)")
 _LINE = re.compile(
     r"(?P<before>\s*(?:[\w.,\s\[\]\"'*]+=\s*)?)(?P<magic>%ogchat|%og\s+(?:use|explain|fix))(?!\w)(?P<rest>.*)", re.S
@@ -65,10 +65,7 @@ def scrub_notebook(notebook: Path, output: Path | None, *, all_outputs: bool) ->
     content = read_notebook(notebook)
     receipts, texts = _contents(content)
     scrubbed = _scrubbed(content, texts, all_outputs=all_outputs)
-    try:
-        replace_file(output, (json.dumps(scrubbed, indent=1, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise LedgerError(f"{output} cannot be written: {error.strerror}.") from None
+    write_notebook(output, scrubbed)
     print(f"{output}: {len(receipts)} receipts are left, without what was asked and answered.")
     if public := sum(receipt.settlement == "individual" for receipt in receipts):
         print(f"{public} of them were settled as individual: their text is public on chain, whatever is removed here.")
@@ -127,17 +124,17 @@ def _split(rest: str) -> tuple[list[str], str]:
     kept: list[str] = []
     at = 0
     while word := _WORD.match(rest, at):
-        flag, joined_value, _ = word[1].partition("=")
+        flag, equals, given = word[1].partition("=")
         if not flag.startswith("-"):
             break
         at = word.end()
-        if flag in _SWITCHES or (flag in _KEPT and joined_value):
+        if flag in _SWITCHES or (flag in _KEPT and _VALUE.fullmatch(given)):
             kept.append(word[1])
-        elif flag in _KEPT | _DROPPED and not joined_value:
+        elif flag in _KEPT | _DROPPED and not equals:
             value = _WORD.match(rest, at)
             at = value.end() if value else at
-            kept += [flag, value[1]] if value and flag in _KEPT else []
-        elif flag not in _DROPPED:
+            kept += [flag, value[1]] if value and flag in _KEPT and _VALUE.fullmatch(value[1]) else []
+        elif flag not in _KEPT | _DROPPED:
             break  # not known here: what follows may be of it, or the prompt
     return kept, rest[at:].strip()
 

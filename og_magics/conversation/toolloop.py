@@ -77,6 +77,7 @@ async def results_of(
         key: the wallet's, in lower-case hex; a result that holds it is not told.
     """
     shown = [_call(call, tools) for call in calls]
+    progress.note("calling")
     for call in shown:
         progress.put(call)
     try:

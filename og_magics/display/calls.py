@@ -116,7 +116,7 @@ def _line(call: Call) -> str:
 
 
 def _fold(line: str, blocks: Sequence[str]) -> str:
-    """A line that opens. It is one line: within HTML no Markdown is read, up to an empty line; in code no formula is."""
+    """A line that opens. It is one line: up to an empty one, HTML holds no Markdown; and code holds no formula."""
     inside = "".join(f"{block}\n\n" for block in blocks)
     return f"<details><summary><code>{one_line(line)}</code></summary>\n\n{inside}</details>"
 

@@ -22,6 +22,7 @@ _STATES = {
     "paying": "paying",
     "waiting": "waiting for the first token",
     "answering": "answering",
+    "calling": "calling functions",
     "replaying": "showing a recorded answer",
 }
 
@@ -65,7 +66,7 @@ def live_for(shell: Any, progress: Progress, title: str, format: str = "md") -> 
 
 def status(progress: Progress) -> str:
     """How far an answer is, in a few words."""
-    if progress.tokens > 1:
+    if progress.tokens > 1 and progress.state != "calling":
         return f"{progress.tokens} tokens, {progress.rate:.0f}/s"
     return _STATES.get(progress.state, progress.state) + "…"
 

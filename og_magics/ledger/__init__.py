@@ -5,7 +5,7 @@ from __future__ import annotations
 from .audit import LedgerAudit
 from .export import export_receipts, import_receipts, read_frame, receipts_csv, replace_file
 from .frame import FrameCache, receipts_frame
-from .notebook import ShownAnswer, answers_in, answers_of, joined, read_notebook, receipts_in
+from .notebook import ShownAnswer, answers_in, answers_of, joined, read_notebook, receipts_in, write_notebook
 from .store import Ledger, open_ledger
 from .threads import KeptTurn, ThreadStore, ThreadSummary, place_of
 
@@ -30,4 +30,5 @@ __all__ = [
     "receipts_frame",
     "receipts_in",
     "replace_file",
+    "write_notebook",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ..errors import LedgerError
 from ..receipt import MIME, VERSION, Column, Receipt
 from ..untrusted import read_json
+from .export import replace_file
 from .journal import GENESIS, Head
 
 _DEEPEST = 400
@@ -77,6 +79,19 @@ def read_notebook(notebook: str | Path) -> dict[str, Any]:
     except ValueError:
         raise LedgerError(f"{path} is not a notebook.", remedy="Give the path of an .ipynb file.") from None
     return dict(content)
+
+
+def write_notebook(notebook: Path, content: Mapping[str, Any]) -> None:
+    """Write an .ipynb file as Jupyter does, in the place of one that is there.
+
+    Raises:
+        LedgerError: it cannot be written.
+    """
+    try:
+        written = json.dumps(content, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a character, which a strange file may hold as an escape
+        written = json.dumps(content, indent=1).encode()
+    replace_file(notebook, written + b"\n")
 
 
 def _is_notebook(content: Any) -> bool:

@@ -121,6 +121,10 @@ class Parameters:
                 description="System", placeholder="No system prompt", rows=3, continuous_update=False,
                 tooltip="System prompt: sent before each prompt",
             ),
+            "thread": widgets.Text(
+                description="Thread", placeholder="No thread: each question stands alone", continuous_update=False,
+                tooltip="The conversation that questions go on with, kept in the ledger; empty for none",
+            ),
             "stream": widgets.Checkbox(description="Stream", indent=False, tooltip="Show answers as they come"),
             "web_search": widgets.Checkbox(
                 description="Web search", indent=False, tooltip="Let the model search the web; its provider bills that"
@@ -131,7 +135,7 @@ class Parameters:
             widget.observe(self._changed(name), "value")
         checks = widgets.HBox([self.fields["stream"], self.fields["web_search"]])
         checks.add_class("og-row")
-        first = [self.fields[name] for name in ("temperature", "max_tokens", "system")]
+        first = [self.fields[name] for name in ("temperature", "max_tokens", "system", "thread")]
         note = widgets.HTML(line("These hold for every cell and panel of the notebook, as %og use does."))
         self.box = widgets.VBox([*first, checks, note, self.failed])
 

@@ -102,7 +102,8 @@ CSS = """
 .og-panel .og-health td, .og-panel .og-proofs td:last-child { white-space: normal; }
 .og-panel td .og-remedy { font-weight: 600; }
 .og-mark-✓ { color: #1a7f37; font-weight: 700; } .og-mark-✗ { color: #c21f2b; font-weight: 700; }
-[data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e; } [data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
+[data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e;
+  } [data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
 .og-top { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: flex-end; margin: 4px 0 8px; }
 .og-totals { display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 0; }
 .og-totals > div { display: flex; flex-direction: column; }
@@ -136,6 +137,7 @@ CSS = """
   .og-panel .og-about, .og-panel .og-source, .og-panel .og-check { align-self: flex-start; }
 .og-panel .og-send { margin-left: 2px; }
   .og-panel .og-chart { margin-left: 0; }
+  .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; }
 }
 """
 

@@ -45,12 +45,12 @@ _CUT_OFF = """
 box => {
   const found = [], page = document.documentElement.clientWidth, inner = box.getBoundingClientRect();
   if (inner.right > page) found.push(`the panel ends at ${inner.right}`);
-  for (const element of box.querySelectorAll("button, input, select, textarea, p, td, dd, li, pre, label")) {
+  for (const element of box.querySelectorAll("button, input, select, textarea, p, td, dd, li, pre, label, .lm-TabBar-tabLabel")) {
     if (!element.checkVisibility() || element.closest(".og-scroll, pre *")) continue;
     const { left, right, width } = element.getBoundingClientRect();
     if (width && (right > inner.right + 1 || left < inner.left - 1))
       found.push(`${element.localName} ${element.textContent.trim().slice(0, 30)} ${left}-${right}`);
-    if (element.matches("button, label") && element.scrollWidth > element.clientWidth + 1)
+    if (element.matches("button, label, .lm-TabBar-tabLabel") && element.scrollWidth > element.clientWidth + 1)
       found.push(`${element.localName} ${element.textContent.trim().slice(0, 30)} is shortened`);
   }
   return found;

@@ -99,6 +99,14 @@ class Lab:
         )
         return self
 
+    def write(self, index: int, source: str) -> None:
+        """Put another text into a cell."""
+        self.page.evaluate(
+            "([index, source]) =>"
+            " jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.setSource(source)",
+            [index, source],
+        )
+
     def cell(self, index: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
 
@@ -139,6 +147,7 @@ class Lab:
         copy["metadata"] = {}
         nbformat.write(copy, self.file("copy.ipynb"))
         self.show("copy.ipynb")
+        self.page.get_by_role("button", name="No Kernel", exact=True).click()
         return self
 
     def width(self, pixels: int, height: int = 900) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,49 @@ from .hand import LOAD, PANEL, Hand
 
 if TYPE_CHECKING:
     from .lab import Lab
+
+BEAT = """
+import asyncio, json, threading, time
+import og_magics as og
+from og_magics.app import current
+
+beats = []
+
+async def beat():
+    while True:
+        beats.append((time.time(), time.thread_time()))
+        await asyncio.sleep(0.002)
+
+heart = asyncio.get_running_loop().create_task(beat())
+
+def gaps(began, ended):
+    '''The longest time between two beats, and the most that the main thread did in it, in ms.'''
+    inside = [one for one in beats if began <= one[0] <= ended]
+    pairs = list(zip(inside, inside[1:]))
+    return [round(1000 * max(after[part] - before[part] for before, after in pairs), 1) for part in (0, 1)]
+
+def answer():
+    return current().ledger.receipts()[-1].text
+"""
+"""The kernel's heart beats on its main thread."""
+ASKED = "[[words:1000]]"
+STREAM = f"""
+def stream():
+    global streamed
+    began = time.time()
+    for chunk in og.LLM().chat_sync("openai/gpt-5", [{{"role": "user", "content": "{ASKED}"}}], max_tokens=2000, stream=True):
+        pass
+    streamed = began, time.time()
+
+def waited(thread, handle):
+    thread.join()
+    handle.update({{"text/plain": "done"}}, raw=True)
+
+first = threading.Thread(target=stream)
+first.start()
+threading.Thread(target=waited, args=(first, display({{"text/plain": "streaming"}}, raw=True, display_id=True))).start()
+"""
+"""The same answer, with nobody to show it to."""
 
 PAID = re.compile(r"paid 0x[0-9a-f]{8}")
 
@@ -110,6 +155,35 @@ class TestAsking:
         panel.lab.screenshot("panel-compared")
 
 
+class TestTheWire:
+    def test_a_thousand_tokens_arrive_whole_in_few_bytes_and_the_kernel_stays_free(
+        self, lab: Lab, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lab.open(LOAD, BEAT, STREAM, PANEL, "").run(0).run(1).run(2).finished(0, 1, 2)
+        expect(lab.output(2)).to_contain_text("done")
+        lab.run(3).finished(3)
+        panel = Hand(lab, 3)
+        expect(panel["receipts"]).not_to_contain_text("Reading")
+        lab.received.clear()
+        began = time.time()
+        panel.ask(ASKED)
+        expect(panel.answer).to_contain_text("1000 tokens ·")
+        ended, received = time.time(), sum(lab.received)
+        lab.write(4, f"print(json.dumps([[gaps(*streamed), gaps({began}, {ended})], answer()]))")
+        lab.run(4).finished(4)
+        (without, with_panel), text = json.loads(lab.output(4).inner_text())
+        size = len(text.encode())
+        with capsys.disabled():
+            print(
+                f"\n1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times the text"
+            )
+            print(f"main thread, longest [wall ms, cpu ms]: {without} without the panel, {with_panel} with it")
+        assert panel.words() == text.split()
+        assert received <= 10 * size
+        assert with_panel[1] <= 50
+        assert with_panel[0] <= max(50, 2 * without[0])
+
+
 class TestMoney:
     def test_a_wallet_without_allowance_approves_and_pays(self, lab: Lab, kernel_without_allowance: str) -> None:
         lab.open(LOAD, PANEL, kernel=kernel_without_allowance).run(0).run(1).finished(0, 1)
@@ -144,14 +218,13 @@ class TestLater:
         expect(panel.rows.first.locator(".og-badge")).to_have_text("settled")
         summary = lab.output(1).get_by_text("control panel, as it last was")
         expect(summary).to_be_hidden()
-        lab.until_saved(lambda notebook: "settled" in str(notebook.cells[1].outputs))
-        saved = lab.save()
+        saved = lab.until_saved(lambda notebook: ">settled<" in str(notebook.cells[1].outputs))
         lab.server.end_kernels()
         lab.show_without_kernel(saved)
-        expect(lab.output(0).get_by_text("control panel, as it last was")).to_be_visible()
-        expect(lab.output(0)).to_contain_text("openai/gpt-5")
-        expect(lab.output(0)).to_contain_text("settled")
-        expect(lab.output(0).get_by_text("Error displaying widget")).not_to_be_visible()
+        expect(lab.output(1).get_by_text("control panel, as it last was")).to_be_visible()
+        expect(lab.output(1)).to_contain_text("openai/gpt-5")
+        expect(lab.output(1)).to_contain_text("settled")
+        expect(lab.output(1).get_by_text("Error displaying widget")).not_to_be_visible()
         lab.screenshot("panel-without-kernel")
         page, _ = HTMLExporter().from_notebook_node(saved)
         lab.file("exported.html").write_text(page, encoding="utf-8")

@@ -100,6 +100,12 @@ SESSION = [
     "%%ogcompare -m gpt-5 -m gemini-2.5-flash -o both\nWhat is a proof?",
     "both.frame",
     "result = await og.LLM().chat('gpt-5', [{'role': 'user', 'content': 'From Python?'}])\nresult",
+    "@og.tool\ndef double(number: int) -> int:\n    'Twice a number.'\n    return 2 * number",
+    "%%ogchat --tools double -o tooled\nCall double with 21, please.",
+    "tooled.messages, tooled",
+    "%%ogchat --thread talk\nHello, thread of receipts.",
+    "%%ogchat --thread talk -f json\nAnd once more with a form.",
+    "%og threads show talk",
     "%og threads",
     "%og receipts --wait 30",
     "%og verify",
@@ -156,7 +162,7 @@ class TestNothingOfTheMachine:
         saved = target.read_text()
         nbformat.validate(nbformat.read(target, as_version=4))
         receipts = receipts_in(source)
-        assert len(receipts) == 4
+        assert len(receipts) >= 7
         for words in ("What is a receipt?", "What is a proof?", "Once more, with", *(one.text for one in receipts)):
             assert words not in saved
         assert main(["scrub", "--check", str(target)]) == 0, capsys.readouterr().out

@@ -167,6 +167,7 @@ SOURCES = [
     ("%%ogchat --thread diary --context all -t 0.5 --no-stream\nWhy?", f"%%ogchat -t 0.5 --no-stream\n{SCRUBBED}"),
     ("%%ogchat --system='a b' --model=gpt-5\nWhy?", f"%%ogchat --model=gpt-5\n{SCRUBBED}"),
     ('%%ogchat --system "not closed\nWhy?', f"%%ogchat\n{SCRUBBED}"),
+    ('%%ogchat -m "a claim, it is true" --model="so it is" -n 5\nWhy?', f"%%ogchat -n 5\n{SCRUBBED}"),
     ("%ogchat -m gpt-5 Why?", f"%ogchat -m gpt-5 {SCRUBBED}"),
     ("%ogchat why -m secret", f"%ogchat {SCRUBBED}"),
     ("%ogchat -- -m secret", f"%ogchat {SCRUBBED}"),

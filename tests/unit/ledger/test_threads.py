@@ -7,11 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from og_magics.errors import ConfigError
 from og_magics.ledger import KeptTurn, Ledger, place_of
@@ -97,6 +100,20 @@ class TestKeeping:
             for number in (3, 0, 2, 1):
                 keep(ledger, kept(f"{run}.{number}", a_run("a", run), number))
             assert texts(ledger) == [f"{run}.{number}" for number in range(4)]
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3), st.permutations(range(3))), max_size=6))
+    def test_however_cells_are_run_each_has_the_turns_of_its_last_run_together_and_in_its_place(
+        self, runs: list[tuple[int, int, list[int]]]
+    ) -> None:
+        last: dict[int, list[str]] = {}
+        with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "l.db") as ledger:
+            for run, (cell, count, order) in enumerate(runs):
+                for number in order:  # in which they were answered
+                    if number < count:
+                        keep(ledger, kept(f"{run}.{number}", a_run(f"{cell}", f"{run}"), number))
+                last[cell] = [f"{run}.{number}" for number in range(count)]
+                assert texts(ledger) == [text for turns in last.values() for text in turns]
 
     def test_a_thread_that_was_renamed_meanwhile_gets_the_turn_under_its_new_name(self, ledger: Ledger) -> None:
         keep(ledger, kept("one"))

@@ -37,7 +37,8 @@ def test_panels_and_settings_stay_in_step(app, new_panel, eventually):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("temperature", 1.5), ("max_tokens", 9), ("system", "x"), ("web_search", True)]
+    ("name", "value"),
+    [("temperature", 1.5), ("max_tokens", 9), ("system", "x"), ("thread", "talk"), ("web_search", True)],
 )
 def test_a_parameter_that_is_changed_holds_for_the_notebook(app, panel, eventually, name, value):
     eventually(lambda: panel.parameters.fields[name].value == getattr(app.settings, name))
