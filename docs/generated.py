@@ -207,9 +207,11 @@ def _raised() -> dict[str, set[tuple[str, str, str]]]:
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             what = _literal(node.args[0])
-            if name in found and len(re.findall(r"\w{2,}", what)) > 1:
+            if name in found:
                 said = {word.arg: _literal(word.value) for word in node.keywords}
-                found[name].add((what, said.get("money", ""), said.get("remedy", "")))
+                told = what, said.get("money", ""), said.get("remedy", "")
+                if len(re.findall(r"\w{2,}", " ".join(told))) > 1:  # else it is told elsewhere, and passed on here
+                    found[name].add(told)
     return found
 
 
@@ -280,7 +282,7 @@ def notebooks() -> str:
         first = "".join(json.loads(path.read_text())["cells"][0]["source"])
         title, _, rest = first.partition("\n")
         rows.append((f"`{path.name}`", title.lstrip("# "), rest.strip().partition("\n\n")[0]))
-    return _table(("notebook", "", "what it shows"), rows)
+    return _table(("notebook", "title", "what it shows"), rows)
 
 
 def floors() -> str:

@@ -181,6 +181,16 @@ def test_each_cell_in_a_page_parses_as_the_magics_do(page):
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
+def test_each_command_in_a_page_is_one_of_the_shell(page):
+    for text in blocks(page, "shell", "yaml", "text", ""):
+        for line in re.findall(r"(?:^|[ =])(?:\S*/)?og-magics (.+)$", text, re.M):
+            verb, *words = line.split()
+            assert verb in GENERATED["cli_verbs"](), line
+            told = GENERATED["_help"](verb)
+            assert [word for word in words if word.startswith("--") and not holds(told, word)] == [], line
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
 def test_python_in_a_page_is_python(page):
     for text in blocks(page, "ipython", "python"):
         code = TransformerManager().transform_cell(text)

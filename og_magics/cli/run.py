@@ -62,7 +62,7 @@ def run_notebook(path: Path, *, output: Path | None, kernel: str) -> int:
     # From the ledger and not from the outputs: calls from Python are there too, and payments settled since.
     ledger = open_ledger(ledger_path(Settings.from_env(), path.absolute()))
     receipts = [receipt for receipt in ledger.receipts() if receipt.time >= started]
-    print(f"\n{len(receipts)} receipts\n{receipts_table(receipts)}", flush=True)
+    print(f"\n{len(receipts)} receipt{'s' * (len(receipts) != 1)}\n{receipts_table(receipts)}", flush=True)
     return 1 if failed else 0
 
 

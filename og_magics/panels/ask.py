@@ -22,7 +22,7 @@ from .desk import Desk
 from .parts import line, problem
 from .question import Asked, ask_of, remember
 
-_STOPPED = "Stopped: the answer is not complete. What had arrived is paid for."
+STOPPED = "Stopped: the answer is not complete. Its receipt tells what it costs, once it settles."
 
 
 class Ask:
@@ -152,7 +152,7 @@ class Ask:
         if not isinstance(failed, CancelledError):
             self.answer.fail(failed, receipt, text, explorer)
         elif receipt is not None:
-            self.answer.finish(receipt, text, explorer, _STOPPED)
+            self.answer.finish(receipt, text, explorer, STOPPED)
         else:
             self.answer.begin("Stopped before anything was sent. Nothing was paid.")
 

@@ -17,12 +17,12 @@ from ..errors import ConfigError
 from ..receipt import Receipt
 from ..settings import Settings
 from .answer import Answer
+from .ask import STOPPED
 from .desk import Desk
 from .parts import line, problem
 from .question import Asked, ask_of
 
 _FEWEST = 2
-_STOPPED = "Stopped: the answer is not complete. What had arrived is paid for."
 
 
 class _Column:
@@ -158,7 +158,7 @@ class Compare:
             images = (part.result.images if part.result else None) or ()
             column.answer.finish(receipt, part.text, explorer, images=images)
         elif isinstance(error, CancelledError) and receipt is not None:
-            column.answer.finish(receipt, part.text, explorer, _STOPPED)
+            column.answer.finish(receipt, part.text, explorer, STOPPED)
         elif error is not None:
             column.answer.fail(error, receipt, part.text, explorer)
         self._desk.put(column.head, value=_head(part.label, receipt))

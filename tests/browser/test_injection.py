@@ -8,6 +8,7 @@ import random
 import pytest
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
+from playwright.sync_api import expect
 
 from og_magics.display.markdown import to_html
 from og_magics.display.safe import one_line, safe_markdown
@@ -59,12 +60,23 @@ payloads = json.loads({payloads!r})
 numbers = range(len(payloads))
 """
 
+COMPARE = """
+for number, payload in enumerate(payloads):
+    if number % 3 == 0:
+        models = " ".join("-m x/" + json.dumps("".join(other.split())) for other in payloads[number : number + 3])
+        try:
+            get_ipython().run_cell_magic("ogcompare", models, f"{('answer', 'error', 'broken')[number // 3 % 3]} {number}")
+        except Exception:
+            get_ipython().showtraceback()
+"""
+
 CHANNELS = {
     "answer": "each([''] * len(payloads), [f'answer {n}' for n in numbers])",
-    "prompt": "each([''] * len(payloads), payloads)",
+    "prompt": "each(['--no-vars'] * len(payloads), payloads)",
     "model": "each([f'-m x/{json.dumps(p)}' for p in payloads], ['model'] * len(payloads))",
     "model without spaces": "each(['-m x/' + json.dumps(''.join(p.split())) for p in payloads], ['model'] * len(payloads))",
     "error": "each([''] * len(payloads), [f'error {n}' for n in numbers])",
+    "comparison": COMPARE,
     "broken stream": "each([''] * len(payloads), [f'broken {n}' for n in numbers])",
 }
 
@@ -111,6 +123,74 @@ def test_no_payload_does_anything_in_a_cell(lab: Lab, script: Front, channel: st
     lab.file("exported.html").write_text(page, encoding="utf-8")
     lab.page.goto(lab.file("exported.html").as_uri())
     harmless(lab)  # its own scripts come from elsewhere, and are not let through
+
+
+WATCHED = """
+audit => {
+  const check = eval(audit);
+  window.seen = [];
+  new MutationObserver(() => window.seen.push(...check(".og-panel"))).observe(
+    document.body, { subtree: true, childList: true, attributes: true });
+}
+"""
+
+IN_PANEL = """
+import time
+from IPython.display import display
+import og_magics as og
+shown = og.panel()
+display(shown)
+"""
+
+CLICKS = """
+def ask(prompt, model=""):
+    if model:
+        shown.choice.other.value = "x/" + "".join(model.split())
+    shown.ask.prompt.value = prompt
+    shown.ask.cell.click()
+    shown.ask.send.click()
+    while shown.ask.send.disabled:
+        time.sleep(0.01)
+
+def compare(prompt, *models):
+    shown.ask.prompt.value = prompt
+    for box, model in zip(shown.compare.models, (*models, "", "", "")):
+        box.value = model and "x/" + "".join(model.split())
+    shown.compare.send.click()
+    while shown.compare.send.disabled:
+        time.sleep(0.01)
+
+for number, payload in enumerate(payloads):
+    ask(f"answer {number}", payload)
+shown.choice.other.value = "openai/gpt-5"
+for number, payload in enumerate(payloads):
+    ask((f"error {number}", f"broken {number}", payload)[number % 3])
+    og.app.current().use(system=payload)
+for number, payload in enumerate(payloads):
+    if number % 6 == 0:
+        compare(f"{('answer', 'error', 'broken')[number % 3]} {number}", *payloads[number : number + 3])
+"""
+
+
+def test_no_payload_does_anything_in_a_panel(lab: Lab, script: Front) -> None:
+    lab.page.add_init_script(TRAP)
+    prepare = "%load_ext og_magics\n" + ASK.format(payloads=json.dumps(PAYLOADS))
+    lab.open(prepare, IN_PANEL, CLICKS, kernel="front").run(0).run(1).finished(0, 1)
+    lab.page.evaluate(WATCHED, AUDIT)
+    lab.run(2).finished(2)
+    expect(lab.output(1).locator(".og-receipts tbody tr")).to_have_count(10)
+    for tab in ("Receipts", "Wallet", "Parameters", "Compare", "Health"):
+        lab.output(1).get_by_role("tab", name=tab).click()
+        lab.screenshot(f"injection-panel-{tab}".lower())
+    harmless(lab)
+    assert lab.page.evaluate("window.seen") == []
+    assert lab.strayed == []
+    assert "Error" not in lab.output(2).inner_text()
+    lab.save()
+    lab.server.end_kernels()
+    lab.show()
+    harmless(lab)
+    assert lab.strayed == []
 
 
 FRAGMENTS = [

@@ -164,24 +164,27 @@ class TestTheWire:
         lab.run(3).finished(3)
         panel = Hand(lab, 3)
         expect(panel["receipts"]).not_to_contain_text("Reading")
-        lab.received.clear()
-        began = time.time()
-        panel.ask(ASKED)
-        expect(panel.answer).to_contain_text("1000 tokens ·")
-        ended, received = time.time(), sum(lab.received)
-        lab.write(4, f"print(json.dumps([[gaps(*streamed), gaps({began}, {ended})], answer()]))")
+        spans = []
+        for _ in range(3):  # the machine may be busy with others; what the panel does, it does each time
+            lab.received.clear()
+            began = time.time()
+            panel.ask(ASKED)
+            expect(panel.answer).to_contain_text("1000 tokens ·")
+            ended, received = time.time(), sum(lab.received)
+            spans.append((began, ended))
+            expect(panel["send"]).to_be_enabled()
+        shown = panel.words()
+        lab.write(4, f"print(json.dumps([gaps(*streamed), [gaps(*span) for span in {spans}], answer()]))")
         lab.run(4).finished(4)
-        (without, with_panel), text = json.loads(lab.output(4).inner_text())
+        without, with_panel, text = json.loads(lab.output(4).inner_text())
         size = len(text.encode())
         with capsys.disabled():
-            print(
-                f"\n1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times the text"
-            )
-            print(f"main thread, longest [wall ms, cpu ms]: {without} without the panel, {with_panel} with it")
-        assert panel.words() == text.split()
+            print(f"\n1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times it")
+            print(f"the main thread's longest [wall, cpu] ms: {without} without the panel, {with_panel} with it")
+        assert shown == text.split()
         assert received <= 10 * size
-        assert with_panel[1] <= 50
-        assert with_panel[0] <= max(50, 2 * without[0])
+        assert max(cpu for _, cpu in with_panel) <= 50
+        assert min(wall for wall, _ in with_panel) <= max(50, without[0])
 
 
 class TestMoney:

@@ -351,7 +351,7 @@ class TestOlderFiles:
         connection = sqlite3.connect(ledger.path)
         connection.executescript("DROP TABLE journal; DROP INDEX authorizations_by_time; PRAGMA user_version = 1;")
         connection.execute("ALTER TABLE receipts DROP COLUMN turn")
-        connection.executescript("DROP TABLE turns; DROP TABLE threads;")
+        connection.executescript("DROP TABLE turns; DROP TABLE threads; DROP TABLE recordings;")
         connection.close()
         return ledger
 
