@@ -5,7 +5,8 @@
     %%ogchat
     What is the x402 payment protocol?
 
-From Python: `og_magics.ask("Hello").text`, or, as with the official SDK, `llm = og_magics.LLM(); await llm.chat("openai/gpt-5", [{"role": "user", "content": "Hello"}])`.
+From Python: `og_magics.ask("Hello").text`, or, as with the official SDK, `llm = og_magics.LLM()` and
+`await llm.chat("openai/gpt-5", [{"role": "user", "content": "Hello"}])`.
 
 Importing this is cheap: each name below is imported when it is first used.
 """
@@ -20,9 +21,9 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import errors
     from .app import aask, aask_many, ask, ask_many, models, receipts, settle, verify
+    from .catalogue import TEE_LLM
     from .conversation import Answer, Answers
     from .conversation.tools import tool
-    from .catalogue import TEE_LLM
     from .llm import LLM
     from .panels import panel
     from .settings import Settings

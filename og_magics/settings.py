@@ -91,6 +91,7 @@ class Settings:
     system: str = ""
     stream: bool = True
     web_search: bool = False
+    tools: str = ""
     replay: str = "off"
     pace: str = "instant"
     thread: str = ""

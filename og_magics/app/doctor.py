@@ -28,7 +28,6 @@ from .environment import captured_in, differences, needs, release, version_of
 from .notebook import App
 from .standing import Part
 
-_OFFLINE = "Not asked: --offline."
 _NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"}
 _MOST = 5
 """Packages that a line names."""
@@ -60,11 +59,13 @@ def diagnose(notebook: Path | None, *, offline: bool = False, app: App | None = 
     if name == DEVNET and not settings.devnet and not devnet_runs():
         parts += _tried("devnet", lambda: [_devnet()])
     elif offline:
-        parts.append(Part("network", None, f"{name}. {_OFFLINE}"))
+        parts.append(Part("network", None, f"{name}. Not asked: --offline.", "Leave --offline out to ask it."))
     elif all(part.ok is not False for part in usable):
         parts += _tried("network", lambda: _network(settings, app))
     kept = notebook.absolute() if notebook is not None else None
-    parts += _tried("ledger", lambda: list(_ledger(app.ledger.path if app else ledger_path(settings, kept))))
+    path = (app.ledger.path if app is not None else ledger_path(settings, kept)).resolve()
+    found = _tried("ledger", lambda: list(_ledger(path)))
+    parts += [replace(part, told=part.told.replace(str(path), path.name)) for part in found]
     return [_clean(part) for part in parts]
 
 
@@ -193,7 +194,7 @@ def _notebook(path: Path) -> list[Part]:
     elif different:
         parts.append(Part("notebook", None, _listed(different), remedy))
     else:
-        parts.append(Part("notebook", True, f"It ran with what is here, on {form.get('captured')}"))
+        parts.append(Part("notebook", True, f"What it ran with is here; captured {form.get('captured')}"))
     return parts
 
 
@@ -226,10 +227,16 @@ def _network(settings: Settings, app: App | None) -> list[Part]:
 
 
 def _reached(app: App) -> list[Part]:
-    parts = [part for part in app.health() if part.name != "receipts"]
+    parts = [_advised(part) for part in app.health() if part.name != "receipts"]
     if any(part.ok is False for part in parts if part.name in ("network", "payment chain")):
         return parts
     return [*parts, *_tried("account", lambda: list(_account(app)))]
+
+
+def _advised(part: Part) -> Part:
+    if part.ok is None and not part.remedy:
+        return replace(part, remedy="Nothing by itself: look at the gateway.")
+    return part
 
 
 def _account(app: App) -> Iterator[Part]:

@@ -203,6 +203,8 @@ class App:
         Raises:
             ConfigError: an option that makes no sense, or an empty prompt.
         """
+        if options.tools is None and self._settings.tools:
+            options = replace(options, tools=self._settings.tools)
         turn = Turn(self.question(prompt, options))
         if options.context is not None:
             context = context_of(options.context, cells())
@@ -275,6 +277,17 @@ class App:
         if DEVNET in names and DEVNET not in found and self._settings.network_name() == DEVNET:
             found[DEVNET] = self.network
         return found
+
+    def devnet(self) -> Mapping[str, Any]:
+        """What `og-magics devnet --json` prints, of the devnet in use; it is started if none runs.
+
+        Raises:
+            ConfigError: another network is in use.
+            DevnetError: it did not start.
+        """
+        if self.network.name != DEVNET:
+            raise ConfigError(f"The network in use is {self.network.name}.", remedy="%og network devnet changes that.")
+        return devnet_info(self._settings.devnet)
 
     def account(self) -> standing.Account:
         """What the wallet holds and may spend. Blocks.

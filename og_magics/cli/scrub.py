@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _WORD = re.compile(r"""\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)(?=\s|$)
 _VALUE = re.compile(r"[\w./:,+-]+")
 _ASKING = re.compile(r"%%og(chat|compare)(?!\w)")
 _LINE = re.compile(
-    r"(?P<before>\s*(?:[\w.,\s\[\]\"'*]+=\s*)?)(?P<magic>%ogchat|%og\s+(?:use|explain|fix))(?!\w)(?P<rest>.*)", re.S
+    r"(?P<before>(?:[\w., \[\]\"'*]+=\s*)?)(?P<magic>%ogchat|%og\s+(?:use|explain|fix))(?!\w)(?P<rest>.*)", re.S
 )
 _KEPT = {
     "-m", "--model", "-p", "--provider", "-s", "--settlement", "-t", "--temperature", "-n", "--max-tokens", "-o",
@@ -63,13 +64,13 @@ def scrub_notebook(notebook: Path, output: Path | None, *, all_outputs: bool) ->
     """
     output = notebook.with_suffix(".scrubbed.ipynb") if output is None else output
     content = read_notebook(notebook)
-    receipts, texts = _contents(content)
-    scrubbed = _scrubbed(content, texts, all_outputs=all_outputs)
+    receipts, told = _contents(content)
+    scrubbed = _scrubbed(content, told, all_outputs=all_outputs)
     write_notebook(output, scrubbed)
     print(f"{output}: {len(receipts)} receipts are left, without what was asked and answered.")
     if public := sum(receipt.settlement == "individual" for receipt in receipts):
         print(f"{public} of them were settled as individual: their text is public on chain, whatever is removed here.")
-    left = [place for place, cell in _numbered(scrubbed) if _repeats(str(joined(cell.get("source", ""))), texts)]
+    left = [place for place, cell in _numbered(scrubbed) if told.is_in(str(joined(cell.get("source", ""))))]
     for place in left:
         print(f"og-magics: cell {place} repeats in its source what was asked or answered. Edit it.", file=sys.stderr)
     return 1 if left else 0
@@ -103,7 +104,7 @@ def scrubbed_source(source: str) -> str:
             break
     kept: list[str] = []
     for line in lines:
-        if kept and kept[-1].endswith("\\") and _LINE.fullmatch(kept[-1]):
+        if kept and kept[-1].endswith("\\") and _LINE.fullmatch(kept[-1].lstrip()):
             kept[-1] = f"{kept[-1][:-1]}\n{line}"  # IPython reads on where a magic's line ends so
         else:
             kept.append(line)
@@ -111,12 +112,13 @@ def scrubbed_source(source: str) -> str:
 
 
 def _scrubbed_line(line: str) -> str:
-    found = _LINE.fullmatch(line)
+    found = _LINE.fullmatch(line.lstrip())
     if found is None or found["rest"].strip().startswith("?"):
         return line
     flags, prompt = _split(found["rest"])
     placeholder = [SCRUBBED] if prompt and not found["magic"].endswith("use") else []
-    return " ".join([found["before"] + found["magic"], *flags, *placeholder])
+    indent = line[: len(line) - len(line.lstrip())]
+    return " ".join([indent + found["before"] + found["magic"], *flags, *placeholder])
 
 
 def _split(rest: str) -> tuple[list[str], str]:
@@ -139,9 +141,22 @@ def _split(rest: str) -> tuple[list[str], str]:
     return kept, rest[at:].strip()
 
 
-def _contents(content: Mapping[str, Any]) -> tuple[list[Receipt], set[str]]:
-    """The receipts of a notebook that can be read, and the lines that tell what was asked and answered."""
-    receipts, texts = [], set()
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was asked and answered: lines that are long enough to tell it by, and whole answers, however short."""
+
+    lines: frozenset[str]
+    answers: frozenset[str]
+
+    def is_in(self, text: str) -> bool:
+        plain = html.unescape(text)
+        return plain.strip(" \n'\"") in self.answers or any(line in plain for line in self.lines)
+
+
+def _contents(content: Mapping[str, Any]) -> tuple[list[Receipt], _Told]:
+    """The receipts of a notebook that can be read, and what was asked and answered."""
+    receipts: list[Receipt] = []
+    texts: set[str] = set()
     for _, cell in _numbered(content):
         source = str(joined(cell.get("source", "")))
         if cell.get("cell_type") == "code" and (lines := scrubbed_source(source).split("\n")) != source.split("\n"):
@@ -153,16 +168,17 @@ def _contents(content: Mapping[str, Any]) -> tuple[list[Receipt], set[str]]:
         for text in _texts([receipt.request.get("messages"), receipt.request.get("prompt"), receipt.tool_calls]):
             texts |= set(text.split("\n"))
         texts |= set(receipt.text.split("\n"))
-    return receipts, {line.strip() for line in texts if len(line.strip()) >= _TELLING_LENGTH}
+    telling = frozenset(line.strip() for line in texts if len(line.strip()) >= _TELLING_LENGTH)
+    return receipts, _Told(telling, frozenset(receipt.text.strip() for receipt in receipts if receipt.text.strip()))
 
 
-def _scrubbed(content: Mapping[str, Any], texts: set[str], *, all_outputs: bool) -> dict[str, Any]:
+def _scrubbed(content: Mapping[str, Any], told: _Told, *, all_outputs: bool) -> dict[str, Any]:
     kept = {name: value for name, value in _metadata(content).items() if name not in _MACHINE}
-    cells = [_scrubbed_cell(cell, texts, all_outputs=all_outputs) for _, cell in _numbered(content)]
+    cells = [_scrubbed_cell(cell, told, all_outputs=all_outputs) for _, cell in _numbered(content)]
     return {**_redacted({**content, "metadata": kept, "cells": []}), "cells": cells}
 
 
-def _scrubbed_cell(cell: Mapping[str, Any], texts: set[str], *, all_outputs: bool) -> dict[str, Any]:
+def _scrubbed_cell(cell: Mapping[str, Any], told: _Told, *, all_outputs: bool) -> dict[str, Any]:
     source = joined(cell.get("source", ""))
     if cell.get("cell_type") != "code" or not isinstance(source, str):
         return dict(_redacted(cell))
@@ -172,7 +188,7 @@ def _scrubbed_cell(cell: Mapping[str, Any], texts: set[str], *, all_outputs: boo
         return scrubbed | {"outputs": [one for output in outputs for one in _scrubbed_outputs(output)]}
     if all_outputs or _TELLING.search(source):
         return scrubbed
-    return scrubbed | {"outputs": [_redacted(output) for output in outputs if not _tells(output, texts)]}
+    return scrubbed | {"outputs": [_redacted(output) for output in outputs if not _tells(output, told)]}
 
 
 def _scrubbed_outputs(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -185,20 +201,15 @@ def _scrubbed_outputs(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"output_type": "display_data", "data": json.loads(json.dumps(bundle)), "metadata": {}}
 
 
-def _tells(output: Mapping[str, Any], texts: set[str]) -> bool:
-    return _WIDGET in output.get("data", {}) or any(_repeats(text, texts) for text in _texts(output))
+def _tells(output: Mapping[str, Any], told: _Told) -> bool:
+    return _WIDGET in output.get("data", {}) or any(told.is_in(text) for text in _texts(output))
 
 
 def _asks(source: str) -> bool:
     return any(
-        _ASKING.match(line) or ((found := _LINE.fullmatch(line)) and not found["magic"].endswith("use"))
+        _ASKING.match(line) or ((found := _LINE.fullmatch(line.lstrip())) and not found["magic"].endswith("use"))
         for line in source.split("\n")
     )
-
-
-def _repeats(text: str, texts: set[str]) -> bool:
-    lines = {line.strip() for line in html.unescape(text).split("\n")}
-    return bool(lines & texts) or any(line in text for line in texts)
 
 
 def _problems(content: Mapping[str, Any], *, keep_answers: bool) -> Iterator[str]:
@@ -206,14 +217,14 @@ def _problems(content: Mapping[str, Any], *, keep_answers: bool) -> Iterator[str
         for name in _MACHINE:
             if name in _metadata(content):
                 yield f"the notebook's metadata: {name}, which may hold what was asked and answered"
-        _, texts = _contents(content)
+        _, told = _contents(content)
         for place, cell in _numbered(content):
             if cell.get("cell_type") != "code":
                 continue
             source = str(joined(cell.get("source", "")))
             if scrubbed_source(source) != source:
                 yield f"cell {place}: a prompt"
-            after = _scrubbed_cell(cell, texts, all_outputs=False)
+            after = _scrubbed_cell(cell, told, all_outputs=False)
             if _shown(after) != _shown(cell):
                 yield f"cell {place}: an answer, or an output that tells of one"
     for place, cell in _numbered(content):
@@ -255,7 +266,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, Mapping):
         for kind, one in value.items():
-            if not str(kind).startswith("image/"):
+            if not _is_picture(kind):
                 yield from _texts(one)
     elif isinstance(value, (list, tuple)):
         for one in value:
@@ -270,8 +281,12 @@ def _redacted(value: Any) -> Any:
         clean = redacted(whole)
         return value if clean == whole else clean
     if isinstance(value, Mapping):
-        return {k: v if k == MIME or str(k).startswith("image/") else _redacted(v) for k, v in value.items()}
+        return {k: v if k == MIME or _is_picture(k) else _redacted(v) for k, v in value.items()}
     return [_redacted(one) for one in value] if isinstance(value, list) else value
+
+
+def _is_picture(kind: object) -> bool:
+    return str(kind).startswith("image/") and kind != "image/svg+xml"  # which is text
 
 
 def _explorer(network: str) -> Callable[[str], str]:

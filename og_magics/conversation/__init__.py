@@ -10,6 +10,7 @@ from .many import Answers, Batch, Interrupted, failure_of
 from .options import Options
 from .runs import Run, answered, follow
 from .threads import Threads, checked_name
+from .tools import registered
 from .turns import Turn, take
 from .variables import Filled, fill, may_become
 
@@ -34,5 +35,6 @@ __all__ = [
     "fill",
     "follow",
     "may_become",
+    "registered",
     "take",
 ]

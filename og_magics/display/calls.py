@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -24,10 +25,10 @@ def part_markdown(part: Part) -> str:
         return safe_markdown(part)
     if isinstance(part, Again):
         blocks = [fenced(_short(one)) for one in (part.text, part.why) if one]
-        return _fold("↻ The answer did not have the form that was asked for, and was asked for again", blocks)
+        return fold("↻ The answer did not have the form that was asked for, and was asked for again", blocks)
     blocks = [fenced(_short(_pretty(part.arguments)), "json")] if part.arguments.strip() not in ("", "{}") else []
     blocks += [fenced(_short(part.result))] if part.result else []
-    return _fold(_line(part), blocks)
+    return fold(_line(part), blocks)
 
 
 def part_plain(part: Part) -> str:
@@ -39,6 +40,15 @@ def part_plain(part: Part) -> str:
         return printable(f"↻ The answer did not have the form that was asked for, and was asked for again:\n{told}")
     result = f"\n  → {_short(part.result)}" if part.result else ""
     return printable(f"{_line(part)}{result}")
+
+
+def part_html(part: Call | Again) -> str:
+    """A part of a turn, folded, as HTML."""
+    plain = part_plain(part)
+    line, _, rest = plain.partition("\n")
+    if isinstance(part, Call):
+        rest = "\n\n".join(filter(None, [_short(_pretty(part.arguments)), _short(part.result)]))
+    return f"<details><summary><code>{escape(line)}</code></summary><pre>{escape(printable(rest))}</pre></details>"
 
 
 def steps_of(receipts: Sequence[Receipt]) -> list[list[Part]]:
@@ -115,7 +125,7 @@ def _line(call: Call) -> str:
     return line + (" · to be confirmed" if call.state == "waiting" else told)
 
 
-def _fold(line: str, blocks: Sequence[str]) -> str:
+def fold(line: str, blocks: Sequence[str]) -> str:
     """A line that opens. It is one line: up to an empty one, HTML holds no Markdown; and code holds no formula."""
     inside = "".join(f"{block}\n\n" for block in blocks)
     return f"<details><summary><code>{one_line(line)}</code></summary>\n\n{inside}</details>"

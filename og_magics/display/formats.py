@@ -7,6 +7,7 @@ import re
 from html import escape
 
 from ..untrusted import read_json
+from .calls import fold
 from .markdown import harmless
 from .safe import fenced, safe_markdown
 
@@ -27,6 +28,7 @@ _ODD = re.compile(
 """What could make a formula more than a formula: links, styles, extensions, names of its own, and its end."""
 _FETCHING = re.compile(r"<(?=(?:link|base|meta)\b)", re.I)
 """Tags that the policy does not cover all of; with another name they are nothing to a browser."""
+_WHOLE = "The whole answer"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 
 
@@ -34,7 +36,7 @@ def shown_as_format(text: str, format: str) -> dict[str, str]:
     """What is shown of an answer's text, by media type; plain text is always among it.
 
     - "text": as it is. "json": set out in lines; as code where it is none.
-    - "code": its first block of code, or all of it where there is none.
+    - "code": its first block of code, and all of it folded below; as one block where there is none.
     - "html": a page in a frame of its own, in which no script runs and which fetches nothing; its source below.
     - "math": a formula, where it is one; as code where it could be more than a formula; else Markdown.
     - "md", "image": Markdown.
@@ -46,7 +48,9 @@ def shown_as_format(text: str, format: str) -> dict[str, str]:
         return {PLAIN: pretty, MARKDOWN: fenced(pretty, "json")}
     if format == "code":
         code, language = first_code(text)
-        return {PLAIN: code, MARKDOWN: safe_markdown(fenced(code, language))}
+        block = safe_markdown(fenced(code, language))
+        alone = _alone(text) is not None or code == text.strip("\n")
+        return {PLAIN: text, MARKDOWN: block if alone else f"{block}\n\n{fold(_WHOLE, [safe_markdown(text)])}"}
     if format == "html":
         return {PLAIN: text, HTML: page(text)}
     if format == "math":
@@ -56,7 +60,8 @@ def shown_as_format(text: str, format: str) -> dict[str, str]:
 
 def pretty_json(text: str) -> str:
     """JSON in lines; the text as it is where it is no JSON."""
-    code, _ = first_code(text) if text.lstrip().startswith(("```", "~~~")) else (text, "")
+    block = _alone(text)
+    code = text if block is None else block[0]
     try:
         return json.dumps(read_json(code.encode("utf-8", "surrogatepass")), indent=2, ensure_ascii=False)
     except ValueError:
@@ -67,6 +72,13 @@ def first_code(text: str) -> tuple[str, str]:
     """The first fenced block of code and its language; where there is none, the whole text and ""."""
     block = _BLOCK.search(text)
     return (text.strip("\n"), "") if block is None else (block["code"], block["language"])
+
+
+def _alone(text: str) -> tuple[str, str] | None:
+    """The code and the language of a text that is one block of code and nothing else."""
+    bare = text.strip()
+    block = _BLOCK.match(bare)
+    return (block["code"], block["language"]) if block and block.end() == len(bare) else None
 
 
 def page(text: str) -> str:
@@ -85,8 +97,8 @@ _FRAME = "width:100%;height:24em;border:1px solid #8884;background:#fff"
 
 
 def _formula(text: str) -> dict[str, str]:
-    block, language = first_code(text)
-    bare = block if language.lower() in ("latex", "tex", "math") else text.strip()
+    block = _alone(text)
+    bare = block[0] if block and block[1].lower() in ("latex", "tex", "math") else text.strip()
     whole = _FORMULA.fullmatch(bare.strip())
     body = next(part for part in whole.groups() if part) if whole else bare
     if whole is None and _WORDS.search(bare):

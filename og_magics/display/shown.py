@@ -56,9 +56,9 @@ def shown_problem(receipt: Receipt, shown: Mapping[str, Any]) -> Problem:
         if not isinstance(content, str):
             return True, f"The output's {kind} is no text."
         markdown = kind == _MARKDOWN
-        if receipt.tool_calls:  # that they were not made is no part of the answer
-            content = without_remark(content, markdown=markdown)
-        problem = _difference(content, answer[kind], lines[kind], markdown=markdown, signed=bool(receipt.tee_signature))
+        # That calls were not made is no part of the answer.
+        told = without_remark(content, markdown=markdown) if receipt.tool_calls else content
+        problem = _difference(told, answer[kind], lines[kind], markdown=markdown, signed=bool(receipt.tee_signature))
         if problem and problem[0]:
             return problem
         least = least or problem

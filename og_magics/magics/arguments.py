@@ -192,7 +192,7 @@ def compare_parser() -> Parser:
     add("-p", "--provider", type=lambda name: (None, name), help="a provider's model; may be repeated", **several)
     _add_parameters(parser)
     _add_outcome(parser)
-    parser.set_defaults(model=None, provider=None, thread="")  # what several answer is no conversation
+    parser.set_defaults(model=None, provider=None, thread="", tools="")  # what several answer is no conversation
     return parser
 
 

@@ -15,6 +15,7 @@ from ..networks import BASE, DEVNET, NAMES
 from ..settings import choice
 from ..types import x402SettlementMode
 from .budget import budget
+from .devnet import devnet
 from .environment import doctor, environment
 from .explain import explain, fix
 from .receipts import ReceiptsVariable, imported, notebook
@@ -32,7 +33,7 @@ _HELP = """\
 %%ogcompare -m A -m B   ask several models at once, side by side; -p names a provider's model
 %og                     network, model and mode in use, calls and what they cost
 %og use [flags]         set defaults: -m -p -s -t -n --system, --[no-]stream, --[no-]web-search, --replay, --pace,
-                        --thread NAME, --no-thread, --thread-tokens N, --nest-asyncio
+                        --thread NAME, --no-thread, --thread-tokens N, --tools F,G, --nest-asyncio
 %og explain [flags]     ask why the last cell that failed did; it is sent with its error
 %og fix [flags]         ask for a corrected cell, which is put below and not run
 %og models [provider]   the models, with prices
@@ -47,6 +48,7 @@ _HELP = """\
 %og tools               the functions that @og.tool registered, for --tools
 %og threads [VERB]      the conversations: list, show, fork, rename, reset, delete, export; %og threads help has more
 %og network [NAME]      show or choose: devnet (local, free), base-sepolia (test tokens), base (real money)
+%og devnet [--file F]   where the local network is; --file F writes it down, for OG_DEVNET of others
 %og env [--lock FILE]   what this notebook runs with: shown, kept in the output, and all packages in a lock file
 %og doctor [--offline]  whether everything is there that a call needs, with a remedy for what is not
 %og help                this"""
@@ -94,6 +96,7 @@ class OgMagics(Magics):
             "budget": lambda rest: print(budget(self._app, rest)),
             "approve": self._approve,
             "network": self._network,
+            "devnet": lambda rest: print(devnet(self._app, rest)),
             "panel": self._panel,
             "cell": self._cell,
             "threads": lambda rest: threads(self._app, rest),
@@ -123,6 +126,8 @@ class OgMagics(Magics):
             f"receipts    {len(receipts)} in {self._app.ledger.path.name}, {waiting} to be settled, "
             f"{format_opg(paid)} OPG paid",
         ]
+        if settings.tools:
+            lines.insert(4, f"tools       {settings.tools}")
         if settings.thread:
             lines.insert(4, f"thread      {settings.thread}")
         if settings.system:
@@ -143,6 +148,7 @@ class OgMagics(Magics):
             "replay": None if flags.replay is None else choice("replay", flags.replay),
             "pace": None if flags.pace is None else choice("pace", flags.pace),
             "web_search": flags.web_search,
+            "tools": "" if flags.tools == "none" else flags.tools,
         }
         if flags.model or flags.provider:
             changes["model"] = self._app.choose_model(flags.model, flags.provider)

@@ -23,6 +23,7 @@ def use_parser() -> Parser:
     add: Any = parser.add_argument
     add("--stream", action="store_true", default=None, help="show answers as they come")
     add("--no-stream", dest="stream", action="store_false", help="show them when they are complete")
+    add("--tools", metavar="F,G", help="functions that every question's model may call, or all; 'none' for none")
     add("--thread-tokens", type=int, metavar="N", help="what a call in a thread sends at most, about")
     add("--nest-asyncio", action="store_true", help="let asyncio.run() work inside a cell")
     return parser
@@ -45,6 +46,13 @@ def verify_parser() -> Parser:
     add: Any = parser.add_argument
     add("--offline", action="store_true", help="ask no chain")
     add("--pcr", metavar="HASH", default="", help="the measurement that the enclave's code must have")
+    return parser
+
+
+def devnet_parser() -> Parser:
+    """Of %og devnet."""
+    parser = verb_parser("devnet", "The local network.")
+    parser.add_argument("--file", metavar="FILE", help="write down where it is, for OG_DEVNET of others")
     return parser
 
 
@@ -77,6 +85,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "receipts": receipts_parser,
     "verify": verify_parser,
     "budget": budget_parser,
+    "devnet": devnet_parser,
     "env": env_parser,
     "doctor": doctor_parser,
     "explain": chat_parser,

@@ -5,16 +5,18 @@ A page is a widget of HTML, made by a renderer that lets no HTML of the answer t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from ..display.bundle import Explorer, footer, shown_answer, sorted_images
+from ..display.bundle import Explorer, shown_answer, sorted_images
+from ..display.calls import part_html, steps_of
 from ..display.live import status
 from ..display.markdown import blocks, to_html
 from ..display.pace import Pace
+from ..display.turn import turn_footer
 from ..progress import Progress
 from ..receipt import Receipt
 from .desk import Desk
@@ -43,7 +45,8 @@ class Answer:
         self.box.add_class("og-answer")
         for widget, name in ((self._text, "og-text"), (self._note, "og-remark"), (self._footer, "og-footer")):
             widget.add_class(name)
-        self.receipt_id: str | None = None
+        self._receipts: list[Receipt] = []
+        self._steps = 0
         self._pace = Pace(_MESSAGE)
         self._tokens, self._kept, self._page, self._told = 0, 0, 0, ""
         self._begin()
@@ -51,7 +54,7 @@ class Answer:
     def begin(self, told: str) -> None:
         """Another answer comes."""
         self._begin()
-        self.receipt_id = None
+        self._receipts = []
         for widget in (*self._pages[1:], self._note, self._footer):
             self._desk.put(widget, value="")
         self._put(0, line(told, "og-status"))
@@ -59,6 +62,11 @@ class Answer:
     def show(self, progress: Progress) -> None:
         """Something arrived, or the status may have changed."""
         told = status(progress)
+        if progress.steps != self._steps and self._pace.due(progress.size, at_once=True):
+            self._steps = progress.steps
+            calls = "".join(part_html(part) for part in progress.parts if not isinstance(part, str))
+            self._pace.sent(len(calls))
+            self._desk.put(self._note, value=calls)
         if progress.tokens == self._tokens:
             if not self._tokens and told != self._told and self._pace.due(0):
                 self._told = told
@@ -71,30 +79,44 @@ class Answer:
             self._put(self._page, to_html(text) + line(told, "og-status"))
 
     def finish(
-        self, receipt: Receipt, text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
+        self, receipts: Sequence[Receipt], text: str, explorer: Explorer, note: str = "", images: Sequence[str] = ()
     ) -> None:
-        """It is complete, or broke off, as `note` says."""
-        self._write(receipt, text)
+        """It is complete, or broke off, as `note` says. `receipts` are those of its calls, the first one first."""
+        self._write(receipts[-1], text)
         pictures, links = sorted_images(images)
         drawn = "".join(_picture(picture) for picture in pictures)
-        self._desk.put(self._note, value=drawn + "".join(map(line, links)) + line(note, "og-what"))
-        self.refresh(receipt, explorer)
+        calls = "".join(part_html(part) for step in steps_of(receipts) for part in step if not isinstance(part, str))
+        self._desk.put(self._note, value=calls + drawn + "".join(map(line, links)) + line(note, "og-what"))
+        self._receipts = list(receipts)
+        self._foot(explorer)
 
     def fail(self, error: BaseException, receipt: Receipt | None, text: str, explorer: Explorer) -> None:
         """It failed; what had arrived stays, with its receipt."""
         self._write(receipt, text)
         self._desk.put(self._note, value=problem(error))
         if receipt is not None:
-            self.refresh(receipt, explorer)
+            self._receipts = [receipt]
+            self._foot(explorer)
 
-    def refresh(self, receipt: Receipt, explorer: Explorer) -> None:
-        """The line below the answer, with the receipt as it is now."""
-        self.receipt_id = receipt.receipt_id
-        told = footer(receipt, explorer, markdown=True).removeprefix("<sub>").removesuffix("</sub>")
+    def refresh(
+        self, changed: Collection[str], receipts: Mapping[str, Receipt], explorer: Callable[[str], Explorer]
+    ) -> None:
+        """Bring the line below the answer up to date, if it is about receipts that have changed.
+
+        Args:
+            changed: ids. receipts: as they are now, by their ids. explorer: of a network's name.
+        """
+        if any(one.receipt_id in changed for one in self._receipts):
+            self._receipts = [receipts.get(one.receipt_id, one) for one in self._receipts]
+            self._foot(explorer(self._receipts[-1].network))
+
+    def _foot(self, explorer: Explorer) -> None:
+        told = turn_footer(self._receipts, explorer, markdown=True).removeprefix("<sub>").removesuffix("</sub>")
         self._desk.put(self._footer, value=to_html(told))
 
     def _begin(self) -> None:
         self._pace = Pace(_MESSAGE, free=_FREE, factor=_FACTOR)
+        self._steps = 0
         self._tokens, self._kept, self._page, self._told = 0, 0, 0, ""
 
     def _turn(self, text: str) -> str:

@@ -70,10 +70,8 @@ class Ask:
 
     def receipts_are(self, changed: Collection[str], receipts: Mapping[str, Receipt]) -> None:
         """Bring the line below the answer up to date."""
-        shown = self.answer.receipt_id
-        if shown and shown in changed and shown in receipts and not self._busy:
-            receipt = receipts[shown]
-            self.answer.refresh(receipt, self._desk.app.explorer(receipt.network))
+        if not self._busy:
+            self.answer.refresh(changed, receipts, self._desk.app.explorer)
 
     def typed(self) -> tuple[Settings, str]:
         """The settings and the prompt, once it is quiet. Blocks for a moment."""
@@ -138,10 +136,9 @@ class Ask:
         app, progress = self._desk.app, run.progress
         try:
             result = run.result()
-            if result.receipt is not None:
-                self.answer.finish(
-                    result.receipt, result.text, app.explorer(result.receipt.network), images=result.images or ()
-                )
+            if receipts := result.receipts:
+                explorer = app.explorer(receipts[-1].network)
+                self.answer.finish(receipts, result.text, explorer, images=result.images or ())
             return
         except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever it is, it is shown
             failed = error
@@ -152,7 +149,7 @@ class Ask:
         if not isinstance(failed, CancelledError):
             self.answer.fail(failed, receipt, text, explorer)
         elif receipt is not None:
-            self.answer.finish(receipt, text, explorer, STOPPED)
+            self.answer.finish([receipt], text, explorer, STOPPED)
         else:
             self.answer.begin("Stopped before anything was sent. Nothing was paid.")
 

@@ -83,9 +83,7 @@ class Compare:
         """Bring the lines below the answers up to date."""
         if not self._busy:
             for column in self._columns:
-                shown = column.answer.receipt_id
-                if shown and shown in changed and shown in receipts:
-                    column.answer.refresh(receipts[shown], self._desk.app.explorer(receipts[shown].network))
+                column.answer.refresh(changed, receipts, self._desk.app.explorer)
 
     def _begin(self) -> None:
         with self._lock:
@@ -156,9 +154,9 @@ class Compare:
         explorer = app.explorer(receipt.network if receipt else "")
         if error is None and receipt is not None:
             images = (part.result.images if part.result else None) or ()
-            column.answer.finish(receipt, part.text, explorer, images=images)
+            column.answer.finish([receipt], part.text, explorer, images=images)
         elif isinstance(error, CancelledError) and receipt is not None:
-            column.answer.finish(receipt, part.text, explorer, STOPPED)
+            column.answer.finish([receipt], part.text, explorer, STOPPED)
         elif error is not None:
             column.answer.fail(error, receipt, part.text, explorer)
         self._desk.put(column.head, value=_head(part.label, receipt))

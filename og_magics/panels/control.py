@@ -165,7 +165,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _summarized(self) -> dict[str, str]:
         app = self._desk.app
-        receipts: list[Receipt] = app.ledger.receipts()
+        receipts: list[Receipt] = app.records.receipts()
         latest = receipts[-SHOWN:]
         return summary_bundle(
             app.settings,

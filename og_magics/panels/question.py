@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..app import App
 from ..conversation import Options, Turn
 from ..errors import ConfigError
+from ..private import holds_key
 from ..settings import Settings
 
 PANEL = "panel"
@@ -31,16 +32,23 @@ _lock = threading.Lock()
 
 
 def ask_of(app: App, settings: Settings, prompt: str, model: str | None = None) -> Asked:
-    """The question of a prompt, by these settings of the notebook; of another model, if one is named.
+    """The question of a prompt, by these settings of the notebook.
+
+    Where a model is named, it is one of several that are asked: such a question stands alone, without a conversation,
+    and no function is called.
 
     Raises:
         ConfigError: nothing that could be asked.
     """
     if not prompt.strip():
         raise ConfigError("The prompt is empty.", remedy="Write it into the box above.")
+    if holds_key(prompt):
+        raise ConfigError("The prompt holds a private key. It was not sent.", remedy="Remove it from the prompt.")
     _refuse_own_key(settings, prompt)
+    if model is not None:
+        settings = replace(settings, model=model, thread="", tools="")
     options = Options(
-        model=model or settings.model,
+        model=settings.model,
         settlement=settings.settlement.value,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
@@ -48,6 +56,7 @@ def ask_of(app: App, settings: Settings, prompt: str, model: str | None = None) 
         stream=settings.stream,
         web_search=settings.web_search,
         thread=settings.thread,
+        tools=settings.tools,
     )
     turn = app.turn(prompt, options)
     turn = replace(turn, question=replace(turn.question, cell=PANEL))
@@ -74,6 +83,7 @@ def cell_of(settings: Settings, prompt: str) -> str:
     flags += ["--web-search"] if settings.web_search else []
     flags += [] if settings.stream else ["--no-stream"]
     flags += ["--thread", settings.thread] if settings.thread else []
+    flags += ["--tools", settings.tools] if settings.tools else []
     flags += ["--no-vars"] if "{" in prompt else []
     line = shlex.join(flags)
     if line.splitlines() != [line] or prompt.splitlines()[0].strip() == "":

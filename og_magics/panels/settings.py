@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..catalogue import DEFAULTS, PRICES, TEE_LLM
+from ..conversation import registered
 from ..settings import Settings
 from ..types import x402SettlementMode
 from .desk import Desk
@@ -125,6 +126,9 @@ class Parameters:
                 description="Thread", placeholder="No thread: each question stands alone", continuous_update=False,
                 tooltip="The conversation that questions go on with, kept in the ledger; empty for none",
             ),
+            "tools": widgets.SelectMultiple(
+                description="Tools", rows=3, tooltip="Functions that the model may call: those that @og.tool registered"
+            ),
             "stream": widgets.Checkbox(description="Stream", indent=False, tooltip="Show answers as they come"),
             "web_search": widgets.Checkbox(
                 description="Web search", indent=False, tooltip="Let the model search the web; its provider bills that"
@@ -135,19 +139,26 @@ class Parameters:
             widget.observe(self._changed(name), "value")
         checks = widgets.HBox([self.fields["stream"], self.fields["web_search"]])
         checks.add_class("og-row")
-        first = [self.fields[name] for name in ("temperature", "max_tokens", "system", "thread")]
+        first = [self.fields[name] for name in ("temperature", "max_tokens", "system", "thread", "tools")]
         note = widgets.HTML(line("These hold for every cell and panel of the notebook, as %og use does."))
         self.box = widgets.VBox([*first, checks, note, self.failed])
 
     def settings_are(self, settings: Settings) -> None:
         """Show these."""
         for name, widget in self.fields.items():
-            self._desk.put(widget, value=getattr(settings, name))
+            if name != "tools":
+                self._desk.put(widget, value=getattr(settings, name))
+        known, tools = sorted(registered()), self.fields["tools"]
+        chosen = tuple(known) if settings.tools == "all" else tuple(filter(None, settings.tools.split(",")))
+        self._desk.put(tools, options=tuple(sorted({*known, *chosen})))
+        self._desk.put(tools, value=chosen)
+        self._desk.put(tools, disabled=not tools.options)
 
     def _changed(self, name: str) -> Callable[[Any], None]:
         def changed(change: Any) -> None:
             if not self._desk.painting:
-                use(self._desk, lambda: {name: change["new"]}, self.failed)
+                new = ",".join(change["new"]) if name == "tools" else change["new"]
+                use(self._desk, lambda: {name: new}, self.failed)
 
         return changed
 

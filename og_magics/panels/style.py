@@ -52,7 +52,7 @@ CSS = """
 .og-panel .og-amount { width: 170px; }
 .og-panel .og-network { width: 320px; }
 .og-panel .og-real { width: auto; }
-.og-panel .og-temperature { width: auto; max-width: 420px; }
+.og-panel .og-temperature, .og-panel .og-thread { width: auto; max-width: 420px; }
 .og-panel .og-note, .og-panel .og-status, .og-panel .og-empty, .og-panel .og-estimate-line { color: var(--og-soft); }
 .og-panel .og-status::before { content: "●"; margin-right: .5em; color: var(--og-brand);
   animation: og-breathe 1.6s infinite; }
@@ -96,14 +96,13 @@ CSS = """
 .og-scroll { overflow-x: auto; }
 .og-panel table { border-collapse: collapse; width: 100%; color: var(--og-text); }
 .og-panel th, .og-panel td { text-align: left !important; vertical-align: top; padding: 4px 10px 4px 0;
-  white-space: nowrap;
-  border-bottom: 1px solid var(--og-line); }
+  white-space: nowrap; border-bottom: 1px solid var(--og-line); }
 .og-panel th { color: var(--og-soft); font-weight: 600; }
 .og-panel .og-health td, .og-panel .og-proofs td:last-child { white-space: normal; }
 .og-panel td .og-remedy { font-weight: 600; }
 .og-mark-✓ { color: #1a7f37; font-weight: 700; } .og-mark-✗ { color: #c21f2b; font-weight: 700; }
-[data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e;
-  } [data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
+[data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e; }
+[data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
 .og-top { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: flex-end; margin: 4px 0 8px; }
 .og-totals { display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 0; }
 .og-totals > div { display: flex; flex-direction: column; }
@@ -114,10 +113,11 @@ CSS = """
 .og-chart polyline { fill: none; stroke: var(--og-brand); stroke-width: 2; vector-effect: non-scaling-stroke; }
 .og-chart polygon { fill: var(--og-brand); opacity: .15; }
 .og-chart figcaption { color: var(--og-soft); font-size: .9em; }
-.og-facts { display: grid; grid-template-columns: minmax(90px, max-content) 1fr; gap: 4px 16px; margin: 6px 0; }
+.og-panel dl.og-facts { display: grid; grid-template-columns: minmax(92px, max-content) 1fr;
+  gap: 4px 16px; margin: 6px 0; }
 .og-panel .og-facts > * { float: none; width: auto; }
-.og-facts dt { color: var(--og-soft); font-weight: 400; }
-.og-facts dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
+.og-panel .og-facts dt { color: var(--og-soft); font-weight: 400; }
+.og-panel .og-facts dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 .og-meter { height: 8px; max-width: 320px; border-radius: 4px; background: var(--og-line); margin-top: 4px;
   overflow: hidden; }
 .og-meter > div { height: 100%; background: var(--og-brand); }

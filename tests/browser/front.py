@@ -28,8 +28,7 @@ class Front:
         self.errors: dict[str, str] = {}
         self.breaks: dict[str, str] = {}
         self._http = httpx.Client(base_url=gateway, timeout=60)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Quiet(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
@@ -95,6 +94,15 @@ class Front:
                 pass
 
         return Handler
+
+
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing of readers that leave."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        pass
 
 
 def _event(value: dict[str, Any]) -> str:

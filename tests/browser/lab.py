@@ -114,10 +114,11 @@ class Lab:
         """What stands under a cell."""
         return self.cell(index).locator(".jp-Cell-outputArea")
 
-    def finished(self, *indexes: int) -> Lab:
-        """Wait until these cells have run."""
+    def finished(self, *indexes: int, within: float = HANG) -> Lab:
+        """Wait until these cells have run, seconds for each."""
         for index in indexes:
-            expect(self.cell(index).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"))
+            prompt = self.cell(index).locator(".jp-InputPrompt")
+            expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=within * 1000)
         return self
 
     def running(self, index: int) -> bool:

@@ -165,6 +165,14 @@ class TestConfirmation:
         assert "call add(" in prompt
         assert "returned 3" in cell.last["text/plain"]
 
+    def test_python_asks_too_where_it_waits(self, kernel: Kernel) -> None:
+        prompt, cell = self.reply(kernel, "r = og.ask('erase it', tools=[erase])", "y")
+        assert "call erase(" in prompt
+        assert cell.ok
+        assert kernel.eval("erased") == ["name"]
+        kernel.ask("r = await og.aask('erase it', tools=[erase])")  # nobody waits there for a question
+        assert kernel.eval("[len(erased), 'nobody to ask' in r.text]") == [1, True]
+
     def test_without_a_person_it_is_refused(self, kernel: Kernel) -> None:
         cell = kernel.ask(
             "%%ogchat --tools erase,add --tools-confirm\n[[call:erase]][[call:add]] go", allow_stdin=False

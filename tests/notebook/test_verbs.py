@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -198,3 +200,18 @@ class TestHelp:
         assert "'pay'" in told
         assert "approve, network, " in told
         assert told.endswith(", help.")
+
+
+class TestDevnet:
+    def test_it_tells_where_the_devnet_is_and_writes_it_down_for_others(
+        self, kernel: Kernel, devnet: Devnet, tmp_path: Path
+    ) -> None:
+        told = kernel.ask(f"%og devnet --file {tmp_path / 'devnet.json'}").text
+        assert devnet.rpc_url in told
+        assert devnet.gateway_url in told
+        assert "private_key" not in told
+        assert json.loads((tmp_path / "devnet.json").read_text())["rpc_url"] == devnet.rpc_url
+
+    def test_on_another_network_it_says_so(self, kernel: Kernel) -> None:
+        kernel.ask("%og use -m gpt-5")
+        assert "is not a flag" in kernel.run("%og devnet please").error()

@@ -126,7 +126,7 @@ def test_an_answer_of_which_one_byte_was_edited_is_refused_and_its_cell_named(
     if place in ("receipt", "both"):
         bundle[MIME]["text"] = bundle[MIME]["text"].replace("simulated", "simulatad", 1)
     if place == "call":
-        bundle[MIME]["turn"][0]["tool_calls"][0]["function"]["arguments"] = '{"a": 9, "b": 9}'
+        bundle[MIME]["receipts"][0]["tool_calls"][0]["function"]["arguments"] = '{"a": 9, "b": 9}'
     assert json.dumps(bundle) != text
     nbformat.write(notebook, copy)
     ran = execute(copy, OG_REPLAY="only")
@@ -152,7 +152,6 @@ def _answers(notebook: Any) -> list[Any]:
     for place, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             form = output.get("data", {}).get(MIME, {})
-            receipts = form.get("turn") if isinstance(form.get("turn"), list) else None
-            receipts = receipts or [column["receipt"] for column in form.get("columns", [])] or [form]
+            receipts = form.get("receipts") or [column["receipt"] for column in form.get("columns", [])] or [form]
             found += [(place, r["model"], r["text"], r["tool_calls"]) for r in receipts if "text" in r]
     return found

@@ -31,4 +31,16 @@ async def use() -> None:
     assert_type(await og.aask_many(["hi"]), og.Answers)
     assert_type(og.ask("hi").text, str)
     assert_type(og.ask_many(["hi"]).frame, pd.DataFrame)
+    assert_type(double(2), int)
+    assert_type(quadruple(2), int)
     await llm.close()
+
+
+@og.tool
+def double(x: int) -> int:
+    return 2 * x
+
+
+@og.tool(writes=True, timeout=2.5)
+def quadruple(x: int) -> int:
+    return 4 * x

@@ -105,11 +105,20 @@ class TestWhatIsTakenOut:
             code("1 + 1", printed("2\n")),
             code("print(answer.text)", printed(ANSWER)),
             code("%og threads show main", printed("all of it\n")),
+            code("answer.text", shown({"text/plain": repr(ANSWER), "text/html": "<i>" + ANSWER + "</i>"})),
         ]
         status, kept, _ = scrub(content)
         assert status == 0
         assert kept["cells"][1:3] == content["cells"][1:3]
-        assert [cell["outputs"] for cell in kept["cells"][3:]] == [[], []]
+        assert [cell["outputs"] for cell in kept["cells"][3:]] == [[], [], []]
+
+    def test_a_short_answer_is_found_where_it_stands_alone(
+        self, scrub: Any, verify: Verifier, enclave: Enclave
+    ) -> None:
+        content = verify.notebook(answered(enclave, "The capital of France?", "Paris"))
+        content["cells"] += [code("a", shown({"text/plain": "'Paris'"})), code("b", printed("Paris is a city\n"))]
+        _, kept, _ = scrub(content)
+        assert [len(cell["outputs"]) for cell in kept["cells"]] == [1, 0, 1]
 
     def test_all_outputs_go_where_that_is_asked(self, scrub: Any, verify: Verifier, secret: Receipt) -> None:
         content = verify.notebook(secret)

@@ -55,7 +55,18 @@ class TestCode:
 
     def test_a_language_that_draws_is_not_named(self) -> None:
         shown = shown_as_format("```mermaid\ngraph TD\n```", "code")
-        assert (shown[PLAIN], "mermaid" in shown[MARKDOWN]) == ("graph TD", False)
+        assert shown == {PLAIN: "```mermaid\ngraph TD\n```", MARKDOWN: "```\ngraph TD\n```"}
+
+    def test_nothing_of_the_answer_is_hidden(self) -> None:
+        text = "But do not run this:\n```python\nx = 1\n```\n<b>Really.</b>"
+        shown = shown_as_format(text, "code")
+        assert shown[PLAIN] == text
+        assert shown[MARKDOWN].startswith("```python\nx = 1\n```\n\n<details>")
+        assert "But do not run this" in shown[MARKDOWN]
+        assert "<b>" not in shown[MARKDOWN]
+        two = "```\nx\n```\nnot this:\n```\ny\n```"
+        assert "not this:" in shown_as_format(two, "code")[MARKDOWN]
+        assert pretty_json("```json\n{}\n```\nand more") == "```json\n{}\n```\nand more"
 
 
 class TestHtml:

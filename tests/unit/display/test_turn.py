@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from og_magics.display import turn_bundle, turn_problems
+from og_magics.display import shown_problem, turn_bundle, turn_problems
 from og_magics.display.calls import LONGEST, part_markdown, part_plain, unlinked
 from og_magics.display.turn import turn_footer
 from og_magics.progress import INTERRUPTED, Again, Call
@@ -116,6 +116,12 @@ class TestAudits:
     def test_what_is_as_it_was_made_holds(self, receipts: list[Receipt], format: str, note: str) -> None:
         if len(receipts) > 1 or format != "md":
             assert turn_problems(receipts, shown(receipts, format, note), format) == [None] * len(receipts)
+
+    def test_calls_that_were_not_made_hold_with_a_remark_on_that(self) -> None:
+        interrupted = shown([TURN[0]], note=INTERRUPTED)
+        assert shown_problem(TURN[0], interrupted) is None
+        edited = interrupted | {"text/plain": interrupted["text/plain"].replace("Interrupted", "Finished")}
+        assert shown_problem(TURN[0], edited) is not None
 
     def test_a_link_to_the_payment_is_no_difference(self) -> None:
         paid = [replace(one, payment_hash="0x" + "cd" * 32, status="settled", cost=1) for one in TURN]

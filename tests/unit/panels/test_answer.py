@@ -67,10 +67,10 @@ def text_of(answer: Answer) -> str:
 def test_what_is_shown_in_the_end_is_the_whole_text(at_once, text):
     answer = Answer(Desk(None), "empty")
     stream(answer, text)
-    answer.finish(RECEIPT, text, nowhere)
+    answer.finish([RECEIPT], text, nowhere)
     assert text_of(answer) == to_html(text)
     stream(answer, "short")
-    answer.finish(RECEIPT, "short", nowhere)
+    answer.finish([RECEIPT], "short", nowhere)
     assert text_of(answer) == to_html("short")
 
 
@@ -81,7 +81,7 @@ def test_the_bytes_on_the_wire_are_at_most_ten_times_the_text(at_once, text):
     wire = Wire()
     answer = Answer(wire, "")
     stream(answer, text)
-    answer.finish(RECEIPT, text, nowhere)
+    answer.finish([RECEIPT], text, nowhere)
     assert sum(wire.sent) < 10 * len(text.encode())
     assert len(wire.sent) > 10
 
@@ -102,7 +102,7 @@ def test_the_end_of_a_text_may_change_what_stands_before(at_once):
     text = "See [it].\n\n" + PARAGRAPHS + "[it]: https://e.example/\n"
     answer = Answer(Desk(None), "")
     stream(answer, text)
-    answer.finish(RECEIPT, text, nowhere)
+    answer.finish([RECEIPT], text, nowhere)
     assert text_of(answer) == to_html(text)
     assert 'href="https://e.example/"' in text_of(answer)
 
@@ -134,7 +134,7 @@ def test_a_failure_keeps_what_had_arrived_and_escapes_what_others_wrote():
 def test_pictures_that_came_along_are_shown_and_others_are_named():
     answer = Answer(Desk(None), "")
     images = ["data:image/png;base64,AAAA", 'data:image/png;base64,A"onerror="x', "https://e.example/x.png"]
-    answer.finish(RECEIPT, "look", nowhere, images=images)
+    answer.finish([RECEIPT], "look", nowhere, images=images)
     note = answer._note.value
     assert 'src="data:image/png;base64,AAAA"' in note
     assert 'A"onerror' not in note
@@ -146,5 +146,5 @@ def test_function_calls_are_shown_as_text():
     call = {"id": "1", "type": "function", "function": {"name": "<f>", "arguments": "{}"}}
     answer = Answer(Desk(None), "")
     receipt = Receipt(**{name: getattr(RECEIPT, name) for name in RECEIPT.__slots__} | {"tool_calls": (call,)})
-    answer.finish(receipt, "", nowhere)
+    answer.finish([receipt], "", nowhere)
     assert "&lt;f&gt;({})" in text_of(answer)

@@ -1,0 +1,43 @@
+"""%og devnet: the network of one's own machine, told so that others can use it too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
+from .verbs import devnet_parser
+
+if TYPE_CHECKING:
+    from ..app import App
+
+_TOLD = {
+    "rpc_url": "chain (RPC)",
+    "chain_id": "chain id",
+    "gateway_url": "gateway",
+    "blob_url": "blobs",
+    "tee_registry": "registry",
+    "opg_token": "OPG token",
+}
+
+
+def devnet(app: App, line: str) -> str:
+    """Where the devnet is; it is started if none runs. `--file` writes what OG_DEVNET wants.
+
+    Raises:
+        ConfigError: another network is in use, or the file cannot be written.
+        DevnetError: it did not start.
+    """
+    flags, _ = devnet_parser().parse(line, prompt=False)
+    info = app.devnet()
+    lines = [f"{name:<12} {info[key]}" for key, name in _TOLD.items() if key in info]
+    lines.append("Its payments and models are simulated, and its keys are known to everybody.")
+    if flags.file is not None:
+        path = Path(flags.file).expanduser()
+        try:
+            path.write_text(json.dumps(dict(info)) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+        lines.append(f"Written to {flags.file}: OG_DEVNET={flags.file} makes other notebooks and scripts use it.")
+    return "\n".join(lines)
