@@ -13,10 +13,9 @@ from typing import Any
 from og_magics import LLM, Settings, chain, x402SettlementMode
 from og_magics.ledger import Ledger
 from og_magics.networks import devnet
-from og_magics.proofs import EnclaveCheck, check_enclave
+from og_magics.proofs import EnclaveCheck, check_enclave, evidence_of
 from og_magics.receipt import Receipt
 from og_magics.types import Authorization, Enclave, Outcome, Question, Settlement
-from og_magics.proofs import evidence_of
 
 from .network import MODEL
 

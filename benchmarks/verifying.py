@@ -23,9 +23,8 @@ from og_magics import Settings, chain
 from og_magics.app import App
 from og_magics.chain import abi
 from og_magics.networks import Network, devnet
-from og_magics.proofs import check_enclave
+from og_magics.proofs import check_enclave, evidence_of
 from og_magics.receipt import Receipt
-from og_magics.proofs import evidence_of
 from og_magics.verification import COLUMNS, prove
 
 from .report import Row, in_turn, median_ms
@@ -51,7 +50,9 @@ def measure(samples: Sequence[Sample], info: Mapping[str, Any], folder: str, *, 
         receipts = ledger.receipts()
         data = chain.data_events(network, receipts)
         with _requests() as sent:
-            found = app.records.verify(ledger, None, online=True)  # marks them as verified: the timed ones find that done
+            found = app.records.verify(
+                ledger, None, online=True
+            )  # marks them as verified: the timed ones find that done
         if not found[list(COLUMNS)].map(lambda ok: ok is True).all(axis=None):
             raise RuntimeError("not all proofs hold: " + found["reason"].mode()[0])
         trips = len(sent)

@@ -36,6 +36,12 @@ def holds_key(text: str) -> bool:
     return any(what == "a private key" for what, _ in _found(text, keys_only=True))
 
 
+def holds_this_key(text: str, key: str) -> bool:
+    """Whether a text holds this private key, whatever it says of it. (Others look like hashes, which may be sent.)"""
+    digits = key.strip().lower().removeprefix("0x")
+    return len(digits) == 64 and digits in text.lower()
+
+
 def private_in(text: str) -> list[str]:
     """What in a text is private, in words, each once; the text itself is not repeated."""
     return list(dict.fromkeys(what for what, _ in _found(text)))

@@ -56,7 +56,7 @@ class Progress:
 
     Attributes:
         state: "starting" (a devnet), "connecting", "paying", "waiting" (for the first token), "answering",
-            "calling" (functions).
+            "calling" (functions); "replaying" where a recorded answer is shown.
         receipt_ids: of the receipts that were opened for it, oldest first.
         changed: called after each change, on the thread that made it; it must not block, nor raise.
         size: bytes of the text so far, in UTF-8; of what functions were given and returned, too.

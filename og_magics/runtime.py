@@ -24,6 +24,19 @@ _LAST_WORDS = 5.0
 """Seconds that work which is cut short has to close its connection and write its receipt."""
 
 
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is stopped, and not only until a task raises SystemExit or KeyboardInterrupt.
+
+    asyncio gives these to whoever waits for the task and then lets them end the loop, with all else that is on its way.
+    """
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            continue
+        return
+
+
 class Runtime:
     """A daemon thread with an event loop, started when first needed."""
 
@@ -38,7 +51,7 @@ class Runtime:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="og_magics", daemon=True)
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name="og_magics", daemon=True)
                 self._thread.start()
                 self.closes_first()
             return self._loop

@@ -55,6 +55,7 @@ class Settings:
         devnet: the JSON line of a running devnet, or the path of a file with it.
         ledger: path of the receipts' file; "" for `.og/<notebook>.db` beside the notebook.
         model, settlement, temperature, max_tokens, system, stream: defaults of a call.
+        tools: functions that models may call, names with commas or "all"; "" for none.
         thread: the conversation that calls go on with, "" for none. thread_tokens: what a call in one sends at most,
             about; earlier turns that do not fit are left out.
         max_authorization: base units; a gateway that asks for more in one authorization is refused.

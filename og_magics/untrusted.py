@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -28,3 +32,29 @@ def read_json(content: bytes, deepest: int = 64) -> Any:
                 raise ValueError("it is nested too deeply")
     # Decoded here: left to itself, the parser takes other encodings too, whose quotes and brackets look otherwise.
     return json.loads(content.decode("utf-8-sig"))
+
+
+_lock = threading.Lock()
+_importing = 0
+_limit = 0
+
+
+@contextmanager
+def recursion_limit_kept() -> Iterator[None]:
+    """Around the import of a package that raises the recursion limit: puts it back.
+
+    The limit is the whole process's. Beyond what the stack holds, a user's endless recursion ends the kernel, where it
+    would have been a RecursionError. Where several threads import at once, the last one puts it back.
+    """
+    global _importing, _limit
+    with _lock:
+        if not _importing:
+            _limit = sys.getrecursionlimit()
+        _importing += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _importing -= 1
+            if not _importing:
+                sys.setrecursionlimit(_limit)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 
 VECTORS = Path(__file__).parent / "vectors"
+_OURS = re.compile(r"OG_|BASE_|JPY_|IPYTHON|JUPYTER|PYTEST|PYTHONWARNINGS")
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,23 @@ def vector() -> Callable[[str], dict[str, Any]]:
         return loaded
 
     return load
+
+
+@pytest.fixture(scope="session")
+def bare_environment() -> Callable[[], dict[str, str]]:
+    """Makes a process's environment: this one's, without what would configure us, Jupyter or IPython."""
+    return lambda: {name: value for name, value in os.environ.items() if not _OURS.match(name)}
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    """The first true value of a check; a failure after a limit that only a failure meets."""
+
+    def wait(check: Callable[[], Any], within: float = 60.0) -> Any:
+        deadline = time.monotonic() + within
+        while not (value := check()):
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.05)
+        return value
+
+    return wait

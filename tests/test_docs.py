@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import html
 import json
-import os
 import re
 import runpy
 import subprocess
@@ -157,7 +156,8 @@ def test_a_page_names_no_flag_verb_or_setting_that_is_not_there(shown):
 
 
 def sources() -> list[Path]:
-    return [*(ROOT / "og_magics").rglob("*.py"), ROOT / "tests" / "test_binder.py"]
+    tests = ROOT / "tests"
+    return [*(ROOT / "og_magics").rglob("*.py"), tests / "test_binder.py", *(tests / "browser").glob("*.py")]
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
@@ -200,7 +200,7 @@ def test_python_in_a_page_is_python(page):
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
 def test_a_link_to_a_file_leads_to_one(page):
     for address in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-        if not address.startswith(("http:", "https:", "#")) and address != "that":
+        if not address.startswith(("http:", "https:", "#")):
             assert (page.parent / address).exists(), address
 
 
@@ -210,22 +210,16 @@ def devnet():
         yield running
 
 
-def environment(home: Path, devnet: Devnet) -> dict[str, str]:
-    """As where nothing was ever set, but that the devnet runs already."""
-    own = ("OG_", "JPY_", "JUPYTER", "IPYTHON", "BASE_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return kept | {"HOME": str(home), "OG_DEVNET": json.dumps(devnet.info)}
-
-
 RUN = [page for page in PAGES if blocks(page, "ipython")]
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_the_cells_of_a_page_run_in_their_order_on_the_devnet(page, tmp_path, devnet):
+def test_the_cells_of_a_page_run_in_their_order_on_the_devnet(page, tmp_path, devnet, bare_environment):
+    told = {"HOME": str(tmp_path), "OG_DEVNET": json.dumps(devnet.info)}
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(text.removesuffix("\n")) for text in blocks(page, "ipython")]
     )
     NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute(env=environment(tmp_path, devnet))
+    ).execute(env=bare_environment() | told)
     assert all(cell.execution_count for cell in notebook.cells)

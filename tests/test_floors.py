@@ -7,6 +7,7 @@ The check reads the source and never imports it, so it sees what a run would not
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -141,6 +142,13 @@ def problems(house: Path) -> list[str]:
 
 def test_the_house_stands() -> None:
     assert problems(HOUSE) == []
+
+
+def test_the_plan_for_contributors_has_every_room_on_its_floor() -> None:
+    plan = (HOUSE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in plan.splitlines() if re.match(r"\| [1-6] ", line)]
+    told = {room: int(row[1].split()[0]) for row in rows for room in re.findall(r"`(\w+)`", row[2])}
+    assert told == {room: floor for room, floor in FLOORS.items() if not room.startswith("_")}
 
 
 def build(tmp_path: Path, **sources: str) -> Path:

@@ -17,22 +17,14 @@ from og_magics.ledger import receipts_in
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
-def environment(home: Path) -> dict[str, str]:
-    """As on a machine where nothing was ever set, but for what finds Python's own files."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("OG_", "JPY_", "JUPYTER", "IPYTHON"))
-    }
-    return {**kept, "HOME": str(home)}
-
-
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
-def executed(request, tmp_path_factory):
+def executed(request, tmp_path_factory, bare_environment):
     folder = tmp_path_factory.mktemp("run")
     source = folder / request.param.name
     source.write_bytes(request.param.read_bytes())
     done = subprocess.run(
         [sys.executable, "-m", "og_magics", "run", str(source), "-o", str(folder / "executed.ipynb")],
-        capture_output=True, text=True, env=environment(folder), cwd=folder, timeout=240, check=False,
+        capture_output=True, text=True, env=bare_environment() | {"HOME": str(folder)}, cwd=folder, timeout=240, check=False,
     )  # fmt: skip
     return request.param, folder / "executed.ipynb", done
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import difflib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..amounts import parse_opg
@@ -75,7 +75,7 @@ def ask_many(prompts: Iterable[str], concurrency: int = 8, *, progress: bool = T
         Interrupted: a KeyboardInterrupt. The answers that had come are in its `.partial` and, in IPython, in `_`.
     """
     runtime.refuse_to_block()
-    many = _Many(list(prompts), concurrency, options, shown=progress)
+    many = _Many(prompts, concurrency, options, shown=progress)
     try:
         while not many.batch.wait(HEARTBEAT):
             many.show()
@@ -88,7 +88,7 @@ def ask_many(prompts: Iterable[str], concurrency: int = 8, *, progress: bool = T
 
 async def aask_many(prompts: Iterable[str], concurrency: int = 8, *, progress: bool = True, **options: Any) -> Answers:
     """`ask_many` for coroutines, on any event loop. Where it is cancelled, what had come is in `_`, in IPython."""
-    many = _Many(list(prompts), concurrency, options, shown=progress)
+    many = _Many(prompts, concurrency, options, shown=progress)
     ended = asyncio.wrap_future(many.batch.job.future)
     try:
         while not (await asyncio.wait([ended], timeout=HEARTBEAT))[0]:
@@ -104,7 +104,10 @@ async def aask_many(prompts: Iterable[str], concurrency: int = 8, *, progress: b
 class _Many:
     """A batch, and the bar that shows it."""
 
-    def __init__(self, prompts: Sequence[str], concurrency: int, options: dict[str, Any], *, shown: bool) -> None:
+    def __init__(self, given: Iterable[str], concurrency: int, options: dict[str, Any], *, shown: bool) -> None:
+        if isinstance(given, str):
+            raise ConfigError("The prompts are one text.", remedy="Give a list of prompts, or use og.ask.")
+        prompts = list(given)
         if not isinstance(concurrency, int) or not 1 <= concurrency <= _MOST:
             raise ConfigError(f"concurrency is {concurrency!r}.", remedy=f"Give a whole number from 1 to {_MOST}.")
         asked = options_from(options)
@@ -161,7 +164,7 @@ def _turn(app: App, prompt: str, options: Options, at: int | None = None) -> Tur
     which = "The prompt" if at is None else f"Prompt {at}"
     if not isinstance(prompt, str):
         raise ConfigError(
-            f"{which} is a {type(prompt).__name__}, and a prompt is text.", remedy="Write it with an f-string."
+            f"{which} is of type {type(prompt).__name__}, and a prompt is text.", remedy="Write it with an f-string."
         )
     if not prompt.strip():
         raise ConfigError(f"{which} is empty.", remedy="Nothing was sent.")

@@ -64,9 +64,8 @@ def diagnose(notebook: Path | None, *, offline: bool = False, app: App | None = 
         parts += _tried("network", lambda: _network(settings, app))
     kept = notebook.absolute() if notebook is not None else None
     path = (app.ledger.path if app is not None else ledger_path(settings, kept)).resolve()
-    found = _tried("ledger", lambda: list(_ledger(path)))
-    parts += [replace(part, told=part.told.replace(str(path), path.name)) for part in found]
-    return [_clean(part) for part in parts]
+    parts += _tried("ledger", lambda: list(_ledger(path)))
+    return [_clean(replace(part, told=part.told.replace(str(path), path.name))) for part in parts]
 
 
 def report(parts: Iterable[Part]) -> str:
@@ -260,10 +259,14 @@ def _account(app: App) -> Iterator[Part]:
     yield Part("allowance", ok, f"{told} may be moved by Permit2", "" if ok else remedy)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _ledger(path: Path) -> Iterator[Part]:
     if not path.exists():
         folder = next(one for one in path.parents if one.exists())
-        if os.access(folder, os.W_OK):
+        if folder.is_dir() and os.access(folder, os.W_OK):
             yield Part("ledger", True, "none yet; it begins with the first call")
         else:
             told = "none yet, and its folder cannot be written"
@@ -273,7 +276,8 @@ def _ledger(path: Path) -> Iterator[Part]:
         audit = ledger.audit()
         count, pending = len(ledger.receipts()), len(ledger.pending())
     size = f"{path.stat().st_size / 1024:.0f} KiB"
-    told = f"{path.name}: {count} receipts, {audit.length} entries, {size}, {pending} payments to settle"
+    counted = f"{_count(count, 'receipt')}, {audit.length} entries, {size}"
+    told = f"{path.name}: {counted}, {_count(pending, 'payment')} to settle"
     if not audit.ok:
         wrong = len(audit.broken) + len(audit.payments) + len(audit.problems)
         told = f"{told}; {wrong} things are not as they were written"

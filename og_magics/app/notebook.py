@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..amounts import to_opg
 from ..calls.questions import chat_question
@@ -43,9 +43,6 @@ from ..types import Permit2ApprovalResult, Question, x402SettlementMode
 from . import standing
 from .records import Records
 from .shelf import NotebookShelf, notebooks_of
-
-if TYPE_CHECKING:
-    pass
 
 Watcher = Callable[[], None]
 """Called when something about a notebook changed, on whatever thread changed it; it must not block."""
@@ -232,7 +229,7 @@ class App:
         llm = self.llm
 
         async def work(progress: Progress) -> Answer:
-            return self._showable(await take(llm, turn, progress), turn.format)
+            return await self._taken(llm, turn, progress)
 
         run = Run(turn.question.model, work, listening=listening)
         run.when_done(self.tell)
@@ -247,13 +244,15 @@ class App:
         llm = self.llm
 
         async def work(turn: Turn, progress: Progress) -> Answer:
-            return self._showable(await take(llm, turn, progress), turn.format)
+            return await self._taken(llm, turn, progress)
 
         return Batch(answers, turns, work, concurrency, self.tell)
 
-    def _showable(self, answer: Answer, format: str) -> Answer:
+    async def _taken(self, llm: LLM, turn: Turn, progress: Progress) -> Answer:
+        """What came of a turn, which shows itself as its cell did."""
+        answer = await take(llm, turn, progress)
         ledger = self.ledger  # the one that has its receipts
-        answer._shown = lambda answer: again(answer, self.explorer, ledger.head, format)
+        answer._shown = lambda answer: again(answer, self.explorer, ledger.head, turn.format)
         return answer
 
     def compare(self, turns: Sequence[Turn]) -> Comparison:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ChainError, OGError
 from ..networks import Network
+from ..untrusted import recursion_limit_kept
 from . import abi
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def connect(rpc_url: str) -> Web3:
 
 def _connection(rpc_url: str) -> Web3:
     import requests
-    from web3 import HTTPProvider, Web3
-    from web3.middleware import ExtraDataToPOAMiddleware
+
+    with recursion_limit_kept():
+        from web3 import HTTPProvider, Web3
+        from web3.middleware import ExtraDataToPOAMiddleware
 
     session = requests.Session()
     # A proxy of the environment is for the world outside; it could not reach a node on this machine.
@@ -100,7 +103,9 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         money: what a failure here means for the user's money.
     """
     import requests
-    from web3.exceptions import Web3Exception
+
+    with recursion_limit_kept():
+        from web3.exceptions import Web3Exception
 
     host = _host(rpc_url)
     elsewhere = f"Name another RPC with {setting}."
@@ -116,7 +121,10 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         elif status in (401, 403):
             what = f"The RPC at {host} refuses this client (HTTP {status}): its key or its host is not allowed."
     except requests.ConnectionError:
-        what, remedy = f"The RPC at {host} cannot be reached.", f"Check the connection, or: {elsewhere}"
+        check = "Check the connection"
+        if urlsplit(rpc_url).hostname in _LOOPBACK:
+            check = "If it was a devnet, restart the kernel, or start it again with `og-magics devnet`"
+        what, remedy = f"The RPC at {host} cannot be reached.", f"{check}, or: {elsewhere}"
     except requests.RequestException as error:
         what, remedy = f"The RPC URL with host {host!r} cannot be used ({type(error).__name__}).", elsewhere
     except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -40,6 +40,9 @@ _SWITCHES = {
 }  # fmt: skip
 """Flags of the magics: those whose value stays, those that go with their value, and those without one."""
 
+_PYTHON = re.compile(r"(?<!\w)a?ask(?:_many)?\s*\(|\.(?:chat|completion)(?:_sync)?\s*\(")
+"""Python that asks. What it prints holds no receipt by which to tell an answer, so its outputs go."""
+
 _TELLING = re.compile(r"^[^\S\n]*%og(?:[^\S\n]+(?:status|use|threads|panel|cell)\b|[^\S\n]*$)", re.M)
 """Lines whose outputs repeat what was asked or answered, or how."""
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -70,6 +73,9 @@ def scrub_notebook(notebook: Path, output: Path | None, *, all_outputs: bool) ->
     print(f"{output}: {len(receipts)} receipts are left, without what was asked and answered.")
     if public := sum(receipt.settlement == "individual" for receipt in receipts):
         print(f"{public} of them were settled as individual: their text is public on chain, whatever is removed here.")
+    for place, cell in _numbered(content):
+        if cell.get("cell_type") == "code" and _PYTHON.search(_without_magic(str(joined(cell.get("source", ""))))):
+            print(f"Cell {place} asks from Python: its source is left. Look whether it holds a prompt.")
     left = [place for place, cell in _numbered(scrubbed) if told.is_in(str(joined(cell.get("source", ""))))]
     for place in left:
         print(f"og-magics: cell {place} repeats in its source what was asked or answered. Edit it.", file=sys.stderr)
@@ -206,10 +212,15 @@ def _tells(output: Mapping[str, Any], told: _Told) -> bool:
 
 
 def _asks(source: str) -> bool:
-    return any(
+    return _PYTHON.search(_without_magic(source)) is not None or any(
         _ASKING.match(line) or ((found := _LINE.fullmatch(line.lstrip())) and not found["magic"].endswith("use"))
         for line in source.split("\n")
     )
+
+
+def _without_magic(source: str) -> str:
+    """The Python of a cell: nothing where the cell is a prompt."""
+    return "" if any(_ASKING.match(line) for line in source.split("\n")) else source
 
 
 def _problems(content: Mapping[str, Any], *, keep_answers: bool) -> Iterator[str]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..amounts import to_opg
 from ..errors import NotRecorded, OGError, ProofError
 from ..ports import Journal
+from ..progress import INTERRUPTED
 from ..receipt import Column, Receipt, labels
 from .answers import Answer
+from .frames import frame_of
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -20,17 +22,10 @@ if TYPE_CHECKING:
 Shown = Callable[[Sequence[Column]], dict[str, Any]]
 """Makes the mime bundle of columns."""
 
-_DTYPES = {
-    "latency_s": "float64",
-    "ttft_s": "float64",
-    "prompt_tokens": "Int64",
-    "completion_tokens": "Int64",
-}
 _COLUMNS = (
     "model", "text", "latency_s", "ttft_s", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "status",
     "finish_reason", "receipt_id", "payment_hash", "error",
 )  # fmt: skip
-_INTERRUPTED = "Interrupted: the answer is not complete."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ class Compared:
         if came and receipt is not None and receipt.tee_signature:
             return ""  # it was stopped when all was there
         if isinstance(error, CancelledError):
-            return _INTERRUPTED if came else "Interrupted before the first word."
+            return INTERRUPTED if came else "Interrupted before the first word."
         if isinstance(error, OGError):
             return error.what if came else str(error)
         return f"{type(error).__name__}: {error}"
@@ -144,12 +139,7 @@ class Comparison(Sequence[Compared]):
         `completion_tokens` (nullable integers); `cost_opg` (once settled), `cost_usd` (Decimal or None); `status`,
         `finish_reason`, `receipt_id`, `payment_hash` (None until settled), `error`.
         """
-        import pandas as pd
-
-        rows = [_row(part) for part in self._parts]
-        values = {name: [row[name] for row in rows] for name in _COLUMNS}
-        series = {name: pd.Series(values[name], dtype=_DTYPES.get(name, "object")) for name in _COLUMNS}
-        return pd.DataFrame(series, columns=list(_COLUMNS))
+        return frame_of([_row(part) for part in self._parts], _COLUMNS)
 
     def failure(self) -> BaseException | None:
         """What to raise where no model answered, or one could not be replayed; None otherwise."""

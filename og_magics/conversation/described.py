@@ -58,14 +58,14 @@ def described(value: Any, name: str) -> Described:
     Raises:
         ConfigError: it has no text: pictures, bytes, objects that show as nothing but an address.
     """
-    if isinstance(value, str):
-        return Described(_own_text(value))
-    if isinstance(value, TextGenerationOutput):
-        return Described(value.text or json.dumps(value.tool_calls, ensure_ascii=False))
-    if isinstance(value, _SIMPLE):
-        return Described(str(value))
-    _refuse_without_text(value, name)
     try:
+        if isinstance(value, str):
+            return Described(_own_text(value))
+        if isinstance(value, TextGenerationOutput):
+            return Described(value.text or json.dumps(value.tool_calls, ensure_ascii=False))
+        if isinstance(value, _SIMPLE):
+            return Described(str(value))
+        _refuse_without_text(value, name)
         return _of_many(value)
     except ConfigError:
         raise
@@ -188,7 +188,8 @@ def _joined(opening: str, parts: Iterable[str], closing: str, count: int, otherw
             taken.append(part)
             size += len(part) + 2
     except _TooDeep:
-        return _cut(f"{opening} … nested in more than {_DEEPEST} levels … {closing}", "text")
+        left = f"nothing of what is nested in more than {_DEEPEST} levels"
+        return Described(f"{opening} … nested in more than {_DEEPEST} levels … {closing}", left)
     except (TypeError, ValueError):
         return _cut(otherwise(), "text")
     if len(taken) == count:
@@ -206,7 +207,7 @@ def _table(value: Any) -> Described:
     rows, columns = frame.shape
     kinds = [f"{name} {kind}" for name, kind in islice(zip(frame.columns, frame.dtypes, strict=True), _COLUMNS)]
     more = f", and {columns - _COLUMNS} more" if columns > _COLUMNS else ""
-    size = f"{rows:,} values" if series else f"{rows:,} rows and {columns} columns"
+    size = f"{_count(rows, 'value')}" if series else f"{_count(rows, 'row')} and {_count(columns, 'column')}"
     head = f"{type(value).__name__} with {size}. Columns: {', '.join(kinds)}{more}."
     head = head if len(head) <= LIMIT // 2 else head[: LIMIT // 2] + "…"
     narrow = frame.iloc[:, :_COLUMNS]
@@ -223,6 +224,10 @@ def _table(value: Any) -> Described:
             return Described(text, left + (f", {_COLUMNS} of {columns} columns" if more else ""))
     left = f"none of the {rows:,} rows"
     return Described(f"{head}\n(Its rows are left out: they are too long.)", left)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _csv(frame: Any, *, header: bool = True) -> str:

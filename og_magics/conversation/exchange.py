@@ -66,19 +66,33 @@ class Exchange:
         if self.rounds[-1].tool_calls:
             return None
         try:
-            return form.parsed(self.rounds[-1].text)
+            return self._parsed(form, self.rounds[-1].text)
         except Unfit as error:
             self._progress.put(Again(str(error)))
             self._go_on([{"role": "user", "content": repair_of(str(error))}])
         output = await self.ask()
         try:
-            return form.parsed(output.text)
+            return self._parsed(form, output.text)
         except Unfit as error:
             raise AnswerError(
                 f"The answer does not fit {form.name}: {error}",
                 answer=self.answer(note=UNFIT),
                 money=PAID,
                 remedy="The error's .answer has it, with its .text. Ask in other words, or loosen the schema.",
+            ) from None
+
+    def _parsed(self, form: Form, text: str) -> Any:
+        try:
+            return form.parsed(text)
+        except Unfit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a validator's exit is its failure, not this loop's end
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise AnswerError(
+                f"The answer could not be checked against {form.name}, which raised {told}",
+                answer=self.answer(note=UNFIT),
+                money=PAID,
+                remedy="The error's .answer has it, with its .text. Correct the schema, or what it calls.",
             ) from None
 
     def answer(self, parsed: Any = None, note: str = "") -> Answer:
@@ -96,7 +110,7 @@ class Exchange:
                 recalled(calls, said, tools, self._progress)
                 return said
         key = self._llm.settings.private_key
-        return await results_of(calls, tools, self._progress, "" if key is None else key.reveal().lower())
+        return await results_of(calls, tools, self._progress, "" if key is None else key.reveal())
 
     def _go_on(self, said: Sequence[Mapping[str, Any]]) -> None:
         """The next question: all that was said, the answer exactly as it came, and this."""

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..progress import UNFIT
 from ..types import ResponseFormat
 from ..untrusted import read_json
-from .schemas import modern, problems_of, strict, told, untitled
+from .schemas import modern, problems_of, strict, told, untitled, unusable
 
 FORMATS = ("json", "md", "text", "code", "html", "math", "image")
 """As what an answer is shown."""
@@ -158,6 +158,8 @@ def _of_dict(schema: Mapping[str, Any], name: str) -> Form:
         validator_for(schema).check_schema(schema)
     except SchemaError as error:
         raise ConfigError(f"{name or 'The dict'} is not a JSON schema: {error.message[:200]}") from None
+    if flaw := unusable(schema):
+        raise ConfigError(f"{name or 'The dict'} cannot be used as a JSON schema: {flaw}")
     return Form(name or str(schema.get("title") or "answer"), dict(schema))
 
 

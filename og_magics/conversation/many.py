@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from ..progress import Progress
 from ..receipt import Receipt
 from ..runtime import runtime
 from .answers import Answer
+from .frames import frame_of
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ _COLUMNS = (
     "prompt", "text", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "latency_s", "status", "receipt_id",
     "error",
 )  # fmt: skip
-_DTYPES = {"latency_s": "float64", "prompt_tokens": "Int64", "completion_tokens": "Int64"}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -95,11 +96,7 @@ class Answers(Sequence[Any]):
         `cost_usd` (Decimal or None); `latency_s` (seconds, NaN when unknown); `status`, `receipt_id` (of the last call,
         None where nothing was asked), `error`.
         """
-        import pandas as pd
-
-        rows = [self._row(place) for place in self._places]
-        values = {name: [row[name] for row in rows] for name in _COLUMNS}
-        return pd.DataFrame({name: pd.Series(values[name], dtype=_DTYPES.get(name, "object")) for name in _COLUMNS})
+        return frame_of([self._row(place) for place in self._places], _COLUMNS)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -181,8 +178,6 @@ class Batch:
         self.job.last_words()
 
     async def _work(self) -> None:
-        import asyncio
-
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._worker())

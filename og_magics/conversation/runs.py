@@ -19,7 +19,6 @@ from .answers import Answer
 Work = Callable[[Progress], Coroutine[Any, Any, Answer]]
 """Makes an answer on the background loop, and tells how far it is."""
 
-
 Person = Callable[[Call], bool | None]
 """Says whether a function may be called."""
 

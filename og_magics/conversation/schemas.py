@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 
 _NAMED = ("properties", "$defs", "definitions", "patternProperties")
@@ -105,6 +105,62 @@ def told(problems: Iterable[Mapping[str, Any]], most: int = 5) -> str:
         place = ".".join(str(step) for step in problem.get("loc", ()))
         lines.append(f"{place}: {problem.get('msg', '')}" if place else str(problem.get("msg", "")))
     return _first(lines, most)
+
+
+def unusable(schema: Mapping[str, Any]) -> str:
+    """Why no answer can be checked against a JSON schema that is well-formed; "" where it can."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    root = dict(schema)
+    resolver: Any = Registry().resolver_with_root(DRAFT202012.create_resource(root))
+    targets: dict[str, Any] = {}
+    for part in _parts(root):
+        reference = part.get("$ref")
+        if isinstance(reference, str):
+            try:
+                targets[reference] = resolver.lookup(reference).contents
+            except Unresolvable:
+                return f"it refers to {reference[:200]!r}, which does not stand in it, and nothing is fetched."
+    done: set[int] = set()
+    if any(_circles(part, targets, set(), done) for part in _parts(root)):
+        return "it refers to itself without end."
+    return ""
+
+
+def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """All schemas in a schema, but for those with an address of their own, from which their references then start."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _parts(one)
+    elif isinstance(schema, Mapping):
+        yield schema
+        for name, value in schema.items():
+            addressed = isinstance(value, Mapping) and isinstance(value.get("$id"), str)
+            if name not in ("const", "enum", "default", "examples") and not addressed:
+                yield from _parts(value)
+
+
+def _circles(part: Any, targets: Mapping[str, Any], path: set[int], done: set[int]) -> bool:
+    """Whether the same value would be checked against the same schema again and again.
+
+    Looked for beforehand: a check that recurses may end the process, where a package has raised the recursion limit.
+    """
+    if not isinstance(part, Mapping) or id(part) in done:
+        return False
+    if id(part) in path:
+        return True
+    path.add(id(part))
+    reference = part.get("$ref")
+    same = [targets.get(reference)] if isinstance(reference, str) else []
+    for name in ("allOf", "anyOf", "oneOf"):
+        same += part[name] if isinstance(part.get(name), list) else []
+    same += [part.get(name) for name in ("not", "if", "then", "else")]
+    circles = any(_circles(one, targets, path, done) for one in same)
+    path.remove(id(part))
+    done.add(id(part))
+    return circles
 
 
 def _first(lines: Sequence[str], most: int) -> str:

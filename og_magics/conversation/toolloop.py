@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
+from ..private import holds_this_key
 from ..progress import Call, Progress
 from .results import error_of, error_text, result_text
 from .tools import BadArguments, Tool
@@ -74,7 +75,7 @@ async def results_of(
     cancelled, an async function is, too; a plain one goes on in its thread, and nobody waits for it.
 
     Args:
-        key: the wallet's, in lower-case hex; a result that holds it is not told.
+        key: the wallet's; a result that holds it is not told.
     """
     shown = [_call(call, tools) for call in calls]
     progress.note("calling")
@@ -120,7 +121,7 @@ async def _made(call: Call, tools: Tools, progress: Progress, key: str) -> str:
     began = time.monotonic()
     try:
         state, result = await _outcome(call, tools, progress)
-        if key and key.removeprefix("0x") in result.lower():
+        if holds_this_key(result, key):
             state, result = "failed", error_text(SECRET)
         call.state, call.result = state, result
     finally:
@@ -138,6 +139,8 @@ async def _outcome(call: Call, tools: Tools, progress: Progress) -> tuple[str, s
         positional, named = tool.bound(call.arguments)
     except BadArguments as error:
         return "failed", error_text(f"Bad arguments: {error}")
+    except BaseException as error:  # noqa: BLE001 - a type's own validator may raise anything
+        return "failed", error_of(error)
     if tools.confirm or tool.guarded:
         call.state = "waiting"
         progress.step()
@@ -176,7 +179,7 @@ async def _worked(function: Callable[..., Any], positional: Sequence[Any], named
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - of which kind it is
 
 
 async def _in_thread(function: Callable[..., Any], *positional: Any, **named: Any) -> Any:

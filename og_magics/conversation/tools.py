@@ -7,6 +7,7 @@ its calls is confirmed by a person.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -111,12 +112,12 @@ class _Model:
         from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
         label = getattr(function, "__name__", "tool")
-        self._taken = [
-            parameter
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
         try:
+            self._taken = [
+                parameter
+                for parameter in inspect.signature(function).parameters.values()
+                if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            ]
             hints = typing.get_type_hints(_annotated(function), include_extras=True)
             fields: dict[str, Any] = {}
             for place, parameter in enumerate(self._taken):
@@ -130,12 +131,13 @@ class _Model:
         except (
             NameError,
             TypeError,
+            ValueError,  # of inspect: a function in C may have no signature
             PydanticUserError,
             PydanticUndefinedAnnotation,
             PydanticSchemaGenerationError,
         ) as e:
             raise ConfigError(
-                f"{label}() cannot be a tool: {str(e).splitlines()[0]}",
+                f"{label}() cannot be a tool: {str(e).splitlines()[0].rstrip('.')}.",
                 remedy="Annotate its arguments with types that JSON can hold: str, int, list, Literal, a dataclass ...",
             ) from None
         self.schema.pop("description", None)
@@ -235,7 +237,8 @@ def tool(
         )
         with _lock:
             _registry[made.name] = made
-        setattr(function, _MARK, made)
+        with contextlib.suppress(AttributeError, TypeError):  # a function in C, or a bound one, takes no mark
+            setattr(function, _MARK, made)
         return function
 
     return register if function is None else register(function)
@@ -261,8 +264,8 @@ def tool_of(
         return made
     if not callable(function):
         raise ConfigError(f"{function!r} is not a function, so it cannot be a tool.")
-    if timeout is not None and not timeout > 0:
-        raise ConfigError(f"A tool's timeout of {timeout} seconds leaves it no time.")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise ConfigError(f"A tool's timeout of {timeout} seconds is no time that it could have.")
     called = name or str(getattr(_annotated(function), "__name__", ""))
     if not _NAME.fullmatch(called):
         raise ConfigError(
@@ -272,17 +275,19 @@ def tool_of(
     return Tool(called, about, _model_of(function).schema, function, writes, spends, timeout)
 
 
-def toolbox(wanted: str | Iterable[Any], names: Mapping[str, Any]) -> dict[str, Tool]:
+def toolbox(wanted: Any, names: Mapping[str, Any]) -> dict[str, Tool]:
     """The tools of a question, by name.
 
     Args:
-        wanted: "f,g", "all", or a sequence of names, functions, OpenAI-format dicts and lists of those.
+        wanted: "f,g", "all", a function, or a sequence of names, functions, OpenAI-format dicts and lists of those.
         names: the notebook's; a name that is not there is looked up among the registered ones.
 
     Raises:
         ConfigError: no such tool, two of one name, or something that is none.
     """
     found: dict[str, Tool] = {}
+    if not isinstance(wanted, Iterable):
+        wanted = [wanted]
     for one in _flat(wanted.split(",") if isinstance(wanted, str) else wanted):
         for made in _made(one, names):
             if found.setdefault(made.name, made) is not made and found[made.name] != made:

@@ -7,7 +7,7 @@ from .bar import Bar, bar_for
 from .bundle import SCRUBBED, answer_bundle, footer
 from .columns import LiveColumns, columns_bundle, live_columns_for
 from .folded import show_folded
-from .formats import first_code
+from .formats import code_blocks, first_code
 from .frames import proofs_bundle, receipts_bundle, shown_as
 from .live import Live, live_for
 from .pace import HEARTBEAT
@@ -27,6 +27,7 @@ __all__ = [
     "again",
     "answer_bundle",
     "bar_for",
+    "code_blocks",
     "columns_bundle",
     "columns_problems",
     "first_code",

@@ -40,8 +40,12 @@ def answer_bundle(
     plain = "\n\n".join(part for part in (shown["text/plain"], note, footer(receipt, explorer)) if part)
     told = f"\n\n**{one_line(note)}**" if note else ""
     markdown = f"{shown['text/markdown']}{told}\n\n{footer(receipt, explorer, markdown=True)}"
-    form = receipt.to_json() | ({"ledger": {"length": head[0], "head": head[1]}} if head else {})
-    return {"text/markdown": markdown, "text/plain": plain, MIME: form}
+    return {"text/markdown": markdown, "text/plain": plain, MIME: with_head(receipt.to_json(), head)}
+
+
+def with_head(form: dict[str, Any], head: Head | None) -> dict[str, Any]:
+    """What travels with an output, and where the ledger stood when it was shown."""
+    return form | {"ledger": {"length": head[0], "head": head[1]}} if head else form
 
 
 def shown_answer(receipt: Receipt, text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ..progress import Progress
 from ..receipt import MIME, VERSION, Column, Receipt, labels
-from .bundle import Head, footer, shown_answer, sorted_images
+from .bundle import Head, footer, shown_answer, sorted_images, with_head
 from .frames import PaymentPage
 from .live import republisher, show_bundle, status
 from .markdown import to_html
@@ -38,9 +38,8 @@ def columns_bundle(columns: Sequence[Column], page: PaymentPage, head: Head | No
     """
     bundle: dict[str, Any] = {"text/html": html_of(columns, page), "text/plain": plain_of(columns)}
     if any(column.receipt for column in columns):
-        bundle[MIME] = {"version": VERSION, "columns": [_form(column) for column in columns]}
-        if head:
-            bundle[MIME]["ledger"] = {"length": head[0], "head": head[1]}
+        form = {"version": VERSION, "columns": [_form(column) for column in columns]}
+        bundle[MIME] = with_head(form, head)
     return bundle
 
 

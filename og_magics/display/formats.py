@@ -15,7 +15,7 @@ PLAIN, MARKDOWN, HTML, LATEX = "text/plain", "text/markdown", "text/html", "text
 
 _BLOCK = re.compile(
     r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n"
-    r"(?P<code>.*?)(?:\n {0,3}(?P=fence)[`~]*[ \t]*$|\Z)",
+    r"(?P<code>.*?)(?:(?:\n|^) {0,3}(?P=fence)[`~]*[ \t]*$|\Z)",
     re.M | re.S,
 )
 _FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\[((?:(?!\\\[).)+)\\\]|\\\(((?:(?!\\\().)+)\\\)", re.S)
@@ -68,10 +68,14 @@ def pretty_json(text: str) -> str:
         return text
 
 
+def code_blocks(text: str) -> list[tuple[str, str]]:
+    """The fenced blocks of code, each with its language, "" where it names none; the last may break off."""
+    return [(block["code"], block["language"]) for block in _BLOCK.finditer(text)]
+
+
 def first_code(text: str) -> tuple[str, str]:
     """The first fenced block of code and its language; where there is none, the whole text and ""."""
-    block = _BLOCK.search(text)
-    return (text.strip("\n"), "") if block is None else (block["code"], block["language"])
+    return next(iter(code_blocks(text)), (text.strip("\n"), ""))
 
 
 def _alone(text: str) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from .safe import printable
 from .turn import without_remark
 
 _PLAIN, _MARKDOWN, _HTML = "text/plain", "text/markdown", "text/html"
-_LINK = re.compile(r"\[(0x\w*…)\]\(https?://[^\s<>()]*\)")
+PAYMENT_LINK = re.compile(r"\[(0x\w*…)\]\(https?://[^\s<>()]*\)")
 """Of a footer, to the payment: who looks may have set another explorer than who wrote it, or none."""
 _LINKS = re.compile(r"(\n\n(https?://|data:image/)\S*)+")
 _HTML_LINK = re.compile(
@@ -25,7 +25,7 @@ _HTML_LINK = re.compile(
 Problem = tuple[bool, str] | None
 """See `shown_problem`."""
 
-_ANOTHER = (True, "The notebook shows another answer than the receipt's.")
+ANOTHER = (True, "The notebook shows another answer than the receipt's.")
 _LINE = (False, "The line above or below the answer is not the one that belongs to the receipt.")
 _MORE = (True, "Beside the columns the output shows something that is not of their receipts.")
 _LAYOUT = (False, "The answers are as their receipts say; they are laid out otherwise than this og_magics would.")
@@ -67,7 +67,7 @@ def shown_problem(receipt: Receipt, shown: Mapping[str, Any]) -> Problem:
 
 def _difference(content: str, answer: str, line: str, *, markdown: bool, signed: bool) -> Problem:
     if not content.startswith(answer):
-        return True, "The notebook shows another answer than the receipt's."
+        return ANOTHER
     rest = content[len(answer) :]
     between, _, last = ("", "", rest) if not answer and "\n\n" not in rest else rest.rpartition("\n\n")
     if between and _LINKS.fullmatch(between):
@@ -76,7 +76,7 @@ def _difference(content: str, answer: str, line: str, *, markdown: bool, signed:
         return True, "The notebook shows another answer than the receipt's: there is more of it."
     if between:  # an answer that broke off says so there
         return False, "Below the answer stands a remark."
-    shown = _LINK.sub(r"\1", last) if markdown else last
+    shown = PAYMENT_LINK.sub(r"\1", last) if markdown else last
     if shown != line:
         return False, "The line below the answer is not the one that belongs to the receipt."
     return None
@@ -95,7 +95,7 @@ def columns_problems(columns: Sequence[Column], shown: Mapping[str, Any]) -> lis
     if _PLAIN not in shown or not all(isinstance(content, str) for content in shown.values()):
         return [(True, "The output shows no answer.")] * len(columns)
     found: list[Problem] = [
-        _ANOTHER if column.error and column.receipt and column.receipt.tee_signature else None for column in columns
+        ANOTHER if column.error and column.receipt and column.receipt.tee_signature else None for column in columns
     ]
     found = _worst(found, _plain_problems(columns, shown[_PLAIN]))
     if _HTML in shown:
@@ -116,13 +116,13 @@ def _plain_problems(columns: Sequence[Column], content: str) -> list[Problem]:
         at = content.find(block, position)
         if at >= 0:
             if found and at > position:  # what stands between them looks like the end of the one before
-                found[-1] = found[-1] or _ANOTHER
+                found[-1] = found[-1] or ANOTHER
             position = at + len(block) + 2
             found.append(None)
         else:
             receipt = column.receipt
             answer = printable(shown_answer(receipt, receipt.text)[_PLAIN]) if receipt else ""
-            found.append(_LINE if answer and answer in content else _ANOTHER)
+            found.append(_LINE if answer and answer in content else ANOTHER)
     return found if any(found) else [_MORE] * len(columns)
 
 
@@ -137,7 +137,7 @@ def _html_problems(columns: Sequence[Column], content: str) -> list[Problem]:
     found: list[Problem] = []
     for place in range(count):
         same = [one == other for one, other in zip(is_.cells[place::count], should.cells[place::count], strict=True)]
-        found.append(None if all(same) else _LINE if same[1] else _ANOTHER)
+        found.append(None if all(same) else _LINE if same[1] else ANOTHER)
     if not any(found):
         return [_LAYOUT if is_.beside == should.beside else _MORE] * count
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,9 @@ from ..progress import REMARKS
 from ..receipt import Receipt
 from .calls import unlinked
 from .formats import HTML, LATEX, MARKDOWN, PLAIN
+from .shown import ANOTHER, PAYMENT_LINK, Problem
 from .turn import answer_shown, html_rest, steps_markdown, steps_plain, turn_footer, without_remark
 
-Problem = tuple[bool, str] | None
-"""What is wrong: True where it is another answer than the receipt's, and the reason."""
-
-_LINK = re.compile(r"\[(0x\w*…)\]\(https?://[^\s<>()]*\)")
-_ANOTHER = (True, "The notebook shows another answer than the receipt's.")
 _CALL = (True, "The notebook shows another function call or result than the receipts'.")
 _UNLINKED = (True, "This call does not go on from the answer before it.")
 _LINE = (False, "The line below the answer is not the one that belongs to the receipts.")
@@ -58,7 +53,7 @@ def _problem(receipts: Sequence[Receipt], kind: str, content: str, answer: str) 
     """The place of the receipt that one media type shows wrongly, and how; or any place, and None."""
     last = len(receipts) - 1
     if kind == LATEX:
-        return last, None if content == answer else _ANOTHER
+        return last, None if content == answer else ANOTHER
     if kind == HTML:
         return last, _html_problem(receipts, content, answer)
     markdown = kind == MARKDOWN
@@ -68,20 +63,20 @@ def _problem(receipts: Sequence[Receipt], kind: str, content: str, answer: str) 
             return at, _CALL
         content = content[len(step) + 2 :]
     if not content.startswith(answer):
-        return last, _ANOTHER
+        return last, ANOTHER
     rest = content[len(answer) :].removeprefix("\n\n") if answer else content
     more, _, line = without_remark(rest, markdown=markdown).rpartition("\n\n")
     if more:
-        return last, _ANOTHER if receipts[-1].tee_signature else _REMARK
-    line = _LINK.sub(r"\1", line) if markdown else line
+        return last, ANOTHER if receipts[-1].tee_signature else _REMARK
+    line = PAYMENT_LINK.sub(r"\1", line) if markdown else line
     expected = turn_footer(receipts, lambda _: "", markdown=markdown)
     return last, None if line == expected else _LINE
 
 
 def _html_problem(receipts: Sequence[Receipt], content: str, answer: str) -> Problem:
     if not content.startswith(answer):
-        return _ANOTHER
+        return ANOTHER
     rest = content[len(answer) :]
     if any(rest == html_rest(receipts, lambda _: "", note) for note in ("", *REMARKS)):
         return None
-    return _ANOTHER
+    return ANOTHER

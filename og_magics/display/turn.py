@@ -9,7 +9,7 @@ from typing import Any
 
 from ..progress import REMARKS
 from ..receipt import MIME, VERSION, Receipt
-from .bundle import Explorer, Head, answer_bundle, footer, shown_answer
+from .bundle import Explorer, Head, answer_bundle, footer, shown_answer, with_head
 from .calls import part_markdown, part_plain, steps_of
 from .formats import HTML, LATEX, MARKDOWN, PLAIN, shown_as_format
 from .safe import one_line
@@ -52,9 +52,7 @@ def turn_bundle(
         form = {"version": VERSION, "receipts": [receipt.to_json() for receipt in receipts]}
     if format not in PLAINEST:
         form["format"] = format
-    if head:
-        form["ledger"] = {"length": head[0], "head": head[1]}
-    return bundle | {MIME: form}
+    return bundle | {MIME: with_head(form, head)}
 
 
 def answer_shown(receipt: Receipt, text: str, format: str) -> dict[str, str]:

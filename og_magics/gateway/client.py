@@ -165,7 +165,7 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
                 if not done and event.data:
                     yield _event(event.data)
     except EventTooLarge as error:
-        raise StreamError(f"The stream broke: {error}.", money=MAY_BE_CHARGED) from None
+        raise StreamError(f"The stream broke: {str(error).rstrip('.')}.", money=MAY_BE_CHARGED) from None
     except httpx.TransportError as error:
         if not done:  # after [DONE] nothing is missing
             raise StreamError(

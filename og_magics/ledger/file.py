@@ -117,18 +117,19 @@ class LedgerFile:
         try:
             yield
         except (sqlite3.Error, OSError, OverflowError) as error:
-            name = getattr(error, "sqlite_errorname", "")
+            name, path = getattr(error, "sqlite_errorname", ""), schema.named(self.path)
             if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                what = f"{self.path} is damaged, or is not a receipts' file."
+                what = f"{path} is damaged, or is not a receipts' file."
                 remedy = "Move it away and a new one is begun, or set OG_LEDGER to another path."
             elif name.startswith("SQLITE_FULL"):
-                what = f"The disk is full: {self.path} cannot grow."
+                what = f"The disk is full: {path} cannot grow."
                 remedy = "Make room, or set OG_LEDGER to a path on another disk."
             elif name.startswith("SQLITE_BUSY"):
-                what = f"Another process has been writing to {self.path} for {schema.WAIT:.0f} seconds."
+                what = f"Another process has been writing to {path} for {schema.WAIT:.0f} seconds."
                 remedy = "End it, or set OG_LEDGER to another path."
             else:
-                what = f"The receipts' file {self.path} cannot be read or written: {error}."
+                why = getattr(error, "strerror", None) or error  # the text of an OSError repeats the path
+                what = f"The receipts' file {path} cannot be read or written: {why}."
                 remedy = "Check that its folder can be written, or set OG_LEDGER to a path that can."
             raise LedgerError(what, money=money, remedy=remedy) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
@@ -74,6 +75,15 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal."""
 
 
+def named(path: Path) -> str:
+    """A path as errors show it, which stay in a saved notebook: from the working directory, or from home."""
+    for base, start in ((Path.cwd, ""), (Path.home, "~/")):
+        with contextlib.suppress(ValueError, OSError, RuntimeError):
+            if len(base().parts) > 1:  # from the root, nothing would be left out
+                return start + path.relative_to(base()).as_posix()
+    return str(path)
+
+
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a file (a new one, too) to the last step, in write-ahead mode.
 
@@ -103,14 +113,14 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and application != APPLICATION_ID:
         raise LedgerError(
-            f"{path} is a database of another program.",
+            f"{named(path)} is a database of another program.",
             money="Nothing was written to it and nothing was paid.",
             remedy="Set OG_LEDGER to a path of its own.",
         )
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise LedgerError(
-            f"{path} was written by a newer og_magics (form {version}; this one knows up to {len(MIGRATIONS)}).",
+            f"{named(path)} was written by a newer og_magics (form {version}, and this one knows {len(MIGRATIONS)}).",
             money="Its receipts are kept as they are, and nothing was paid.",
             remedy="Upgrade with `pip install -U og_magics`, or set OG_LEDGER to another path.",
         )

@@ -373,5 +373,8 @@ def _receipts(
         f"{rows.RECEIPTS} WHERE r.receipt_id IN ({those}) OR r.authorization_hash IN ({payers}) ORDER BY r.receipt_id",
         (*receipts, *authorizations),
     ).fetchall()
-    paid = connection.execute(f"SELECT * FROM authorizations WHERE hash IN ({payers})", (*authorizations,))  # noqa: S608
+    paid = connection.execute(
+        f"SELECT * FROM authorizations WHERE hash IN ({payers})",  # noqa: S608 - question marks
+        (*authorizations,),
+    )
     return rows.receipts_of(found, paid)

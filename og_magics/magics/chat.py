@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from ..errors import AnswerError, ConfigError, OGError
 from .arguments import chat_parser, check_variable, documented, options_of
+from .base import NotebookMagics
 from .prompts import prompt_of, show_context
-from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from ..app import App
     from ..conversation import Answer, Turn
     from ..display import Live
     from ..progress import Progress
@@ -24,18 +23,8 @@ if TYPE_CHECKING:
 
 
 @magics_class
-class ChatMagics(Magics):
+class ChatMagics(NotebookMagics):
     """The magics that ask."""
-
-    def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
-        super().__init__(shell)
-        self._names: dict[str, Any] = shell.user_ns
-        self._shell = shell
-        self._variable = variable
-
-    @property
-    def _app(self) -> App:
-        return notebook()
 
     @no_var_expand
     @needs_local_scope
@@ -76,10 +65,7 @@ class ChatMagics(Magics):
                 self._propose(result.text)
         except ConfigError as error:
             raise UsageError(str(error)) from None
-        # The shell's own way: a `_` that is merely assigned would never change again.
-        self._shell.displayhook.update_user_ns(result)
-        if flags.output:
-            self._names[flags.output] = result
+        self._leave(result, flags.output)
         return result
 
     def _propose(self, text: str) -> None:

@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
+from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
 from ..errors import ConfigError
 from .arguments import check_variable, compare_parser, documented, options_of
+from .base import NotebookMagics
 from .prompts import prompt_of, show_context
-from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
-    from ..app import App
-    from ..conversation import Comparison, Turn
+    from ..conversation import Comparison
     from ..display import LiveColumns
     from ..receipt import Column
 
@@ -23,18 +22,8 @@ _FEWEST, _MOST = 2, 8
 
 
 @magics_class
-class CompareMagics(Magics):
+class CompareMagics(NotebookMagics):
     """The magic that asks several."""
-
-    def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
-        super().__init__(shell)
-        self._names: dict[str, Any] = shell.user_ns
-        self._shell = shell
-        self._variable = variable
-
-    @property
-    def _app(self) -> App:
-        return notebook()
 
     @no_var_expand
     @cell_magic
@@ -67,18 +56,20 @@ class CompareMagics(Magics):
                 for model, provider in flags.asked
             ]
             show_context(self._shell, self._app, turns[0])
-            result = self._ask(turns)
+            result = self._app.compare(turns)
+            try:
+                self._watch(result)
+            except KeyboardInterrupt:
+                self._leave(result, flags.output)  # what had arrived
+                raise
         except ConfigError as error:
             raise UsageError(str(error)) from None
-        self._shell.displayhook.update_user_ns(result)
-        if flags.output:
-            self._names[flags.output] = result
+        self._leave(result, flags.output)
 
-    def _ask(self, turns: list[Turn]) -> Comparison:
+    def _watch(self, comparison: Comparison) -> None:
         from ..conversation import follow
         from ..display import HEARTBEAT, live_columns_for
 
-        comparison = self._app.compare(turns)
         runs = comparison.runs
         live = live_columns_for(self._shell, [run.model for run in runs], [run.progress for run in runs])
         ended: dict[int, Column] = {}
@@ -92,7 +83,6 @@ class CompareMagics(Magics):
         failure = comparison.failure()
         if failure is not None:
             raise failure
-        return comparison
 
     def _finish(self, live: LiveColumns, comparison: Comparison) -> None:
         """Leave what each has answered, or what had arrived of that, with the receipts."""

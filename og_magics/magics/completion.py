@@ -79,7 +79,7 @@ class Completion:
     def _made(self) -> Any:
         from IPython.core.completer import SimpleCompletion, context_matcher
 
-        @context_matcher(identifier=_IDENTIFIER, priority=_FIRST)  # type: ignore[untyped-decorator]
+        @context_matcher(identifier=_IDENTIFIER, priority=_FIRST)  # type: ignore[untyped-decorator]  # IPython has no types
         def match(context: CompletionContext) -> SimpleMatcherResult:
             offer = self.offer(context.full_text, context.cursor_line, context.cursor_position)
             if offer is None:

@@ -8,9 +8,8 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-from ..origin import Execution
+from ..origin import NOWHERE, Execution
 
-_NONE = Execution("", "", "")
 _MOST = 200
 """Runs that are remembered: asynchronous work may go on when its cell has ended."""
 _VS_CODE = "vscode-notebook-cell:"
@@ -33,11 +32,11 @@ class Executions:
     def current(self) -> Execution:
         """The run that the code that runs now is part of; all of it "" where that is not known."""
         if getattr(self._shell, "kernel", None) is None:
-            return _NONE
+            return NOWHERE
         request = self._shell.get_parent() or {}
         header = request.get("header", {})
         if header.get("msg_type") != "execute_request":
-            return _NONE
+            return NOWHERE
         with self._lock:
             known = self._runs.get(header["msg_id"])
             if known is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from .arguments import chat_parser
@@ -15,9 +14,6 @@ _EXPLAIN = "Explain the error of my notebook's cell: what went wrong, why, and h
 _FIX = (
     "Correct my notebook's cell that failed. Answer with one Python code block that holds the whole corrected cell, "
     "and below it one sentence on what was wrong."
-)
-_BLOCK = re.compile(
-    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[^\s`]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.M | re.S
 )
 _PYTHON = ("python", "py", "python3", "ipython", "")
 
@@ -38,16 +34,18 @@ def fix(chat: ChatMagics, shell: Any, line: str) -> None:
     Raises:
         UsageError, OGError: as `explain`.
     """
-    code = code_in(_ask(chat, "%og fix", line, _FIX).text)
+    code = python_in(_ask(chat, "%og fix", line, _FIX).text)
     if code:
         shell.set_next_input(code)
     else:
         print("The answer holds no code block, so no cell was put below.")
 
 
-def code_in(text: str) -> str:
+def python_in(text: str) -> str:
     """The longest block of Python in a text; "" where there is none."""
-    blocks = [found["code"] for found in _BLOCK.finditer(text) if found["language"].lower() in _PYTHON]
+    from ..display import code_blocks
+
+    blocks = [code for code, language in code_blocks(text) if language.lower() in _PYTHON]
     return max(blocks, key=len, default="").strip("\n")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..origin import Origin, remember_by, tell_by
 from ..settings import notebook_path
+from ..untrusted import recursion_limit_kept
 from .chat import ChatMagics
 from .compare import CompareMagics
 from .completion import Completion
@@ -89,6 +90,7 @@ def _origin(shell: Any) -> Origin:
 def _warm_up() -> None:
     for name in _NEEDED_SOON:
         try:
-            importlib.import_module(name)
+            with recursion_limit_kept():
+                importlib.import_module(name)
         except ImportError:
             return  # the first call says what is missing

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from ..amounts import format_opg, parse_opg
 from ..catalogue import nearest, resolve_provider
@@ -14,17 +14,17 @@ from ..errors import ConfigError
 from ..networks import BASE, DEVNET, NAMES
 from ..settings import choice
 from ..types import x402SettlementMode
+from .base import NotebookMagics
 from .budget import budget
 from .devnet import devnet
 from .environment import doctor, environment
 from .explain import explain, fix
-from .receipts import ReceiptsVariable, imported, notebook
+from .receipts import ReceiptsVariable, imported
 from .threads import threads
 from .tools import tools
 from .verbs import FILES, receipts_parser, use_parser, verb_parser, verify_parser
 
 if TYPE_CHECKING:
-    from ..app import App
     from .chat import ChatMagics
 
 _HELP = """\
@@ -55,33 +55,29 @@ _HELP = """\
 
 
 @magics_class
-class OgMagics(Magics):
+class OgMagics(NotebookMagics):
     """The magic with verbs."""
 
     def __init__(self, shell: Any, variable: ReceiptsVariable, chat: ChatMagics) -> None:
-        super().__init__(shell)
-        self._shell = shell
-        self._variable = variable
+        super().__init__(shell, variable)
         self._chat = chat
-
-    @property
-    def _app(self) -> App:
-        return notebook()
 
     @no_var_expand
     @line_magic
     def og(self, line: str) -> Any:
         """Settings, wallet, network and receipts of this notebook. `%og help` lists the verbs."""
-        verb, _, rest = line.strip().partition(" ")
+        asked = line.strip()
+        verb, _, rest = asked.removesuffix(";").strip().partition(" ")
         verbs = self.verbs()
         if verb not in verbs:
             close = nearest(verb, filter(None, verbs))
             hint = f"Did you mean {close}? " if close else ""
             raise UsageError(f"%og has no verb {verb!r}. {hint}Use one of {', '.join(v for v in verbs if v)}.")
         try:
-            return verbs[verb](rest.strip())
+            value = verbs[verb](rest.strip())
         except ConfigError as error:
             raise UsageError(str(error)) from None
+        return None if asked.endswith(";") else value
 
     def verbs(self) -> dict[str, Callable[[str], Any]]:
         """What each verb does with the rest of the line."""
@@ -179,7 +175,7 @@ class OgMagics(Magics):
 
             left = settle(flags.wait)
             if left:
-                print(f"{left} payments are not settled yet.")
+                print(f"{left} payment{' is' if left == 1 else 's are'} not settled yet.")
         if files:
             from ..ledger import export_receipts
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..private import holds_key
-from .secrets import refuse_own_key
+from ..private import holds_key, holds_this_key
 
 if TYPE_CHECKING:
     from ..app import App
@@ -44,7 +43,9 @@ def prompt_of(shell: Any, app: App, typed: str, local: Mapping[str, Any] | None 
 
 def refuse_keys(app: App, text: str) -> None:
     """Raise a UsageError where a text that is about to be sent holds a private key."""
-    refuse_own_key(app, text)
+    key = app.settings.private_key
+    if key is not None and holds_this_key(text, key.reveal()):
+        raise UsageError("The prompt holds this wallet's private key. It was not sent. Remove it from the cell.")
     if holds_key(text):
         raise UsageError("The prompt holds a private key. It was not sent.")
 

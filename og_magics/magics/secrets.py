@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from IPython.core.error import UsageError
 
 from ..private import holds_key
 
-if TYPE_CHECKING:
-    from ..app import App
-
-_IN_PROMPT = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 REMOVED = "# A private key was typed here. The cell was refused and its text removed.\n"
 
 
@@ -50,19 +45,6 @@ class KeyGuard:
             "and set OG_PRIVATE_KEY in the environment that Jupyter starts from. If the notebook was saved or shared "
             "with it, move the funds: the key is known."
         )
-
-
-def refuse_own_key(app: App, prompt: str) -> None:
-    """The wallet's own key must not be sent to a model. (Other keys look like hashes, which one may ask about.)
-
-    Raises:
-        UsageError: the prompt holds it.
-    """
-    key = app.settings.private_key
-    if key is not None:
-        own = key.reveal().removeprefix("0x").lower()
-        if any(found.group().removeprefix("0x").lower() == own for found in _IN_PROMPT.finditer(prompt)):
-            raise UsageError("The prompt holds this wallet's private key. It was not sent. Remove it from the cell.")
 
 
 def _keep_out_of_history(shell: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import threading
 from dataclasses import dataclass, replace
@@ -10,13 +9,11 @@ from dataclasses import dataclass, replace
 from ..app import App
 from ..conversation import Options, Turn
 from ..errors import ConfigError
-from ..private import holds_key
+from ..private import holds_key, holds_this_key
 from ..settings import Settings
 
 PANEL = "panel"
 """Where a panel's receipts say that they were asked."""
-
-_HEX64 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,10 @@ def ask_of(app: App, settings: Settings, prompt: str, model: str | None = None) 
         raise ConfigError("The prompt is empty.", remedy="Write it into the box above.")
     if holds_key(prompt):
         raise ConfigError("The prompt holds a private key. It was not sent.", remedy="Remove it from the prompt.")
-    _refuse_own_key(settings, prompt)
+    if settings.private_key is not None and holds_this_key(prompt, settings.private_key.reveal()):
+        raise ConfigError(
+            "The prompt holds this wallet's private key. It was not sent.", remedy="Remove it from the prompt."
+        )
     if model is not None:
         settings = replace(settings, model=model, thread="", tools="")
     options = Options(
@@ -90,13 +90,3 @@ def cell_of(settings: Settings, prompt: str) -> str:
         # A line of a cell cannot hold a line break, nor can a cell begin with an empty one.
         return f"get_ipython().run_cell_magic('ogchat', {line!r}, {prompt!r})"
     return f"%%ogchat {line}\n{prompt}"
-
-
-def _refuse_own_key(settings: Settings, prompt: str) -> None:
-    """The wallet's own key must not be sent to a model."""
-    if settings.private_key is not None:
-        own = settings.private_key.reveal().removeprefix("0x").lower()
-        if any(found.group().removeprefix("0x").lower() == own for found in _HEX64.finditer(prompt)):
-            raise ConfigError(
-                "The prompt holds this wallet's private key. It was not sent.", remedy="Remove it from the prompt."
-            )

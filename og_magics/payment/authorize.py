@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GatewayProtocolError, OGError, PaymentRefused
 from ..ports import Clock, Journal
 from ..types import Authorization
+from ..untrusted import recursion_limit_kept
 from .policy import Policy
 from .wallet import Wallet
 
@@ -105,13 +106,10 @@ def decode_challenge(header: str) -> PaymentRequired:
 
 
 def _scheme(name: str) -> Callable[[Any], Any]:
-    if name == "upto":
+    with recursion_limit_kept():
+        from x402.mechanisms.evm.exact.client import ExactEvmScheme
         from x402.mechanisms.evm.upto.client import UptoEvmScheme
-
-        return UptoEvmScheme
-    from x402.mechanisms.evm.exact.client import ExactEvmScheme
-
-    return ExactEvmScheme
+    return UptoEvmScheme if name == "upto" else ExactEvmScheme
 
 
 class _RecordingSigner:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigError
 from ..settings import Secret, Settings
+from ..untrusted import recursion_limit_kept
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -44,7 +45,8 @@ class Wallet:
         text = (key.reveal() if isinstance(key, Secret) else str(key)).strip()
         if not _KEY.fullmatch(text):
             raise ConfigError(f"The private key is malformed ({_flaw(text)}).", remedy=_REMEDY)
-        from eth_account import Account
+        with recursion_limit_kept():
+            from eth_account import Account
 
         try:
             return cls(Account.from_key(text if text.startswith("0x") else "0x" + text))
@@ -92,7 +94,8 @@ def _from_keystore(settings: Settings) -> Wallet:
     path = Path(settings.keystore).expanduser()
     if settings.keystore_password is None:
         raise ConfigError(f"The keystore {path} needs a password.", remedy="Set OG_KEYSTORE_PASSWORD.")
-    from eth_account import Account
+    with recursion_limit_kept():
+        from eth_account import Account
 
     try:
         key = Account.decrypt(json.loads(path.read_text()), settings.keystore_password.reveal())

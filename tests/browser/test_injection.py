@@ -20,6 +20,7 @@ from .payloads import IMG, PAYLOADS, A
 TRAP = """
 window.pwnedBy = [];
 window.pwned = () => window.pwnedBy.push(String(new Error().stack));
+document.addEventListener("load", event => event.target.dataset.loaded = "yes", true);
 window.alert = window.confirm = window.prompt = window.pwned;
 """
 
@@ -124,6 +125,29 @@ def test_no_payload_does_anything_in_a_cell(lab: Lab, script: Front, channel: st
     lab.file("exported.html").write_text(page, encoding="utf-8")
     lab.page.goto(lab.file("exported.html").as_uri())
     harmless(lab)  # its own scripts come from elsewhere, and are not let through
+
+
+FORMATS = """
+from og_magics.display.formats import shown_as_format
+for payload in payloads:
+    for format in ("text", "json", "code", "math", "html"):
+        display(shown_as_format(payload, format), raw=True)
+"""
+
+
+def test_no_payload_does_anything_in_an_answer_of_another_format(lab: Lab) -> None:
+    lab.page.add_init_script(TRAP)
+    prepare = ASK.format(payloads=json.dumps(PAYLOADS))
+    lab.open(prepare, FORMATS).run_all().finished(0, 1)
+    expect(lab.output(1).locator(".jp-OutputArea-output")).to_have_count(5 * len(PAYLOADS))
+    frames = lab.output(1).locator('iframe[sandbox=""][srcdoc]')
+    expect(frames).to_have_count(len(PAYLOADS))
+    expect(lab.output(1).locator("iframe[data-loaded]")).to_have_count(len(PAYLOADS))
+    assert lab.strayed == []
+    frames.evaluate_all("frames => frames.forEach(frame => frame.remove())")
+    assert lab.page.evaluate("window.pwnedBy") == []
+    assert lab.page.evaluate(AUDIT, ".jp-OutputArea-output") == []
+    assert lab.strayed == []
 
 
 WATCHED = """

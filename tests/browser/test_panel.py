@@ -164,15 +164,17 @@ class TestTheWire:
         lab.run(3).finished(3)
         panel = Hand(lab, 3)
         expect(panel["receipts"]).not_to_contain_text("Reading")
-        spans = []
-        for _ in range(3):  # the machine may be busy with others; what the panel does, it does each time
+        spans, received = [], 0
+        for count in (2, 3, 4):  # the machine may be busy with others; what the panel does, it does each time
             lab.received.clear()
             began = time.time()
             panel.ask(ASKED)
-            expect(panel.answer).to_contain_text("1000 tokens ·")
-            ended, received = time.time(), sum(lab.received)
-            spans.append((began, ended))
+            expect(panel["stop"]).to_be_enabled()
             expect(panel["send"]).to_be_enabled()
+            expect(panel.answer).to_contain_text("1000 tokens ·")
+            expect(panel.rows).to_have_count(count)
+            spans.append((began, time.time()))
+            received = max(received, sum(lab.received))
         shown = panel.words()
         lab.write(4, f"print(json.dumps([gaps(*streamed), [gaps(*span) for span in {spans}], answer()]))")
         lab.run(4).finished(4)
@@ -184,7 +186,7 @@ class TestTheWire:
         assert shown == text.split()
         assert received <= 10 * size
         assert max(cpu for _, cpu in with_panel) <= 50
-        assert min(wall for wall, _ in with_panel) <= max(50, without[0])
+        assert min(wall for wall, _ in with_panel) <= max(50, 2 * without[0])
 
 
 class TestMoney:

@@ -26,11 +26,18 @@ from og_magics.devnet.anvil import find_anvil
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.facts import BlobFact, DataFacts
 from og_magics.networks import Network
-from og_magics.proofs import SettledData, check_data, check_enclave, check_payment, check_registry, group_costs
+from og_magics.proofs import (
+    SettledData,
+    check_data,
+    check_enclave,
+    check_payment,
+    check_registry,
+    evidence_of,
+    group_costs,
+)
 from og_magics.receipt import Receipt
 from og_magics.runtime import runtime
 from og_magics.types import x402SettlementMode
-from og_magics.proofs import evidence_of
 
 needs_anvil = pytest.mark.skipif(find_anvil() is None, reason="anvil is neither on PATH nor in OG_ANVIL")
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +20,6 @@ from nbclient import NotebookClient
 from og_magics.devnet import Devnet
 
 MIME = "application/vnd.og.receipt+json"
-_OURS = re.compile(r"OG_|BASE_MAINNET_RPC|JPY_|IPYTHON|JUPYTER|PYTEST|PYTHONWARNINGS")
 _HANG = 60
 """Seconds after which a kernel that says nothing is taken for dead. No test measures time with it."""
 
@@ -43,14 +39,15 @@ def prompt_devnet() -> Iterator[Devnet]:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
-    """Makes a process's environment: this one's, without what would configure us, and an IPython that is new."""
+def environment(
+    bare_environment: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, str]]:
+    """Makes a process's environment: a bare one, on a devnet, with an IPython that is new."""
 
     def make(devnet: Devnet | None, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
         folder = tmp_path_factory.mktemp("home")
         told = {} if devnet is None else {"OG_DEVNET": json.dumps(devnet.info)}
-        return kept | {"IPYTHONDIR": str(folder), "PYTHONUNBUFFERED": "1"} | told | more
+        return bare_environment() | {"IPYTHONDIR": str(folder), "PYTHONUNBUFFERED": "1"} | told | more
 
     return make
 
@@ -302,22 +299,10 @@ def is_payment() -> Callable[[Devnet, str], bool]:
     return look
 
 
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., Any]:
-    """The first true value of a check; a failure after a limit that only a failure meets."""
-
-    def wait(check: Callable[[], Any], within: float = 30.0) -> Any:
-        deadline = time.monotonic() + within
-        while not (value := check()):
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.1)
-        return value
-
-    return wait
-
-
 @pytest.fixture
-def typed(environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def typed(
+    environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Types lines at IPython's simple prompt; what came of it."""
 
     def run(*lines: str) -> subprocess.CompletedProcess[str]:

@@ -74,6 +74,7 @@ class TestOneAnswer:
         assert "empty" in kernel.run("og.ask('  ')").error("ConfigError")
         assert "f-string" in kernel.run("og.ask(5)").error("ConfigError")
         assert "Prompt 1 is empty" in kernel.run("og.ask_many(['a', ''])").error("ConfigError")
+        assert "one text" in kernel.run("og.ask_many('abc')").error("ConfigError")
         assert "1 to 64" in kernel.run("og.ask_many(['a'], concurrency=0)").error("ConfigError")
         assert "limit of 0.000001 OPG" in kernel.run("og.ask('x', max_cost='0.000001')").error("PaymentRefused")
         assert kernel.eval("len(og_receipts)") == before + 1  # of the last one, which was asked and not paid

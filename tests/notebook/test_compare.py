@@ -223,6 +223,7 @@ class TestFailures:
             assert 1 < len(column["receipt"]["text"].split()) < 20_000
             assert column["receipt"]["text"].rstrip() in cell.last["text/plain"]
         assert kernel.eval("[*og_receipts.error[-3:]]") == ["interrupted"] * 3
+        assert kernel.eval("_.frame.receipt_id.tolist()") == kernel.eval("[*og_receipts.receipt_id[-3:]]")
         assert kernel.ask("%ogchat hello").ok
 
     @pytest.mark.parametrize(

@@ -97,6 +97,17 @@ class TestSchemas:
             "Model(name='name', people=1)", "[Data(name='name', people=1)]",
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("raised", ["SystemExit(2)", "ZeroDivisionError('by zero')", "KeyboardInterrupt"])
+    def test_a_validator_may_raise_anything_and_the_next_cell_asks(self, kernel: Kernel, raised: str) -> None:
+        kernel.ask(
+            "from pydantic import BaseModel, field_validator\n"
+            "class Odd(BaseModel):\n    n: int\n    @field_validator('n')\n    @classmethod\n"
+            f"    def look(cls, n):\n        raise {raised}"
+        )
+        told = kernel.run("%%ogchat --schema Odd\nA number").error("AnswerError")
+        assert f"could not be checked against Odd, which raised {raised.partition('(')[0]}" in told
+        assert kernel.ask("%ogchat hello").answer
+
     def test_a_mistake_is_told(self, kernel: Kernel) -> None:
         assert "There is no schema 'Nothing'" in kernel.run("%%ogchat --schema Nothing\nhello").error()
         assert "There is no format 'xml'" in kernel.run("%%ogchat -f xml\nhello").error()

@@ -31,6 +31,15 @@ def _traces():
 
 
 class TestLoading:
+    def test_an_endless_recursion_stays_an_error_after_a_call(self, new_kernel: Callable[..., Kernel]) -> None:
+        kernel = new_kernel()
+        before = kernel.eval("__import__('sys').getrecursionlimit()")
+        kernel.ask("%ogchat hello")
+        kernel.ask("%og verify")
+        assert kernel.eval("__import__('sys').getrecursionlimit()") == before
+        kernel.ask("class Loop:\n    def __getattr__(self, name):\n        return self.more")
+        assert "recursion" in kernel.run("Loop().more").error("RecursionError")
+
     def test_it_imports_nothing_heavy(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel(load=False)
         # The thread that imports while the user types is another matter: here it finds nothing to do.

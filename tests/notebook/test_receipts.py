@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import nbformat
 
-from og_magics.proofs import check_enclave
+from og_magics.proofs import check_enclave, evidence_of
 from og_magics.receipt import COLUMNS, Receipt
-from og_magics.proofs import evidence_of
 
 if TYPE_CHECKING:
     from og_magics.devnet import Devnet

@@ -100,6 +100,17 @@ class TestInACell:
         assert "There is no function 'nothing'. There is: fails." in cell.last["text/plain"]
         assert "<b>" not in markdown.replace('"ValueError: <b>no</b>"', "")
 
+    def test_a_types_own_validator_may_raise_anything(self, kernel: Kernel) -> None:
+        kernel.ask(
+            "from pydantic import BaseModel, field_validator\n"
+            "class Odd(BaseModel):\n    n: int\n    @field_validator('n')\n    @classmethod\n"
+            "    def look(cls, n):\n        raise (SystemExit(3) if n else ZeroDivisionError('none'))\n"
+            "def odd(of: Odd): return 'odd'"
+        )
+        cell = kernel.ask('%%ogchat --tools odd\n[[call:odd({"of": {"n": 0}})]][[call:odd({"of": {"n": 1}})]] go')
+        assert "ZeroDivisionError: none" in cell.last["text/plain"]
+        assert "SystemExit: 3" in cell.last["text/plain"]
+
     def test_all_means_what_was_registered(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat --tools all --tools-show\nadd or erase?")
         assert {one["function"]["name"] for one in turn(cell)[0]["request"]["tools"]} >= {"add", "erase"}

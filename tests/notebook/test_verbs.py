@@ -31,6 +31,11 @@ class TestStatus:
         assert told["parameters"] == "temperature 0.0, at most 1000 tokens"
         assert " in ledger.db, " in told["receipts"]
 
+    def test_a_semicolon_silences_the_value_of_a_verb(self, kernel: Kernel) -> None:
+        assert kernel.ask("%og receipts").of("execute_result")
+        cell = kernel.ask("%og receipts --wait 0;")
+        assert not cell.of("execute_result", "display_data")
+
     def test_it_counts_what_was_paid(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         assert rows(kernel.ask("%og").text)["receipts"] == "0 in ledger.db, 0 to be settled, 0 OPG paid"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +76,7 @@ Execute = Callable[..., Ran]
 
 
 @pytest.fixture(scope="module")
-def execute(tmp_path_factory: pytest.TempPathFactory) -> Execute:
+def execute(bare_environment: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Execute:
     """Runs a notebook with `jupyter execute`, on a devnet or on no network at all."""
     blocked = tmp_path_factory.mktemp("blocked")
     (blocked / "sitecustomize.py").write_text(_NO_NETWORK)
@@ -87,12 +86,11 @@ def execute(tmp_path_factory: pytest.TempPathFactory) -> Execute:
         tried.touch()
         alone = {} if devnet else {"PYTHONPATH": str(blocked), "OG_TEST_CONNECTIONS": str(tried)}
         told = {"OG_DEVNET": json.dumps(devnet.info)} if devnet else {}
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("OG_")}
         command = [sys.executable, "-m", "jupyter", "execute", "--inplace", "--timeout=120", path.name]
         done = subprocess.run(
             command,
             cwd=path.parent,
-            env=clean | told | alone | env,
+            env=bare_environment() | told | alone | env,
             capture_output=True,
             text=True,
             timeout=200,
@@ -121,12 +119,13 @@ def written() -> Callable[[Path, Sequence[str]], Path]:
 
 
 @pytest.fixture(scope="session")
-def og_magics() -> Callable[..., subprocess.CompletedProcess[str]]:
+def og_magics(bare_environment: Callable[[], dict[str, str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `og-magics` with arguments, on no network of its own."""
 
     def run(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("OG_")}
         command = [sys.executable, "-m", "og_magics", *map(str, arguments)]
-        return subprocess.run(command, env=clean | env, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, env=bare_environment() | env, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return run

@@ -135,20 +135,6 @@ def transfers() -> Callable[[Devnet], list[int]]:
     return read
 
 
-@pytest.fixture
-def eventually() -> Callable[..., Any]:
-    """The first true value of a check; the wait is as long as it takes, up to a limit that only a failure meets."""
-
-    def wait(check: Callable[[], Any], within: float = 15.0) -> Any:
-        deadline = time.monotonic() + within
-        while not (value := check()):
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.02)
-        return value
-
-    return wait
-
-
 @dataclass
 class Reply:
     """What a server of ours answers. `cut` breaks the connection after so many bytes of the body."""

@@ -145,3 +145,13 @@ def test_selectors_and_topics_are_those_of_the_standards() -> None:
     assert abi.function("permit2", "nonceBitmap").selector.hex() == "4fe02b44"
     assert abi.function("upto_proxy", "settle").selector.hex() == "ff11e7b4"
     assert abi.topic("erc20", "Transfer").startswith("0xddf252ad1be2c89b")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [("http://127.0.0.1:1", "og-magics devnet"), ("http://rpc.test", "Check the connection")]
+)
+def test_a_node_that_is_gone_has_the_remedy_of_its_place(url: str, told: str) -> None:
+    with pytest.raises(ChainError) as caught, guard(url):
+        raise requests.ConnectionError
+    assert told in caught.value.remedy
+    assert "OG_RPC_URL" in caught.value.remedy

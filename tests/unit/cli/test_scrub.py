@@ -19,6 +19,8 @@ from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.display import SCRUBBED, answer_bundle, columns_bundle
 from og_magics.display.turn import turn_bundle
 from og_magics.ledger import receipts_in
+from og_magics.magics.arguments import chat_parser, compare_parser
+from og_magics.magics.verbs import use_parser
 from og_magics.receipt import MIME, Column, Receipt
 
 from .conftest import answered
@@ -112,6 +114,29 @@ class TestWhatIsTakenOut:
         assert kept["cells"][1:3] == content["cells"][1:3]
         assert [cell["outputs"] for cell in kept["cells"][3:]] == [[], [], []]
 
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "many = og.ask_many(prompts)\nmany.texts",
+            "for one in prompts:\n    print(og.ask(one).text)",
+            "(await og.aask(prompt)).text",
+            "llm.chat_sync('gpt-5', messages).text",
+        ],
+    )
+    def test_what_python_asked_has_no_receipt_there_and_its_outputs_go(
+        self, scrub: Any, tmp_path: Path, source: str
+    ) -> None:
+        printed = {"output_type": "stream", "name": "stdout", "text": "Never to be seen."}
+        cells = [code(source, printed), code("task(1)\nbasket.chatter(2)", printed)]
+        content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (tmp_path / "n.ipynb").write_text(json.dumps(content))
+        assert main(["scrub", "--check", str(tmp_path / "n.ipynb")]) == 1
+        status, scrubbed, told = scrub(content)
+        assert status == 0
+        assert [cell["outputs"] for cell in scrubbed["cells"]] == [[], [printed]]
+        assert "Cell 1 asks from Python" in told
+        assert main(["scrub", "--check", str(tmp_path / "n.scrubbed.ipynb")]) == 0
+
     def test_a_short_answer_is_found_where_it_stands_alone(
         self, scrub: Any, verify: Verifier, enclave: Enclave
     ) -> None:
@@ -202,6 +227,15 @@ SAME = [
 def test_of_a_prompt_its_harmless_flags_are_left(source: str, scrubbed: str) -> None:
     assert scrubbed_source(source) == scrubbed
     assert scrubbed_source(scrubbed) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("magic", "parser"), [("%%ogchat", chat_parser), ("%%ogcompare", compare_parser), ("%og use", use_parser)]
+)
+def test_each_flag_that_the_magics_read_is_known_here(magic: str, parser: Any) -> None:
+    for flag, action in parser()._option_string_actions.items():
+        value = "" if action.nargs == 0 else " 5"
+        assert " -s batch" in scrubbed_source(f"{magic} {flag}{value} -s batch"), flag
 
 
 @pytest.mark.parametrize("source", SAME)

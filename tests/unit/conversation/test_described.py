@@ -64,7 +64,9 @@ class TestWhole:
     def test_what_holds_itself_ends(self) -> None:
         loop: list[Any] = [1]
         loop.append(loop)
-        assert text(loop) == "[ … nested in more than 60 levels … ]"
+        told = described(loop, "v")
+        assert told.text == "[ … nested in more than 60 levels … ]"
+        assert told.left_out
 
     def test_a_secret_does_not_show_itself(self) -> None:
         secret = Secret("hush")
@@ -111,7 +113,7 @@ class TestBounded:
 
     def test_a_table_with_an_index_keeps_it_and_an_empty_one_is_its_columns(self) -> None:
         assert ",a\nx,1\n" in text(pd.DataFrame({"a": [1]}, index=["x"]))
-        assert text(pd.DataFrame({"a": []})).startswith("DataFrame with 0 rows and 1 columns. Columns: a ")
+        assert text(pd.DataFrame({"a": []})).startswith("DataFrame with 0 rows and 1 column. Columns: a ")
 
     def test_columns_of_the_same_name_and_of_several_levels_are_shown(self) -> None:
         assert "1,2" in text(pd.DataFrame([[1, 2]], columns=["a", "a"]))
@@ -153,3 +155,7 @@ class TestRefused:
 
         with pytest.raises(ConfigError, match="RuntimeError: no text"):
             described(Bad(), "v")
+
+    def test_a_number_of_more_digits_than_python_writes(self) -> None:
+        with pytest.raises(ConfigError, match="4300 digits"):
+            described(10**5_000, "v")

@@ -143,6 +143,17 @@ class TestSchemas:
 
         with pytest.raises(ConfigError, match=r"run\(\) cannot be a tool"):
             tool_of(run)
+        with pytest.raises(ConfigError, match="cannot be a tool: no signature found"):
+            tool_of(functools.partial(int, base=2))
+
+    def test_a_function_in_c_may_be_one(self) -> None:
+        assert og.tool(len) is len
+        assert "len" in registered()
+
+    def test_one_tool_needs_no_list(self) -> None:
+        assert list(toolbox(len, {})) == ["len"]
+        with pytest.raises(ConfigError, match="5 is not a function"):
+            toolbox(5, {})
 
     def test_a_name_that_models_cannot_call_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="cannot be called"):

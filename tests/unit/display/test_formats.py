@@ -47,6 +47,7 @@ class TestCode:
             ("```py\nnever closed", "never closed", "py"),
             ("x = 1\n", "x = 1", ""),
             ("```\n\n```", "", ""),
+            ("```\n```", "", ""),
             ("", "", ""),
         ],
     )

@@ -211,3 +211,18 @@ def test_a_file_that_was_removed_is_begun_anew(ledger: Ledger, make: Any) -> Non
         assert other.execute("SELECT receipt_id FROM receipts").fetchall() == [(receipt_id,)]
     finally:
         other.close()
+
+
+def test_an_error_shows_the_path_from_the_working_directory_or_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert schema.named(tmp_path / ".og" / "ledger.db") == ".og/ledger.db"
+    monkeypatch.chdir("/")
+    assert schema.named(tmp_path / "home" / "ledger.db") == "~/ledger.db"
+    (tmp_path / ".og").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
+    with Ledger(tmp_path / ".og" / "ledger.db") as ledger, pytest.raises(LedgerError) as caught:
+        ledger.receipts()
+    assert str(tmp_path) not in str(caught.value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,20 +46,6 @@ def new_panel(app: App) -> Iterator[Callable[[], Panel]]:
 @pytest.fixture
 def panel(new_panel: Callable[[], Panel]) -> Panel:
     return new_panel()
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., Any]:
-    """The first true value of a check; a failure after a limit that only a failure meets."""
-
-    def wait(check: Callable[[], Any], within: float = 60.0) -> Any:
-        deadline = time.monotonic() + within
-        while not (value := check()):
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.05)
-        return value
-
-    return wait
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from og_magics.devnet.gateway.data import MerkleTree
 from og_magics.devnet.gateway.enclave import Enclave, Proof, canonical_request, output_hash, request_hash
 from og_magics.facts import BatchEvent, BlobFact, DataFacts, IndividualEvent
-from og_magics.proofs import EnclaveEvidence, SettledData
+from og_magics.proofs import SettledData
 from og_magics.receipt import Receipt
 
 PATH = "/v1/chat/completions"
@@ -124,23 +124,6 @@ class Chain:
     @property
     def settled(self) -> SettledData:
         return SettledData(self.facts)
-
-    @staticmethod
-    def evidence(receipt: Receipt) -> EnclaveEvidence:
-        """What the column `enclave` is told."""
-        return EnclaveEvidence(
-            path=receipt.path,
-            body=receipt.request,
-            text=receipt.text,
-            tool_calls=receipt.tool_calls,
-            finish_reason=receipt.finish_reason,
-            tee_id=receipt.tee_id,
-            tee_signature=receipt.tee_signature,
-            tee_timestamp=receipt.tee_timestamp,
-            tee_request_hash=receipt.request_hash,
-            tee_output_hash=receipt.output_hash,
-            public_key_der=bytes.fromhex(receipt.public_key) or None,
-        )
 
 
 @pytest.fixture(scope="session")

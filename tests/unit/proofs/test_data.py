@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from og_magics.facts import BlobFact
-from og_magics.proofs import SettledData, check_data, check_enclave
+from og_magics.proofs import SettledData, check_data, check_enclave, evidence_of
 from og_magics.proofs.data import SETTLED_AFTER
 
 
@@ -108,7 +108,7 @@ class TestBatch:
         monkeypatch.setattr("og_magics.devnet.gateway.enclave.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
         chain.batch([chain.answer("ours"), chain.answer("another")])
         forged = chain.answer("ours", enclave=enclaves[1])
-        assert check_enclave(chain.evidence(forged)).ok is True
+        assert check_enclave(evidence_of(forged)).ok is True
         verdict = check_data(forged, chain.settled)
         assert (verdict.ok, "see `registry`" in verdict.reason) == (None, True)
 
@@ -183,7 +183,7 @@ def test_what_the_enclaves_column_catches_is_not_blamed_on_the_data(
         chain.batch([receipt, chain.answer("another")])
     elif settlement == "individual":
         receipt = chain.individual(receipt)
-    assert (check_enclave(chain.evidence(receipt)).ok, check_data(receipt, chain.settled).ok) == (True, True)
+    assert (check_enclave(evidence_of(receipt)).ok, check_data(receipt, chain.settled).ok) == (True, True)
     changes: Any = {
         "answer": {"text": "echo: hellp"},
         "prompt": {"request": {**receipt.request, "messages": [{"role": "user", "content": "hellp"}]}},
@@ -194,7 +194,7 @@ def test_what_the_enclaves_column_catches_is_not_blamed_on_the_data(
         "time": {"tee_timestamp": receipt.tee_timestamp + 1},
     }[tampered]
     forged = replace(receipt, **changes)
-    assert check_enclave(chain.evidence(forged)).ok is False
+    assert check_enclave(evidence_of(forged)).ok is False
     assert check_data(forged, chain.settled).ok is not False
 
 

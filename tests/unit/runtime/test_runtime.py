@@ -81,6 +81,25 @@ def read_sync(runtime: Runtime, source: AsyncGenerator[int, None]) -> tuple[list
 GAPS = st.lists(st.sampled_from([0.0, 0.0, 0.001]), min_size=1, max_size=5)
 
 
+class TestExits:
+    @pytest.mark.parametrize("exit_", [SystemExit, KeyboardInterrupt])
+    def test_a_task_that_exits_tells_who_waits_and_the_loop_goes_on(
+        self, runtime: Runtime, exit_: type[BaseException]
+    ) -> None:
+        async def leave() -> None:
+            raise exit_
+
+        async def stay() -> int:
+            await asyncio.sleep(0.05)
+            return 1
+
+        other = runtime.submit(stay())
+        with pytest.raises(exit_):
+            runtime.wait(leave())
+        assert other.result(10) == 1
+        assert runtime.wait(stay(), 10) == 1
+
+
 class TestStreams:
     @given(n=st.integers(0, 30), gaps=GAPS, fails=st.booleans(), sync=st.booleans())
     def test_all_items_come_in_order_and_then_what_the_source_raised(
