@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 VECTORS = Path(__file__).parent / "vectors"
+_TOLD = "told"
 _OURS = re.compile(r"OG_|BASE_|JPY_|IPYTHON|JUPYTER|PYTEST|PYTHONWARNINGS")
 
 
@@ -45,3 +46,22 @@ def eventually() -> Callable[..., Any]:
         return value
 
     return wait
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line now (seen with -s) and again in the summary at the end."""
+
+    def tell(line: str) -> None:
+        print(line)
+        request.node.user_properties.append((_TOLD, line))  # travels with the test's report, from a worker too
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, line in getattr(report, "user_properties", ()):
+                if name == _TOLD and report.when == "call":
+                    terminalreporter.write_line(line)

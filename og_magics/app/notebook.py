@@ -35,6 +35,7 @@ from ..ledger import Ledger, open_ledger
 from ..llm import LLM
 from ..networks import BASE, BASE_SEPOLIA, DEVNET, Network, devnet, named
 from ..origin import cells, execution, namespace, origin
+from ..private import holds_key, holds_this_key
 from ..progress import Progress
 from ..receipt import Receipt
 from ..runtime import runtime
@@ -198,15 +199,23 @@ class App:
         """The turn of a prompt.
 
         Raises:
-            ConfigError: an option that makes no sense, or an empty prompt.
+            ConfigError: an option that makes no sense, an empty prompt, or one with a private key in it.
         """
         if options.tools is None and self._settings.tools:
             options = replace(options, tools=self._settings.tools)
+        self._refuse_keys(prompt)
         turn = Turn(self.question(prompt, options))
         if options.context is not None:
             context = context_of(options.context, cells())
+            self._refuse_keys(context.text)
             turn = replace(turn, question=context.before(turn.question), context=context)
         return equipped(self._in_thread(turn, options.thread), options, namespace())
+
+    def _refuse_keys(self, text: str) -> None:
+        """A private key must not be sent to a model. (Other keys look like hashes, which one may ask about.)"""
+        key = self._settings.private_key
+        if holds_key(text) or (key is not None and holds_this_key(text, key.reveal())):
+            raise ConfigError("The prompt holds a private key. It was not sent.", remedy="Remove it, and ask again.")
 
     def _in_thread(self, turn: Turn, thread: str | None) -> Turn:
         """The turn after the earlier ones of the thread that is named, or of the one in use; without any, as it is."""

@@ -57,9 +57,9 @@ class ChatMagics(NotebookMagics):
         """
         check_variable(flags.output)
         try:
-            prompt = prompt_of(self._shell, self._app, prompt, local, variables=not flags.no_vars)
+            prompt = prompt_of(self._shell, prompt, local, variables=not flags.no_vars)
             turn = self._app.turn(prompt, options_of(flags))
-            show_context(self._shell, self._app, turn)
+            show_context(self._shell, turn)
             result = self._ask(turn)
             if turn.format == "code" and result.text:
                 self._propose(result.text)

@@ -48,14 +48,14 @@ class CompareMagics(NotebookMagics):
             )
         prompt = cell.removesuffix("\n")
         try:
-            prompt = prompt_of(self._shell, self._app, prompt, variables=not flags.no_vars)
+            prompt = prompt_of(self._shell, prompt, variables=not flags.no_vars)
             options = options_of(flags)
             # All questions first: a mistake in one is told before any is asked, and paid.
             turns = [
                 self._app.turn(prompt, replace(options, model=model, provider=provider))
                 for model, provider in flags.asked
             ]
-            show_context(self._shell, self._app, turns[0])
+            show_context(self._shell, turns[0])
             result = self._app.compare(turns)
             try:
                 self._watch(result)

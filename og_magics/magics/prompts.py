@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..private import holds_key, holds_this_key
+from ..private import holds_key
 
 if TYPE_CHECKING:
-    from ..app import App
     from ..conversation import Turn
 
 _LAST = "_"
 
 
-def prompt_of(shell: Any, app: App, typed: str, local: Mapping[str, Any] | None = None, *, variables: bool) -> str:
+def prompt_of(shell: Any, typed: str, local: Mapping[str, Any] | None = None, *, variables: bool) -> str:
     """The prompt that a cell sends. A value that is not sent whole is told of in the cell.
 
     Args:
@@ -24,7 +23,7 @@ def prompt_of(shell: Any, app: App, typed: str, local: Mapping[str, Any] | None 
 
     Raises:
         ConfigError: a variable that leads nowhere, or has no text.
-        UsageError: a private key is in it.
+        UsageError: a private key is in a variable.
     """
     if variables and "{" in typed:
         from ..conversation import fill
@@ -37,17 +36,7 @@ def prompt_of(shell: Any, app: App, typed: str, local: Mapping[str, Any] | None 
             if value.left_out:
                 print(f"{{{path}}} is sent in part: {value.left_out}.")
         typed = filled.text
-    refuse_keys(app, typed)
     return typed
-
-
-def refuse_keys(app: App, text: str) -> None:
-    """Raise a UsageError where a text that is about to be sent holds a private key."""
-    key = app.settings.private_key
-    if key is not None and holds_this_key(text, key.reveal()):
-        raise UsageError("The prompt holds this wallet's private key. It was not sent. Remove it from the cell.")
-    if holds_key(text):
-        raise UsageError("The prompt holds a private key. It was not sent.")
 
 
 def _own(local: Mapping[str, Any] | None, shell: Any) -> Mapping[str, Any]:
@@ -71,14 +60,9 @@ def names_of(shell: Any) -> Mapping[str, Any]:
     return names if isinstance(last, str) and not last else names | {_LAST: last}
 
 
-def show_context(shell: Any, app: App, turn: Turn) -> None:
-    """Say which cells are sent along, before they are.
-
-    Raises:
-        UsageError: a private key is in them.
-    """
+def show_context(shell: Any, turn: Turn) -> None:
+    """Say which cells are sent along, before they are."""
     if turn.context is not None:
         from ..display import show_folded
 
-        refuse_keys(app, turn.context.text)
         show_folded(shell, turn.context.told, turn.context.text)

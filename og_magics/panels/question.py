@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from ..app import App
 from ..conversation import Options, Turn
 from ..errors import ConfigError
-from ..private import holds_key, holds_this_key
 from ..settings import Settings
 
 PANEL = "panel"
@@ -39,12 +38,6 @@ def ask_of(app: App, settings: Settings, prompt: str, model: str | None = None) 
     """
     if not prompt.strip():
         raise ConfigError("The prompt is empty.", remedy="Write it into the box above.")
-    if holds_key(prompt):
-        raise ConfigError("The prompt holds a private key. It was not sent.", remedy="Remove it from the prompt.")
-    if settings.private_key is not None and holds_this_key(prompt, settings.private_key.reveal()):
-        raise ConfigError(
-            "The prompt holds this wallet's private key. It was not sent.", remedy="Remove it from the prompt."
-        )
     if model is not None:
         settings = replace(settings, model=model, thread="", tools="")
     options = Options(

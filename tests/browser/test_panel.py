@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,7 +158,7 @@ class TestAsking:
 
 class TestTheWire:
     def test_a_thousand_tokens_arrive_whole_in_few_bytes_and_the_kernel_stays_free(
-        self, lab: Lab, capsys: pytest.CaptureFixture[str]
+        self, lab: Lab, told: Callable[[str], None]
     ) -> None:
         lab.open(LOAD, BEAT, STREAM, PANEL, "").run(0).run(1).run(2).finished(0, 1, 2)
         expect(lab.output(2)).to_contain_text("done")
@@ -180,9 +181,8 @@ class TestTheWire:
         lab.run(4).finished(4)
         without, with_panel, text = json.loads(lab.output(4).inner_text())
         size = len(text.encode())
-        with capsys.disabled():
-            print(f"\n1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times it")
-            print(f"the main thread's longest [wall, cpu] ms: {without} without the panel, {with_panel} with it")
+        told(f"1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times it")
+        told(f"the main thread's longest [wall, cpu] ms: {without} without the panel, {with_panel} with it")
         assert shown == text.split()
         assert received <= 10 * size
         assert max(cpu for _, cpu in with_panel) <= 50

@@ -21,7 +21,6 @@ from og_magics import LLM, Settings
 from og_magics.runtime import runtime
 
 HERE = Path(__file__).parent
-_TOLD = "told"
 
 
 def script(name: str, argument: str) -> subprocess.Popen[str]:
@@ -103,22 +102,3 @@ def run_script() -> Iterator[Callable[[str, str], subprocess.Popen[str]]]:
 def _end(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)  # its own session: it, and what it forked
-
-
-@pytest.fixture
-def told(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says a line now (seen with -s) and again in the summary at the end."""
-
-    def tell(line: str) -> None:
-        print(line)
-        request.node.user_properties.append((_TOLD, line))  # travels with the test's report, from a worker too
-
-    return tell
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            for name, line in getattr(report, "user_properties", ()):
-                if name == _TOLD and report.when == "call":
-                    terminalreporter.write_line(line)

@@ -136,3 +136,11 @@ class TestTheWalletsOwnKey:
         code = "import os\nget_ipython().run_cell_magic('ogchat', '', 'my key: ' + os.environ['OG_PRIVATE_KEY'])"
         assert "It was not sent." in kernel.run(code).error()
         assert kernel.eval("len(og_receipts)") == before
+
+
+def test_a_call_from_python_refuses_a_prompt_with_a_key(kernel: Kernel) -> None:
+    kernel.ask("import og_magics as og\nsecret = 'ab' * 32")
+    before = kernel.eval("len(og.receipts())")
+    for call in ("og.ask(f'my private key is 0x{secret}')", "og.ask_many([f'my private key is 0x{secret}'])"):
+        assert "holds a private key" in kernel.run(call).error("ConfigError")
+    assert kernel.eval("len(og.receipts())") == before
