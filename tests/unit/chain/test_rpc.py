@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+import requests
 
 from og_magics.chain import abi, rpc
 from og_magics.errors import ChainError
@@ -151,7 +152,7 @@ def test_selectors_and_topics_are_those_of_the_standards() -> None:
     ("url", "told"), [("http://127.0.0.1:1", "og-magics devnet"), ("http://rpc.test", "Check the connection")]
 )
 def test_a_node_that_is_gone_has_the_remedy_of_its_place(url: str, told: str) -> None:
-    with pytest.raises(ChainError) as caught, guard(url):
+    with pytest.raises(ChainError) as caught, rpc.guard(url):
         raise requests.ConnectionError
     assert told in caught.value.remedy
     assert "OG_RPC_URL" in caught.value.remedy
