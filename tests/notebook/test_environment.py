@@ -74,7 +74,7 @@ class TestDoctor:
         lines = {line[9:23].strip(): line[:8].strip() for line in told.splitlines() if not line.startswith(" ")}
         for name in ("Python", "packages", "wallet", "gateway", "enclave", "payment chain", "balance", "ledger"):
             assert lines[name] == "ok", told
-        assert "n.db: 1 receipts" in told
+        assert "n.db: 1 receipt, " in told
         assert str(tmp_path) not in told
 
     def test_without_a_devnet_it_starts_none(self, new_kernel: Callable[..., Kernel]) -> None:
