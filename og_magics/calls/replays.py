@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -151,6 +151,13 @@ async def replayed(
 def output_of(recording: Recording) -> TextGenerationOutput:
     """A recorded answer as the result that it was; its receipt is the one that was paid, marked as replayed."""
     receipt = replace(recording.receipt, replayed=True)
+    output = result_of(receipt, lambda: receipt)
+    output.images = list(recording.images) or None
+    return output
+
+
+def result_of(receipt: Receipt, lookup: Callable[[], Receipt]) -> TextGenerationOutput:
+    """What a receipt tells of a result; `lookup` gives the receipt as it stands."""
     message: dict[str, Any] = {"role": "assistant", "content": receipt.text}
     if receipt.tool_calls:
         message["tool_calls"] = [dict(call) for call in receipt.tool_calls]
@@ -161,7 +168,6 @@ def output_of(recording: Recording) -> TextGenerationOutput:
         finish_reason=receipt.finish_reason,
         chat_output=None if completion else message,
         completion_output=receipt.text if completion else None,
-        images=list(recording.images) or None,
         usage=_usage(receipt),
         tee_signature=receipt.tee_signature,
         tee_timestamp=receipt.tee_timestamp,
@@ -170,7 +176,7 @@ def output_of(recording: Recording) -> TextGenerationOutput:
         tee_output_hash=receipt.output_hash,
         model=receipt.model.partition("/")[2],
     )
-    output._lookup = lambda: receipt
+    output._lookup = lookup
     return output
 
 

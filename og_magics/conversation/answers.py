@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from ..calls.replays import result_of
 from ..receipt import Receipt
 from ..types import TextGenerationOutput
 from .forms import parsed_json
@@ -46,6 +48,18 @@ class Answer(TextGenerationOutput):
         reply = dict(last.chat_output or {"role": "assistant", "content": last.text})
         answer = cls(**values, messages=[*map(dict, messages), reply], rounds=list(rounds))
         answer._lookup = last._lookup
+        return answer
+
+    @classmethod
+    def broken_off(cls, receipts: Sequence[Receipt], look: Callable[[str], Receipt], note: str) -> Self:
+        """What had arrived of an answer that has no end, by the receipts of its calls; `note` says why.
+
+        Args:
+            look: gives a receipt as it stands, by its id.
+        """
+        rounds = [result_of(one, functools.partial(look, one.receipt_id)) for one in receipts]
+        answer = cls.of(rounds, receipts[-1].request.get("messages", ()))
+        answer.note = note
         return answer
 
     def json(self) -> Any:

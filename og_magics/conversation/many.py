@@ -93,8 +93,8 @@ class Answers(Sequence[Any]):
         """One row a prompt, as things stand now.
 
         Columns: `prompt`, `text`; `prompt_tokens`, `completion_tokens` (nullable integers); `cost_opg` (once settled),
-        `cost_usd` (Decimal or None); `latency_s` (seconds, NaN when unknown); `status`, `receipt_id` (of the last call,
-        None where nothing was asked), `error`.
+        `cost_usd` (Decimal or None); `latency_s` (seconds, NaN when unknown); `status`, `receipt_id` (of the last call;
+        of the original where an answer was replayed; None where nothing was asked), `error`.
         """
         return frame_of([self._row(place) for place in self._places], _COLUMNS)
 
@@ -124,6 +124,9 @@ class Answers(Sequence[Any]):
     def _row(self, place: _Place) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(_COLUMNS) | {"prompt": place.prompt}
         receipts = self._receipts(place)
+        original = None if receipts or place.answer is None else place.answer.receipt
+        if original is not None:  # replayed: nothing was paid now
+            row["status"], row["receipt_id"] = original.status, original.receipt_id
         if receipts:
             costs = [receipt.cost for receipt in receipts]
             prices = [receipt.usd for receipt in receipts]

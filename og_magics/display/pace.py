@@ -22,7 +22,7 @@ class Pace:
         free, factor: updates may send so many bytes, and so many times the text.
     """
 
-    def __init__(self, message: int, *, free: int = _FREE, factor: float = _FACTOR) -> None:
+    def __init__(self, message: int, *, free: int = _FREE, factor: int = _FACTOR) -> None:
         self._message, self._free, self._factor = message, free, factor
         self._sent = 0
         self._last = float("-inf")

@@ -60,7 +60,7 @@ class ChatMagics(NotebookMagics):
             prompt = prompt_of(self._shell, prompt, local, variables=not flags.no_vars)
             turn = self._app.turn(prompt, options_of(flags))
             show_context(self._shell, turn)
-            result = self._ask(turn)
+            result = self._ask(turn, flags.output)
             if turn.format == "code" and result.text:
                 self._propose(result.text)
         except ConfigError as error:
@@ -74,7 +74,7 @@ class ChatMagics(NotebookMagics):
 
         self._shell.set_next_input(first_code(text)[0])
 
-    def _ask(self, turn: Turn) -> Answer:
+    def _ask(self, turn: Turn, name: str | None) -> Answer:
         from ..app import confirmed
         from ..conversation import follow
         from ..display import HEARTBEAT, live_for
@@ -90,20 +90,22 @@ class ChatMagics(NotebookMagics):
                 live.show()
             result = run.result()
         except KeyboardInterrupt:
-            self._break_off(live, run.progress, INTERRUPTED)
+            self._break_off(live, run.progress, INTERRUPTED, name)
             raise
         except AnswerError as error:
-            self._break_off(live, run.progress, error.answer.note)
+            self._break_off(live, run.progress, error.answer.note, name)
             raise
         except OGError as error:
-            self._break_off(live, run.progress, error.what)
+            self._break_off(live, run.progress, error.what, name)
             raise
         self._finish(live, result.receipts, result.text, result.note, result.images or ())
         self._variable.refresh()
         return result
 
-    def _break_off(self, live: Live, progress: Progress, note: str) -> None:
-        """Leave what had arrived, with its receipt; or nothing, where nothing had."""
+    def _break_off(self, live: Live, progress: Progress, note: str, name: str | None) -> None:
+        """Leave what had arrived, with its receipt, in the cell and in the variable of this name; or nothing."""
+        from ..conversation import Answer
+
         if progress.receipt_id is None:
             live.drop()
             return
@@ -113,6 +115,8 @@ class ChatMagics(NotebookMagics):
         text = last.text or "".join(part for part in parts[-1:] if isinstance(part, str))
         if text or last.tool_calls or len(receipts) > 1:
             self._finish(live, receipts, text, note)
+            if name:  # `_` keeps the last answer that is complete
+                self._shell.user_ns[name] = Answer.broken_off(receipts, self._app.ledger.receipt, note)
         else:
             live.drop()
         self._variable.refresh()

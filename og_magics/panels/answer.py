@@ -24,7 +24,7 @@ from .parts import line, problem
 
 _MESSAGE = 900
 """Bytes of a widget's message besides its value."""
-_FREE, _FACTOR = 3_000, 4.5
+_FREE, _FACTOR = 3_000, 5
 _PAGE = 1_000
 """Characters of a page, at the least; a long text has longer ones, so that they stay few."""
 _PAGES = 8

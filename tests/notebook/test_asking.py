@@ -180,6 +180,14 @@ class TestMany:
     def test_nothing_is_shown_where_that_is_asked_for(self, kernel: Kernel) -> None:
         assert not kernel.ask("m = og.ask_many(['a'], progress=False, max_tokens=1)").displays
 
+    def test_a_replayed_row_has_the_receipt_of_the_original_and_no_cost(self, kernel: Kernel) -> None:
+        kernel.ask("first = og.ask_many(['replay this', 'and this'])")
+        kernel.ask("again = og.ask_many(['replay this', 'and this'], replay='only')")
+        told = kernel.eval("[one.frame.receipt_id.tolist() for one in (first, again)]")
+        assert told[0] == told[1]
+        assert kernel.eval("again.frame.cost_opg.tolist()") == [None, None]
+        assert kernel.eval("len(again.receipts)") == 0
+
     def test_it_can_be_awaited(self, kernel: Kernel) -> None:
         kernel.ask("many = await og.aask_many(['a', 'b'], max_tokens=1)")
         assert kernel.eval("len(many.done)") == 2

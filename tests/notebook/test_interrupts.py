@@ -18,7 +18,7 @@ SLOW = "[[slow:25]]"
 
 class TestWhileItStreams:
     def test_the_partial_answer_stays_with_its_receipt(self, kernel: Kernel) -> None:
-        asked = kernel.send(f"%%ogchat -n 20000\n{LONG}")
+        asked = kernel.send(f"%%ogchat -n 20000 -o part\n{LONG}")
         shown = kernel.until(asked, lambda text: "tokens," in text).rpartition("\n\n*")[0]
         kernel.interrupt()
         cell = kernel.result(asked)
@@ -30,6 +30,8 @@ class TestWhileItStreams:
         row = kernel.eval("og_receipts.iloc[-1].to_dict()")
         assert (row["receipt_id"], row["error"]) == (cell.receipt["receipt_id"], "interrupted")
         assert row["authorization_hash"] == cell.receipt["authorization_hash"]
+        left = kernel.eval("[part.text, part.note, part.receipt.receipt_id, part.messages[-1]['content'] == part.text]")
+        assert left == [cell.answer, "Interrupted: the answer is not complete.", row["receipt_id"], True]
 
     def test_the_next_cell_runs_and_asks(self, kernel: Kernel) -> None:
         asked = kernel.send(f"%%ogchat -n 20000\n{LONG}")
