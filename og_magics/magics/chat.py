@@ -93,16 +93,16 @@ class ChatMagics(NotebookMagics):
             self._break_off(live, run.progress, INTERRUPTED, name)
             raise
         except AnswerError as error:
-            self._break_off(live, run.progress, error.answer.note, name)
+            self._break_off(live, run.progress, error.answer.note)
             raise
         except OGError as error:
-            self._break_off(live, run.progress, error.what, name)
+            self._break_off(live, run.progress, error.what)
             raise
         self._finish(live, result.receipts, result.text, result.note, result.images or ())
         self._variable.refresh()
         return result
 
-    def _break_off(self, live: Live, progress: Progress, note: str, name: str | None) -> None:
+    def _break_off(self, live: Live, progress: Progress, note: str, name: str | None = None) -> None:
         """Leave what had arrived, with its receipt, in the cell and in the variable of this name; or nothing."""
         from ..conversation import Answer
 
@@ -115,7 +115,7 @@ class ChatMagics(NotebookMagics):
         text = last.text or "".join(part for part in parts[-1:] if isinstance(part, str))
         if text or last.tool_calls or len(receipts) > 1:
             self._finish(live, receipts, text, note)
-            if name:  # `_` keeps the last answer that is complete
+            if name:  # who stops an answer wants it as it is; `_` keeps the last complete one
                 self._shell.user_ns[name] = Answer.broken_off(receipts, self._app.ledger.receipt, note)
         else:
             live.drop()
