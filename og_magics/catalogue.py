@@ -173,6 +173,11 @@ def resolve_model(name: str | TEE_LLM, provider: str | None = None) -> str:
     found = known.get(text.lower()) or getattr(TEE_LLM.__members__.get(text.upper().replace("-", "_")), "value", None)
     if found and (provider is None or found.startswith(provider + "/")):
         return str(found)
+    if found:
+        raise UnknownModel(
+            f"{name} is a model of {found.partition('/')[0]}, and the provider that is named is {provider}.",
+            remedy=f'Leave one of them out; "{provider}/{text}" in full asks {provider} all the same.',
+        )
     if provider is not None and text:
         return f"{provider}/{text}"
     close = difflib.get_close_matches(text.lower(), known, n=1, cutoff=0.5)

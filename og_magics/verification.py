@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import chain
-from .errors import ChainError
+from .errors import ChainError, ConfigError
 from .facts import DataFacts, PaymentFacts, Unread
 from .ledger import LedgerAudit
 from .networks import Network
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 COLUMNS = ("enclave", "registry", "payment", "data", "ledger")
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HEX = re.compile(r"(0x)?[0-9a-fA-F]+")
 
 _OFFLINE = Verdict(None, "Not asked: this is an offline check.")
 _GONE = Verdict(None, "Not asked: the devnet that this was paid on is gone, and its chain with it.")
@@ -99,8 +100,13 @@ def prove(
         networks: by name, where to ask about them; a network that is missing is not asked. None: an offline check.
         audit: of the ledger that they are from, None when they come from elsewhere.
         costs: by authorization, what all its receipts cost together, where they are all known.
-        expected_pcr: measurement of the enclave's code, "" for any.
+        expected_pcr: measurement of the enclave's code, hex with or without 0x; "" for any.
+
+    Raises:
+        ConfigError: a measurement that is none.
     """
+    if expected_pcr and not _HEX.fullmatch(expected_pcr):
+        raise ConfigError(f"{expected_pcr!r} is no measurement of code.", remedy="Give its hex digits.")
     known = networks or {}
     facts = {name: _gather(known[name], group, data_of) for name, group in _by_network(receipts) if name in known}
     proofs = []

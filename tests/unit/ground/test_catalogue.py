@@ -55,3 +55,10 @@ def test_prices_and_defaults_are_of_models_that_exist():
 def test_a_price_is_exact():
     assert price_usd("openai/gpt-5", 1000, 100) == Decimal("0.00225")
     assert price_usd("openai/unheard-of", 1, 1) is None
+
+
+def test_a_model_of_another_provider_than_the_one_named_is_refused_with_both_ways_out():
+    with pytest.raises(UnknownModel, match=r"model of openai.*provider that is named is anthropic.*anthropic/gpt-5"):
+        resolve_model("gpt-5", "anthropic")
+    assert resolve_model("gpt-5", "openai") == "openai/gpt-5"
+    assert resolve_model("a-newer-one", "anthropic") == "anthropic/a-newer-one"
