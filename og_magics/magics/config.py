@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from traitlets import TraitError, TraitType
@@ -64,9 +65,16 @@ class Og(Configurable):
 
 
 def settings_of(shell: Any) -> Og:
-    """The settings as an object for `shell.configurables`; what the shell's configuration says of them is set."""
+    """The settings as an object for `shell.configurables`; what the shell's configuration says of them is set.
+
+    What makes no sense there is told, and keeps nobody from loading: a `%config` that was refused stays in it.
+    """
     settings = Og()
-    settings.update_config(shell.config)
+    for name, value in shell.config.get(Og.__name__, {}).items():
+        try:
+            settings.update_config(Config({Og.__name__: {name: value}}))
+        except TraitError as error:
+            print(f"Og.{name} in the configuration: {error}", file=sys.stderr)
     return settings
 
 
