@@ -111,6 +111,18 @@ class TestInACell:
         assert "ZeroDivisionError: none" in cell.last["text/plain"]
         assert "SystemExit: 3" in cell.last["text/plain"]
 
+    def test_what_use_names_holds_for_every_cell_until_none_is_named_but_not_for_comparisons(
+        self, kernel: Kernel
+    ) -> None:
+        assert "tools       add" in kernel.ask("%og use --tools add").text
+        assert len(kernel.ask("%%ogchat -o t\nPlease add 2 and 3.").of("display_data")) == 1
+        assert kernel.eval("[r.finish_reason for r in t.receipts]") == ["tool_calls", "stop"]
+        kernel.ask("%%ogcompare -m gpt-5 -m grok-4 -o c\nPlease add 2 and 3.")
+        assert kernel.eval("[len(one.result.receipts) for one in c]") == [1, 1]
+        assert "tools" not in kernel.ask("%og use --tools none").text
+        kernel.ask("%%ogchat -o t\nPlease add 2 and 3.")
+        assert kernel.eval("len(t.receipts)") == 1
+
     def test_all_means_what_was_registered(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat --tools all --tools-show\nadd or erase?")
         assert {one["function"]["name"] for one in turn(cell)[0]["request"]["tools"]} >= {"add", "erase"}
