@@ -53,5 +53,5 @@ def _run(folder: str, environment: Mapping[str, str], sources: Sequence[str]) ->
 def _save(path: Path, cells: Sequence[Cell]) -> None:
     """The notebook that a front end would save of these cells."""
     nb = nbformat.v4
-    saved = [nb.new_code_cell(cell.source, outputs=cell.outputs) for cell in cells]  # type: ignore[no-untyped-call]
-    nbformat.write(nb.new_notebook(cells=saved), path)  # type: ignore[no-untyped-call]
+    saved = [nb.new_code_cell(cell.source, outputs=cell.outputs) for cell in cells]  # type: ignore[no-untyped-call]  # nbformat has no types
+    nbformat.write(nb.new_notebook(cells=saved), path)  # type: ignore[no-untyped-call]  # nbformat has no types

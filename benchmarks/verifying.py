@@ -142,8 +142,8 @@ def _requests() -> Iterator[list[str]]:
         sent.append(request.url)
         return real(adapter, request, *args, **kwargs)
 
-    requests.adapters.HTTPAdapter.send = counted  # type: ignore[assignment, method-assign]
+    requests.adapters.HTTPAdapter.send = counted  # type: ignore[assignment, method-assign]  # counts, then sends
     try:
         yield sent
     finally:
-        requests.adapters.HTTPAdapter.send = real  # type: ignore[method-assign]
+        requests.adapters.HTTPAdapter.send = real  # type: ignore[method-assign]  # as it was

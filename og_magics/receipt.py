@@ -137,6 +137,12 @@ class Receipt:
     scrubbed: bool = False
 
     @property
+    def messages(self) -> list[Mapping[str, Any]]:
+        """Of the request, as far as they are any; what is no object is an empty one."""
+        messages = self.request.get("messages")
+        return [one if isinstance(one, Mapping) else {} for one in messages] if isinstance(messages, list) else []
+
+    @property
     def usd(self) -> Decimal | None:
         """The price of the tokens in USD by the catalogue."""
         return None if self.cost_usd is None else Decimal(self.cost_usd)

@@ -177,7 +177,7 @@ class StreamChunk(_WithReceipt):
     tee_request_hash: str | None = None
     tee_output_hash: str | None = None
     payment_hash: str | None = _Live(lambda receipt: receipt.payment_hash)  # type: ignore[assignment]  # descriptor field
-    authorization_hash: str | None = _Live(lambda receipt: receipt.authorization_hash)  # type: ignore[assignment]
+    authorization_hash: str | None = _Live(lambda receipt: receipt.authorization_hash)  # type: ignore[assignment]  # as above
     output: TextGenerationOutput | None = None
 
 
@@ -217,7 +217,7 @@ class TextGenerationOutput(_WithReceipt):
     tee_payment_address: str | None = None
     tee_request_hash: str | None = None
     tee_output_hash: str | None = None
-    authorization_hash: str | None = _Live(lambda receipt: receipt.authorization_hash)  # type: ignore[assignment]
+    authorization_hash: str | None = _Live(lambda receipt: receipt.authorization_hash)  # type: ignore[assignment]  # as above
     model: str | None = None
 
     @property

@@ -84,9 +84,9 @@ class Replays:
         for shelf in self._shelves:
             following = shelf.following(receipt)
             if following is not None:
-                before, after = _messages(receipt), _messages(following)
+                before, after = receipt.messages, following.messages
                 if after[: len(before)] == before:
-                    return after[len(before) + 1 :]
+                    return [dict(one) for one in after[len(before) + 1 :]]
         return []
 
     def _is_earlier(self, recording: Recording, where: Execution) -> bool:
@@ -122,12 +122,10 @@ async def replayed(
     progress.note("replaying")
     receipt = recording.receipt
     began = time.monotonic()
-    for at, text in recording.deltas if paced else ():
+    whole = ((0.0, receipt.text),) if receipt.text else ()
+    for at, text in (paced and recording.deltas) or whole:
         await asyncio.sleep(min(max(at - (time.monotonic() - began), 0.0), _LONGEST_PAUSE))
         yield StreamChunk([StreamChoice(StreamDelta(content=text, role="assistant"))], model=question.body["model"])
-    if receipt.text and not (paced and recording.deltas):
-        delta = StreamDelta(content=receipt.text, role="assistant")
-        yield StreamChunk([StreamChoice(delta)], model=question.body["model"])
     output = output_of(recording)
     final = StreamChunk(
         [StreamChoice(StreamDelta(), finish_reason=receipt.finish_reason)],
@@ -220,8 +218,3 @@ def _check(recording: Recording, question: Question) -> None:
             money="Nothing was paid, and it is not shown.",
             remedy="It was changed after it was recorded. To ask anew and pay, use --replay off.",
         )
-
-
-def _messages(receipt: Receipt) -> list[dict[str, Any]]:
-    messages = receipt.request.get("messages")
-    return list(messages) if isinstance(messages, list) else []

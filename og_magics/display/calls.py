@@ -66,7 +66,7 @@ def unlinked(receipts: Sequence[Receipt]) -> int | None:
     if any(receipt.scrubbed for receipt in receipts):
         return None
     for place, (before, after) in enumerate(pairwise(receipts), 1):
-        asked, said = _messages(before), _messages(after)
+        asked, said = before.messages, after.messages
         answer: dict[str, Any] = {"role": "assistant", "content": before.text}
         if before.tool_calls:
             answer["tool_calls"] = list(before.tool_calls)
@@ -83,7 +83,7 @@ def unlinked(receipts: Sequence[Receipt]) -> int | None:
 
 
 def _step(receipt: Receipt, following: Receipt) -> list[Part]:
-    said = _messages(following)[len(_messages(receipt)) + 1 :]
+    said = following.messages[len(receipt.messages) + 1 :]
     told = [str(one.get("content") or "") for one in said]
     if not receipt.tool_calls:
         return [Again("\n".join(told), receipt.text)]
@@ -110,11 +110,6 @@ def _is_error(result: str) -> bool:
         return set(read_json(result.encode("utf-8", "surrogatepass"))) == {"error"}
     except ValueError:
         return False
-
-
-def _messages(receipt: Receipt) -> list[Mapping[str, Any]]:
-    messages = receipt.request.get("messages")
-    return [one if isinstance(one, Mapping) else {} for one in messages] if isinstance(messages, list) else []
 
 
 def _line(call: Call) -> str:

@@ -114,7 +114,7 @@ def _from_keyring() -> str | None:
     except ImportError:
         return None
     try:
-        return keyring.get_password(KEYRING_SERVICE, "private_key")  # type: ignore[no-any-return, unused-ignore]
+        return keyring.get_password(KEYRING_SERVICE, "private_key")  # type: ignore[no-any-return, unused-ignore]  # optional package
     except keyring.errors.KeyringError:
         return None  # a machine with no keyring service has no key in it
 

@@ -130,7 +130,7 @@ class TestPayments:
         assert token.functions.balanceOf(PAYEE.address).call() - before == CAP // 3
         nonce = int(payload.payload["permit2Authorization"]["nonce"])
         assert permit2.functions.nonceBitmap(ACCOUNTS[0].address, nonce >> 8).call() >> (nonce & 255) & 1 == 1
-        receipt = web3.eth.get_transaction_receipt(settled.transaction)  # type: ignore[arg-type]
+        receipt = web3.eth.get_transaction_receipt(settled.transaction)
         assert [log["address"] for log in receipt["logs"]] == [addresses.opg_token(CHAIN_ID), addresses.UPTO_PROXY]
         assert receipt["logs"][1]["topics"][0] == keccak(text="Settled()")
 
@@ -180,7 +180,7 @@ class TestPayments:
         again = facilitator.settle(payload, requirements(amount=1))
         assert not again.success
         assert again.transaction
-        assert web3.eth.get_transaction_receipt(again.transaction)["status"] == 0  # type: ignore[arg-type]
+        assert web3.eth.get_transaction_receipt(again.transaction)["status"] == 0
         assert contract(web3, "OPG").functions.balanceOf(PAYEE.address).call() == before
 
 
@@ -270,9 +270,9 @@ class TestLogs:
         assert one["args"] == {"merkleRoot": roots[1], "batchSize": 2, "walrusBlobId": b"blob"}
         by_hash = web3.eth.get_logs({"blockHash": receipts[2]["blockHash"], "address": relay.address})
         assert [log["transactionHash"] for log in by_hash] == [receipts[2]["transactionHash"]]
-        either = web3.eth.get_logs({"fromBlock": first, "topics": [None, ["0x" + r.hex() for r in roots[:2]]]})  # type: ignore[list-item]
+        either = web3.eth.get_logs({"fromBlock": first, "topics": [None, ["0x" + r.hex() for r in roots[:2]]]})
         assert len(either) == 2
-        assert web3.eth.get_logs({"fromBlock": 0, "address": FACILITATOR.address}) == []  # type: ignore[typeddict-item]
+        assert web3.eth.get_logs({"fromBlock": 0, "address": FACILITATOR.address}) == []
 
     def test_individual_settlement_carries_its_proof(self, web3: Web3) -> None:
         relay = contract(web3, "SettlementRelay")
@@ -311,7 +311,7 @@ class TestRpc:
 
     def test_six_threads_send_from_six_accounts(self, chain: Chain, web3: Web3) -> None:
         senders = [DevAccount(made.address, made.key.hex(), "", 0) for made in (Account.create() for _ in range(6))]
-        nonce = web3.eth.get_transaction_count(ACCOUNTS[0].address)  # type: ignore[arg-type]
+        nonce = web3.eth.get_transaction_count(ACCOUNTS[0].address)
         for index, sender in enumerate(senders):
             body = {"to": sender.address, "value": 10**18, "gas": 21_000, "nonce": nonce + index,
                     "gasPrice": web3.eth.gas_price * 2, "chainId": CHAIN_ID}  # fmt: skip
@@ -328,7 +328,7 @@ class TestRpc:
 
     def test_future_nonce_waits_for_the_missing_one(self, web3: Web3) -> None:
         address = ACCOUNTS[0].address
-        nonce = web3.eth.get_transaction_count(address)  # type: ignore[arg-type]
+        nonce = web3.eth.get_transaction_count(address)
         hashes = {}
         for ahead in (1, 0):
             body = {"to": PAYEE.address, "value": 1, "gas": 21_000, "nonce": nonce + ahead,
@@ -351,7 +351,7 @@ class TestRpc:
         block = web3.eth.get_block(receipt["blockNumber"], full_transactions=True)
         assert block == web3.eth.get_block(receipt["blockHash"], full_transactions=True)
         found = web3.eth.get_transaction(receipt["transactionHash"])
-        assert block["transactions"][-1]["hash"] == found["hash"]  # type: ignore[index]
+        assert block["transactions"][-1]["hash"] == found["hash"]
         assert (found["from"], found["to"]) == (OPERATOR.address, addresses.opg_token(CHAIN_ID))
         decoded = contract(web3, "OPG").decode_function_input(found["input"])[1]
         assert decoded == {"to": OPERATOR.address, "amount": 1}
@@ -429,7 +429,7 @@ class TestLife:
 
 def wait_for_nonce(web3: Web3, address: str, nonce: int) -> None:
     for _ in range(500):
-        if web3.eth.get_transaction_count(address) >= nonce:  # type: ignore[arg-type]
+        if web3.eth.get_transaction_count(address) >= nonce:
             return
         time.sleep(0.02)
     raise TimeExhausted(f"{address} did not reach nonce {nonce}")

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import x402.http.utils
 import x402.mechanisms.evm.upto.client
-import x402.schemas  # noqa: F401
+import x402.schemas  # noqa: F401 - imported before the kill, so that none of them hits an import
 
 from og_magics import LLM, Settings
 from og_magics.ledger import Ledger
@@ -104,7 +104,7 @@ class Checkpoints:
                 request.extensions = {**request.extensions, "trace": trace}
             return await handle(transport, request)
 
-        httpx.AsyncHTTPTransport.handle_async_request = handled  # type: ignore[method-assign]
+        httpx.AsyncHTTPTransport.handle_async_request = handled
 
 
 def asks(job: Job, pipe: int) -> None:

@@ -149,7 +149,7 @@ class Kernel:
             message: dict[str, Any] = unpack(frames, *args, **kwargs)
             return message | {"size": sum(len(frame) for frame in frames)}
 
-        self.client.session.deserialize = measured  # type: ignore[method-assign]
+        self.client.session.deserialize = measured
         self.client.start_channels()
         self.client.wait_for_ready(timeout=_HANG)
         if self._load:

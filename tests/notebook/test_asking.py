@@ -253,7 +253,7 @@ def test_the_terminal_has_it_too(typed: Callable[..., object]) -> None:
         "print(len(m.done), m)",
         "[og.ask(str(n), max_tokens=1).usage['completion_tokens'] for n in range(2)]",
     )
-    told = done.stdout + done.stderr  # type: ignore[attr-defined]
+    told = done.stdout + done.stderr
     assert "[simulated gpt-5] Here" in told
     assert "enclave proof ✓" in told
     assert "2 <Answers: 2 of 2 answered>" in told

@@ -33,11 +33,11 @@ def send(kernel: Kernel, code: str, cell: str = "") -> str:
     def with_id(kind: str, content: Any = None, *args: Any, **kwargs: Any) -> Any:
         return make(kind, content, *args, **kwargs) | ({"metadata": {"cellId": cell}} if cell else {})
 
-    kernel.client.session.msg = with_id  # type: ignore[method-assign]
+    kernel.client.session.msg = with_id
     try:
         return kernel.send(code)
     finally:
-        kernel.client.session.msg = make  # type: ignore[method-assign]
+        kernel.client.session.msg = make
 
 
 def sent(cell: Cell) -> list[tuple[str, str]]:

@@ -106,7 +106,7 @@ class TestChat:
 class TestParameters:
     @pytest.mark.parametrize("stream", [False, True])
     async def test_max_tokens_ends_an_answer_with_the_reason_length(self, llm: LLM, stream: bool) -> None:
-        result = await llm.chat("openai/gpt-5", ASK, max_tokens=3, stream=stream)  # type: ignore[call-overload]
+        result = await llm.chat("openai/gpt-5", ASK, max_tokens=3, stream=stream)
         if stream:
             _, chunks = await read(result)
             result = chunks[-1].output
@@ -138,7 +138,7 @@ class TestParameters:
 
     @pytest.mark.parametrize("stream", [False, True])
     async def test_an_image_model_gives_images(self, llm: LLM, stream: bool) -> None:
-        result = await llm.chat("openai/gpt-image-2", ASK, stream=stream)  # type: ignore[call-overload]
+        result = await llm.chat("openai/gpt-image-2", ASK, stream=stream)
         if stream:
             _, chunks = await read(result)
             assert chunks[-1].images == chunks[-1].output.images
@@ -156,7 +156,7 @@ class TestTools:
     @pytest.mark.parametrize("stream", [False, True])
     async def test_a_tool_is_called_and_its_result_is_answered(self, llm: LLM, stream: bool) -> None:
         messages = [{"role": "user", "content": "The weather in Oslo?"}]
-        called = await llm.chat("openai/gpt-5", messages, tools=[WEATHER], stream=stream)  # type: ignore[call-overload]
+        called = await llm.chat("openai/gpt-5", messages, tools=[WEATHER], stream=stream)
         if stream:
             _, chunks = await read(called)
             deltas = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
@@ -219,9 +219,7 @@ class TestSettlementModes:
     async def test_individual_gives_the_transaction_and_the_blob(
         self, llm: LLM, anywhere: Devnet, stream: bool
     ) -> None:
-        result = await llm.chat(  # type: ignore[call-overload]
-            "openai/gpt-5", ASK, x402_settlement_mode=MODES.INDIVIDUAL_FULL, stream=stream
-        )
+        result = await llm.chat("openai/gpt-5", ASK, x402_settlement_mode=MODES.INDIVIDUAL_FULL, stream=stream)
         if stream:
             _, chunks = await read(result)
             assert chunks[-1].data_settlement_blob_id == chunks[-1].output.data_settlement_blob_id

@@ -85,7 +85,7 @@ class TestStampede:
         llm = llm_of(own)
 
         async def ask(n: int) -> Any:
-            answer = await llm.chat("openai/gpt-5", ASK, max_tokens=n, stream=stream)  # type: ignore[call-overload]
+            answer = await llm.chat("openai/gpt-5", ASK, max_tokens=n, stream=stream)
             return [chunk async for chunk in answer][-1].output if stream else answer
 
         async def stampede() -> list[Any]:

@@ -17,7 +17,7 @@ class Person(BaseModel):
     """Somebody."""
 
     name: str
-    born: Optional[datetime.date] = None  # noqa: UP045
+    born: Optional[datetime.date] = None  # noqa: UP045 - the old spelling is tested
     tags: list[str] = Field(default_factory=list, max_length=3)
 
 

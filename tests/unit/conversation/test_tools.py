@@ -47,7 +47,7 @@ def parameters(function: Any) -> dict[str, Any]:
 
 class TestSchemas:
     def test_types_and_defaults_become_a_json_schema(self) -> None:
-        def price(symbol: str, days: int = 1, exact: bool = False, weights: list[float] = []) -> float:  # noqa: B006
+        def price(symbol: str, days: int = 1, exact: bool = False, weights: list[float] = []) -> float:  # noqa: B006 - users write it
             """Get a price."""
             return 0.0
 
@@ -71,7 +71,7 @@ class TestSchemas:
         }
 
     def test_choices_are_named(self) -> None:
-        def paint(color: Color, size: Literal["s", "l"], note: Optional[str] = None) -> None: ...  # noqa: UP045
+        def paint(color: Color, size: Literal["s", "l"], note: Optional[str] = None) -> None: ...  # noqa: UP045 - the old spelling is tested
 
         schema = parameters(paint)
         assert schema["$defs"]["Color"]["enum"] == ["red", "blue"]
@@ -139,7 +139,7 @@ class TestSchemas:
         assert tool_of(Counter().count).bound('{"up_to": 3}') == ((), {"up_to": 3})
 
     def test_what_no_schema_describes_is_refused(self) -> None:
-        def run(code: type(iter([]))) -> None: ...  # type: ignore[valid-type]
+        def run(code: type(iter([]))) -> None: ...
 
         with pytest.raises(ConfigError, match=r"run\(\) cannot be a tool"):
             tool_of(run)

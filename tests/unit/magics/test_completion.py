@@ -165,7 +165,7 @@ class TestElsewhere:
 
 class TestTheHelp:
     def test_every_verb_and_each_of_its_flags_is_in_it(self) -> None:
-        verbs = OgMagics.verbs(SimpleNamespace(**dict.fromkeys(_methods(), None)))  # type: ignore[arg-type]
+        verbs = OgMagics.verbs(SimpleNamespace(**dict.fromkeys(_methods(), None)))
         for verb in verbs:
             assert not verb or verb == "status" or f"%og {verb}" in _HELP, verb
         for verb, parser in PARSERS.items():
