@@ -114,18 +114,34 @@ class Front:
 @contextlib.contextmanager
 def kernel(folder: str, environment: Mapping[str, str]) -> Iterator[Front]:
     """A fresh kernel of this interpreter that works in a folder."""
-    manager = KernelManager(kernel_name="python3")
-    # It would complain on stderr that loopback is not encrypted.
-    manager.start_kernel(cwd=folder, env=dict(environment), stderr=subprocess.DEVNULL)
-    client = manager.blocking_client()
-    client.start_channels()
+    manager, client = _started(folder, environment)
     try:
-        client.wait_for_ready(timeout=60)
         yield Front(client)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
+
+
+def _started(folder: str, environment: Mapping[str, str]) -> tuple[KernelManager, Any]:
+    """A kernel that answers. One that dies at its start is started again: another process may have taken its port."""
+    for left in (2, 1, 0):
+        manager = KernelManager(kernel_name="python3")
+        # It would complain on stderr that loopback is not encrypted.
+        manager.start_kernel(cwd=folder, env=dict(environment), stderr=subprocess.DEVNULL)
+        client = manager.blocking_client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=60)
+        except RuntimeError:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()
+            if not left:
+                raise
+        else:
+            return manager, client
+    raise AssertionError
 
 
 def _notebook_size(source: str, outputs: list[Any]) -> int:

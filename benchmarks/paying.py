@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 
 from og_magics import LLM, Settings
+from og_magics.core.networks import devnet
+from og_magics.core.receipt import Authorization
 from og_magics.ledger import Ledger
-from og_magics.networks import devnet
-from og_magics.payment.authorize import Authorizer
+from og_magics.payment.authorize import Authorizer, decode_challenge
 from og_magics.payment.policy import Policy
 from og_magics.payment.wallet import Wallet
-from og_magics.types import Authorization
 
 from .network import MODEL, PATH, BareReader, question
 from .official import chats_at_once
@@ -79,7 +79,9 @@ def signing(info: dict[str, Any], folder: str, *, rounds: int) -> list[Row]:
                 # Read by eth_keys at each signature.
                 os.environ["ECC_BACKEND_CLASS"] = _PURE if name == "slow" else _COINCURVE
                 began = time.perf_counter()
-                authorizer.authorize(reader.challenge, policy, gateway="", path=PATH, reason="benchmark")
+                required = decode_challenge(reader.challenge)
+                offer = policy.choose(required.accepts)
+                authorizer.authorize(required, offer, policy, gateway="", path=PATH, reason="benchmark")
                 times[name].append(time.perf_counter() - began)
     alone, written, slowly = (median_ms(times[name][1:]) for name in ("alone", "written", "slow"))
     return [
@@ -94,7 +96,7 @@ class _NoJournal(Ledger):
     def __init__(self) -> None:
         super().__init__("unused.db")
 
-    def authorize(self, authorization: Authorization) -> None:
+    def authorize(self, authorization: Authorization, check: Any = None) -> None:
         pass
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 import og_magics as og
+from og_magics.core.receipt_columns import RECEIPT_COLUMNS
 from og_magics.ledger import FrameCache, Ledger, receipts_frame
-from og_magics.ledger.frame import AMOUNTS
 
 from .loading import run
 from .report import Row, in_turn, median_ms
@@ -24,7 +24,9 @@ from .samples import Sample
 
 _SESSION = 100  # receipts that share an authorization
 _APPENDED = 500  # the last ones, which are timed
-_PLAIN = dict.fromkeys((*AMOUNTS, "time"), str)  # as SQLite can hold them
+_PLAIN = dict.fromkeys(
+    [name for name, column in RECEIPT_COLUMNS.items() if column.kind in ("amount", "time")], str
+)  # as SQLite can hold them
 _NAIVE = "import sqlite3, pandas\npandas.read_sql('SELECT * FROM receipts', sqlite3.connect({path!r}))\n"
 _OURS = "import og_magics as og\nog.receipts({path!r})\n"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from og_magics import LLM, Settings, chain, x402SettlementMode
+from og_magics.core.networks import devnet
+from og_magics.core.receipt import Authorization, Receipt
+from og_magics.core.types import ChatRequest, Enclave, Outcome, Settlement
 from og_magics.ledger import Ledger
-from og_magics.networks import devnet
-from og_magics.proofs import EnclaveCheck, check_enclave, evidence_of
-from og_magics.receipt import Receipt
-from og_magics.types import Authorization, Enclave, Outcome, Question, Settlement
+from og_magics.verification import EnclaveCheck, check_enclave, evidence_of
 
 from .network import MODEL
 
@@ -32,7 +32,7 @@ class Sample:
     """A call that was made, in the parts that a ledger is given."""
 
     receipt: Receipt
-    question: Question
+    question: ChatRequest
     authorization: Authorization
     outcome: Outcome
     check: EnclaveCheck
@@ -105,7 +105,7 @@ def _sample(receipt: Receipt, ledger: Ledger) -> Sample:
         raise RuntimeError("a call was not paid")
     return Sample(
         receipt=receipt,
-        question=Question(
+        question=ChatRequest(
             path=receipt.path,
             model=receipt.model,
             body=receipt.request,

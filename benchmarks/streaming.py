@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from og_magics.receipt import MIME
+from og_magics.core.receipt import MIME
 
 from .kernel import Cell, kernel
 from .network import BareReader

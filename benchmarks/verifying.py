@@ -20,12 +20,12 @@ from web3 import HTTPProvider
 from web3.types import RPCEndpoint
 
 from og_magics import Settings, chain
-from og_magics.app import App
 from og_magics.chain import abi
-from og_magics.networks import Network, devnet
-from og_magics.proofs import check_enclave, evidence_of
-from og_magics.receipt import Receipt
-from og_magics.verification import COLUMNS, prove
+from og_magics.core.networks import Network, devnet
+from og_magics.core.receipt import Receipt
+from og_magics.session import Session
+from og_magics.verification import check_enclave, evidence_of
+from og_magics.verification.verifier import COLUMNS, prove
 
 from .report import Row, in_turn, median_ms
 from .samples import BATCH, INDIVIDUAL, Sample, copied
@@ -44,7 +44,7 @@ def measure(samples: Sequence[Sample], info: Mapping[str, Any], folder: str, *, 
         few: how many receipts are asked about one by one; what that takes is scaled to a thousand.
     """
     network = devnet(info)
-    app = App(Settings(network="devnet", devnet=json.dumps(info), ledger=str(Path(folder) / "verified.db")))
+    app = Session(Settings(network="devnet", devnet=json.dumps(info), ledger=str(Path(folder) / "verified.db")))
     with app.ledger as ledger:
         copied(samples, ledger, _RECEIPTS)
         receipts = ledger.receipts()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import dataclasses
 import inspect
 import io
 import json
@@ -19,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import og_magics
-from og_magics import errors, networks
-from og_magics.amounts import format_opg
-from og_magics.catalogue import DEFAULTS
-from og_magics.settings import ENVIRONMENT, Settings
-from og_magics.types import x402SettlementMode
+from og_magics.core import errors, networks
+from og_magics.core.models import DEFAULTS
+from og_magics.core.option import Option
+from og_magics.core.options import CALL, ENVIRONMENT, SETTINGS
+from og_magics.core.receipt_columns import RECEIPT_COLUMNS
+from og_magics.core.settlement_modes import MODES
 
 ROOT = Path(__file__).resolve().parents[1]
 _MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
-_AMOUNTS = ("max_authorization", "budget_notebook", "budget_day")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -40,10 +39,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def magics() -> str:
     """The help of `%og` and of each magic, as the notebook shows it."""
-    from og_magics.magics.arguments import chat_parser, compare_parser
     from og_magics.magics.chat import ChatMagics
     from og_magics.magics.compare import CompareMagics
-    from og_magics.magics.og import OgMagics
+    from og_magics.magics.og import OgMagics, help_text
+    from og_magics.magics.parser import chat_parser, compare_parser
 
     parts = []
     for name, magic, parser in (
@@ -52,14 +51,14 @@ def magics() -> str:
     ):
         before, after = (inspect.getdoc(magic) or "").split(parser.flags_help())
         parts.append(f"## {name}\n\n{before.strip()}\n\n{_flags(parser)}\n\n{after.strip()}")
-    told = _printed(lambda: OgMagics._help(None, ""))  # type: ignore[arg-type]  # it needs no notebook
+    told = help_text()
     return "\n\n".join([*parts, f"## %og\n\n{inspect.getdoc(OgMagics.og)}\n\n{_fenced(told)}"])
 
 
 def verbs() -> str:
     """The flags of each verb of `%og` that has some."""
+    from og_magics.magics.og_parsers import PARSERS
     from og_magics.magics.threads import threads_parsers
-    from og_magics.magics.verbs import PARSERS
 
     parsers = [parser() for parser in PARSERS.values()]
     parts = [
@@ -87,16 +86,11 @@ def _flags(parser: argparse.ArgumentParser) -> str:
 
 def settings() -> str:
     """A row a setting: its variable, its default, and what it is."""
-    about, defaults = settings_told(), Settings()
     rows = [
-        (f"`{variable}`", f"`{name}`", _default(name, getattr(defaults, name)), about[name])
+        (f"`{variable}`", f"`{name}`", _default(SETTINGS[name]), SETTINGS[name].help)
         for variable, name in ENVIRONMENT.items()
     ]
-    inside = [
-        (f"`{name}`", _default(name, getattr(defaults, name)), about[name])
-        for name in about
-        if name not in ENVIRONMENT.values()
-    ]
+    inside = [(f"`{name}`", _default(one), one.help) for name, one in SETTINGS.items() if not one.env]
     return "\n\n".join(
         [
             _table(("variable", "field", "default", "what it is"), rows),
@@ -107,33 +101,28 @@ def settings() -> str:
     )
 
 
-def settings_told() -> dict[str, str]:
-    """What the docstring of `Settings` says of each field; where it says nothing, what `%config Og` does."""
-    from og_magics.magics.config import Og
-
-    names = [field.name for field in dataclasses.fields(Settings)]
-    text = " ".join((inspect.getdoc(Settings) or "").partition("Attributes:")[2].split())
-    either = "|".join(sorted(names, key=len, reverse=True))
-    start = re.compile(rf"(?:^|(?<=[.;] ))((?:{either})(?:, (?:{either}))*): ")
-    told: dict[str, str] = dict.fromkeys(names, "")
-    parts = start.split(text)[1:]
-    for named, about in zip(parts[::2], parts[1::2], strict=True):
-        for name in named.split(", "):
-            told[name] = about.strip().rstrip(";.")
-    traits = Og.class_traits(config=True)
-    return {name: about or (traits[name].help if name in traits else "") for name, about in told.items()}
+def call_options() -> str:
+    """A row an option of one call: its keyword in Python, its flags, and what it is."""
+    rows = [
+        (f"`{name}`", ", ".join(f"`{flag}`" for flag in one.flags), _default(one), _escaped(one.help))
+        for name, one in CALL.items()
+    ]
+    return _table(("keyword", "flags", "default", "what it is"), rows)
 
 
-def _default(name: str, value: Any) -> str:
-    if name in _AMOUNTS and value is not None:
-        return f"{format_opg(value)} OPG"
-    if isinstance(value, x402SettlementMode):
-        return f"`{value.value}`"
+def settlement_modes() -> str:
+    """A row a settlement mode."""
+    rows = [(f"`{mode.value}`", one.onchain, one.readers, one.purpose) for mode, one in MODES.items()]
+    return _table(("`-s`", "what goes on chain besides the payment", "who can read it", "what it is for"), rows)
+
+
+def _default(option: Option) -> str:
+    value = option.default
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value in ("", ()):
         return "–"
-    return f"`{value}`"
+    return f"{option.shown(value)} OPG" if option.unit else f"`{option.shown(value)}`"
 
 
 # -- errors ---------------------------------------------------------------------------------------------------------
@@ -239,7 +228,7 @@ def api_returned() -> str:
     return "\n\n".join(f"::: og_magics.{name}" for name in RETURNED)
 
 
-RETURNED = ("conversation.Options", "conversation.Comparison", "conversation.Compared", "receipt.Receipt")
+RETURNED = ("conversation.Options", "conversation.Comparison", "conversation.Compared", "core.receipt.Receipt")
 
 
 def cli() -> str:
@@ -265,9 +254,19 @@ def networks_table() -> str:
             f"`{one.registry_address}`",
             one.faucet or "–",
         )
-        for one in (networks.BASE_SEPOLIA, networks.BASE)
+        for one in networks.NETWORKS.values()
+        if not one.local
     ]
     return _table(("network", "chain id", "real money", "OPG", "registry of enclaves", "faucet"), rows)
+
+
+def receipt_columns() -> str:
+    """A row a column of the receipts table: its dtype, its unit, and where its value comes from."""
+    rows = [
+        (f"`{name}`", f"`{column.dtype}`", column.unit or "–", _escaped(column.source))
+        for name, column in RECEIPT_COLUMNS.items()
+    ]
+    return _table(("column", "dtype", "unit", "where it comes from"), rows)
 
 
 def providers() -> str:
@@ -285,18 +284,14 @@ def notebooks() -> str:
     return _table(("notebook", "title", "what it shows"), rows)
 
 
-def floors() -> str:
-    """The floors of the house, as CONTRIBUTING.md has them."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    return text.partition("## The house\n")[2].partition("\n## ")[0].strip()
-
-
 MAKERS: dict[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
         magics,
         verbs,
         settings,
+        call_options,
+        settlement_modes,
         error_tree,
         error_table,
         error_remedies,
@@ -306,7 +301,7 @@ MAKERS: dict[str, Callable[[], str]] = {
         networks_table,
         notebooks,
         providers,
-        floors,
+        receipt_columns,
     )
 }
 

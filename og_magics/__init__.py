@@ -14,20 +14,20 @@ Importing this is cheap: each name below is imported when it is first used.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+from .core import environment as _environment  # noqa: F401 - it keeps what this process was started with
 
 if TYPE_CHECKING:
     from . import errors
-    from .app import aask, aask_many, ask, ask_many, models, receipts, settle, verify
-    from .catalogue import TEE_LLM
-    from .conversation import Answer, Answers
+    from .client.llm import LLM
+    from .conversation import Answer, BatchResult
     from .conversation.tools import tool
-    from .llm import LLM
-    from .panels import panel
-    from .settings import Settings
-    from .types import (
+    from .core.models import TEE_LLM
+    from .core.settings import Settings
+    from .core.types import (
         Permit2ApprovalResult,
         ResponseFormat,
         StreamChoice,
@@ -37,38 +37,40 @@ if TYPE_CHECKING:
         TextGenerationOutput,
         x402SettlementMode,
     )
+    from .session.api import aask, aask_many, ask, ask_many, models, receipts, settle, verify
+    from .widgets.panel import panel
 
 _HOMES: dict[str, str] = {
     "Answer": "conversation",
-    "Answers": "conversation",
-    "LLM": "llm",
-    "Permit2ApprovalResult": "types",
-    "ResponseFormat": "types",
-    "Settings": "settings",
-    "StreamChoice": "types",
-    "StreamChunk": "types",
-    "StreamDelta": "types",
-    "StreamUsage": "types",
-    "TEE_LLM": "catalogue",
-    "TextGenerationOutput": "types",
-    "aask": "app",
-    "aask_many": "app",
-    "ask": "app",
-    "ask_many": "app",
-    "models": "app",
-    "panel": "panels",
-    "receipts": "app",
-    "settle": "app",
+    "BatchResult": "conversation",
+    "LLM": "client.llm",
+    "Permit2ApprovalResult": "core.types",
+    "ResponseFormat": "core.types",
+    "Settings": "core.settings",
+    "StreamChoice": "core.types",
+    "StreamChunk": "core.types",
+    "StreamDelta": "core.types",
+    "StreamUsage": "core.types",
+    "TEE_LLM": "core.models",
+    "TextGenerationOutput": "core.types",
+    "aask": "session",
+    "aask_many": "session",
+    "ask": "session",
+    "ask_many": "session",
+    "models": "session",
+    "panel": "widgets.panel",
+    "receipts": "session",
+    "settle": "session",
     "tool": "conversation.tools",
-    "verify": "app",
-    "x402SettlementMode": "types",
+    "verify": "session",
+    "x402SettlementMode": "core.types",
 }
 
 __all__ = [
     "LLM",
     "TEE_LLM",
     "Answer",
-    "Answers",
+    "BatchResult",
     "Permit2ApprovalResult",
     "ResponseFormat",
     "Settings",
@@ -95,9 +97,16 @@ __all__ = [
 ]
 
 
+_RENAMED = {"Answers": "BatchResult"}
+"""Old name: new name. The old ones work for one release."""
+
+
 def __getattr__(name: str) -> Any:
     if name == "errors":
         return importlib.import_module(".errors", __name__)
+    if name in _RENAMED:
+        warnings.warn(f"og_magics.{name} is now og_magics.{_RENAMED[name]}.", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

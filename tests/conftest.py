@@ -6,15 +6,38 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from .forkserver import ForkServer
 
 VECTORS = Path(__file__).parent / "vectors"
-_TOLD = "told"
+_REPORTED = "reported"
 _OURS = re.compile(r"OG_|BASE_|JPY_|IPYTHON|JUPYTER|PYTEST|PYTHONWARNINGS")
+
+
+CI = os.environ.get("CI", "") not in ("", "0", "false")
+"""Set where everything runs, however long it takes: `.ci/run` sets it."""
+
+settings.register_profile("here", max_examples=100 if CI else 25, deadline=None)
+settings.load_profile("here")
+
+
+def examples(in_ci: int) -> int:
+    """Number of examples of a property: all in CI, a fifth elsewhere."""
+    return in_ci if CI else max(10, in_ci // 5)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not CI:
+        for item in items:
+            if item.get_closest_marker("ci"):
+                item.add_marker(pytest.mark.skip(reason="only CI needs it: CI=true runs it"))
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +58,27 @@ def bare_environment() -> Callable[[], dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
+def fork_server(bare_environment: Callable[[], dict[str, str]]) -> Iterator[Callable[[], ForkServer]]:
+    """The process that kernels and commands of the tests are forked from, started when it is first asked for."""
+    started: list[ForkServer] = []
+
+    def get() -> ForkServer:
+        if not started:
+            started.append(ForkServer(bare_environment()))
+        return started[0]
+
+    yield get
+    for server in started:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def run_module(fork_server: Callable[[], ForkServer]) -> Callable[..., CompletedProcess[str]]:
+    """Runs a module as `python -m` does, in a process of its own: arguments, env=, cwd=, typed=."""
+    return lambda *arguments, **options: fork_server().run(*arguments, **options)
+
+
+@pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
     """The first true value of a check; a failure after a limit that only a failure meets."""
 
@@ -49,12 +93,12 @@ def eventually() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says a line now (seen with -s) and again in the summary at the end."""
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print a line now (seen with -s) and again in the summary at the end."""
 
     def tell(line: str) -> None:
         print(line)
-        request.node.user_properties.append((_TOLD, line))  # travels with the test's report, from a worker too
+        request.node.user_properties.append((_REPORTED, line))  # travels with the test's report, from a worker too
 
     return tell
 
@@ -63,5 +107,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, line in getattr(report, "user_properties", ()):
-                if name == _TOLD and report.when == "call":
+                if name == _REPORTED and report.when == "call":
                     terminalreporter.write_line(line)

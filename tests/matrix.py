@@ -84,7 +84,7 @@ def run(combination: Combination, folder: Path, arguments: list[str]) -> Row:
     if installed.returncode != 0:
         print(installed.stdout + installed.stderr, flush=True)
         return row("failed", "the environment could not be made")
-    test = [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or ["tests/notebook"])]
+    test = [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or ["tests/kernel"])]
     lines: list[str] = []
     with subprocess.Popen(test, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():

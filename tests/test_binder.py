@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from og_magics.ledger import receipts_in
+from og_magics.notebook.file import receipts_in
 
 ROOT = Path(__file__).resolve().parents[1]
 BINDER = ROOT / "binder"

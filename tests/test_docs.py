@@ -18,12 +18,15 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
 import og_magics
+from og_magics.core.options import ENVIRONMENT, SETTINGS
 from og_magics.devnet import Devnet
-from og_magics.magics.arguments import Parser, chat_parser, compare_parser
 from og_magics.magics.og import OgMagics
+from og_magics.magics.og_parsers import PARSERS, PROMPTED
+from og_magics.magics.parser import Parser, chat_parser, compare_parser
 from og_magics.magics.threads import threads_parsers
-from og_magics.magics.verbs import PARSERS, PROMPTED
-from og_magics.settings import ENVIRONMENT
+
+pytestmark = pytest.mark.ci
+
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -111,7 +114,7 @@ def test_every_verb_is_in_the_reference(shown):
 def test_every_setting_is_told_with_what_it_is(shown):
     text = shown("settings")
     assert [name for name in ENVIRONMENT if not holds(text, name)] == []
-    assert [name for name, about in GENERATED["settings_told"]().items() if not about] == []
+    assert [name for name, option in SETTINGS.items() if not option.help] == []
 
 
 def test_every_public_name_has_its_entry(site):

@@ -10,7 +10,7 @@ import pytest
 import og_magics
 
 NAMES = [
-    "LLM", "Answer", "Answers", "aask", "aask_many", "ask", "ask_many", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StreamChoice", "StreamChunk", "StreamDelta",
+    "LLM", "Answer", "BatchResult", "aask", "aask_many", "ask", "ask_many", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StreamChoice", "StreamChunk", "StreamDelta",
     "StreamUsage", "TextGenerationOutput", "__version__", "errors", "load_ipython_extension", "models", "panel", "receipts",
     "settle", "tool", "unload_ipython_extension", "verify", "x402SettlementMode",
 ]  # fmt: skip
@@ -49,6 +49,11 @@ def test_a_name_that_is_not_there_says_so():
 def test_result_types_begin_with_the_official_sdks_fields_in_its_order(kind, fields):
     ours = list(getattr(og_magics, kind).__dataclass_fields__)
     assert ours[: len(fields)] == fields
+
+
+def test_a_renamed_name_still_works_and_names_the_new_one():
+    with pytest.warns(DeprecationWarning, match=r"og_magics\.BatchResult"):
+        assert og_magics.Answers is og_magics.BatchResult
 
 
 def test_importing_the_package_imports_nothing_heavy():

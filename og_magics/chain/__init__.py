@@ -1,16 +1,18 @@
-"""The chain room: what a wallet holds and has approved, which enclaves are registered, which payments were settled.
+"""Reading the chains: balances and approvals, registered enclaves, settled payments and data.
 
 Everything here is synchronous and safe to call from any thread; the caller decides which. Nothing here signs a payment,
-and only `ensure_approval` sends a transaction. web3 is imported when the first request is made, not with the room.
+and only `ensure_approval` sends a transaction. web3 is imported when the first request is made, not with this package.
 
-`payment_facts`, `data_events` and `enclaves_by_id` gather what the proofs of many receipts are judged by. They do not
-raise when a node is down: they say so in what they return.
+`payment_facts`, `data_events` and `enclaves_by_id` collect the evidence for many receipts. They do not raise when a
+node is down: their results say so.
 """
 
 from __future__ import annotations
 
-from .audit import payment_facts
 from .data import data_events
+from .evidence import Finding, look
+from .identity import require_chain
+from .payments import payment_facts
 from .registry import active_enclaves, enclave_by_id, enclaves_by_id
 from .rpc import connect
 from .settlements import find_settlement, find_settlements, head
@@ -18,6 +20,7 @@ from .wallet import Balances, balances, ensure_approval
 
 __all__ = [
     "Balances",
+    "Finding",
     "active_enclaves",
     "balances",
     "connect",
@@ -28,5 +31,7 @@ __all__ = [
     "find_settlement",
     "find_settlements",
     "head",
+    "look",
     "payment_facts",
+    "require_chain",
 ]

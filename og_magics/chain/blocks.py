@@ -1,14 +1,19 @@
-"""Which blocks were mined around a moment, found with a handful of requests."""
+"""Block numbers around a moment, found with a handful of requests."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
+from ..core.errors import ChainError
 from . import rpc
 
 TOLERANCE = 32
 """Blocks; `around` is not more exact than this."""
+
+_MOST_TRIES = 200
+"""Rounds of one search. Halving alone finds a block among 2**63 in 63."""
 
 _SECONDS_PER_BLOCK = 2.0
 """Of Base. Only a first guess: what is read corrects it."""
@@ -18,13 +23,22 @@ class Timeline:
     """A chain's block times, learned as they are asked for. Made anew for each search: a local chain may restart."""
 
     def __init__(self, node: rpc.Node) -> None:
-        """Reads the newest block. Raises ChainError."""
+        """Read the newest block.
+
+        Raises:
+            ChainError: the node cannot be reached or answers with an error.
+        """
         self._node = node
         self._times: dict[int, int] = {}
         self.head = self._learn("latest")[0]
 
+    @property
+    def head_time(self) -> int:
+        """The time of the newest block, unix seconds."""
+        return self._times[self.head]
+
     def around(self, moment: int) -> tuple[int, int]:
-        """The last block known to be at or before a moment, and the first known to be after it.
+        """Return the last block known to be at or before a moment, and the first known to be after it.
 
         They are at most `TOLERANCE` blocks apart. Both are the newest block when all are older than the moment, and
         both are block 0 when none is.
@@ -38,7 +52,7 @@ class Timeline:
         return self.arounds([moment])[0]
 
     def arounds(self, moments: Sequence[int], tolerance: int = TOLERANCE) -> list[tuple[int, int]]:
-        """`around` of many moments, in about as many requests as the hardest of them takes alone.
+        """Return `around` for many moments, in about as many requests as the hardest of them takes alone.
 
         Args:
             tolerance: blocks; moments that are closer to each other than this may cost nothing more.
@@ -46,8 +60,7 @@ class Timeline:
         Raises:
             ChainError: the chain cannot be read.
         """
-        tries = 0
-        while True:
+        for tries in range(_MOST_TRIES):
             brackets = self._brackets(moments)
             wanted: list[int] = []
             for moment, (low, high) in dict(zip(moments, brackets, strict=True)).items():
@@ -62,10 +75,10 @@ class Timeline:
                     for low, high in brackets
                 ]
             self._learn(*wanted)
-            tries += 1
+        raise self._nonsense("names blocks between which no moment can be found")
 
     def _brackets(self, moments: Sequence[int]) -> list[tuple[int | None, int | None]]:
-        """For each moment the last known block at or before it and the first known one after it, None without one."""
+        """Return, for each moment, the last known block at or before it and the first after it, None without one."""
         numbers = sorted(self._times)
         times = [self._times[number] for number in numbers]
         brackets: list[tuple[int | None, int | None]] = []
@@ -75,7 +88,7 @@ class Timeline:
         return brackets
 
     def _guess(self, low: int | None, high: int, moment: int, tries: int) -> int:
-        """Where the moment may be. By turns straight-line and halving, so that no shape of time is slow."""
+        """Estimate the moment's block. Straight-line and halving take turns, so that no shape of time is slow."""
         ahead = self._times[high] - moment
         if low is None:
             return high - int(ahead / _SECONDS_PER_BLOCK * 4**tries)
@@ -84,7 +97,7 @@ class Timeline:
         return high - ahead * (high - low) // (self._times[high] - self._times[low])
 
     def _learn(self, *numbers: int | str) -> list[int]:
-        """Read blocks (numbers, or "latest"); their numbers."""
+        """Read blocks (numbers, or "latest") and return their numbers."""
         calls: list[rpc.Call] = [
             ("eth_getBlockByNumber", [hex(number) if isinstance(number, int) else number, False])
             for number in dict.fromkeys(numbers)
@@ -93,7 +106,19 @@ class Timeline:
         learned = []
         for block in self._node.ask(calls, wide=True):
             with rpc.guard(self._node.url, setting=self._node.setting):
-                number = int(block["number"], 16)
-                self._times[number] = int(block["timestamp"], 16)
+                number = rpc.quantity(block["number"])
+                self._times[number] = rpc.quantity(block["timestamp"])
             learned.append(number)
+        asked = [call[1][0] for call in calls]
+        if any(name not in ("latest", hex(number)) for name, number in zip(asked, learned, strict=True)):
+            raise self._nonsense("answers with another block than the one it was asked for")
+        if any(self._times[low] > self._times[high] for low, high in pairwise(sorted(self._times))):
+            raise self._nonsense("gives an earlier time to a later block")
         return learned
+
+    def _nonsense(self, what: str) -> ChainError:
+        return ChainError(
+            f"The RPC at {self._node.host} {what}.",
+            money=rpc.READ_ONLY,
+            remedy=f"Name another RPC with {self._node.setting}.",
+        )

@@ -1,4 +1,4 @@
-"""What was settled of the data of receipts: the relay's events, and the blobs that they point to."""
+"""Data settlements of receipts: the relay's events, and the blobs that they point to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..errors import ChainError
-from ..facts import BatchEvent, DataFacts, IndividualEvent
-from ..networks import Network
-from ..receipt import Receipt
-from ..types import x402SettlementMode
+from ..core.errors import ChainError
+from ..core.networks import Network
+from ..core.onchain import BatchEvent, IndividualEvent, OnchainData
+from ..core.receipt import Receipt
+from ..core.types import x402SettlementMode
 from . import abi, rpc
-from .audit import TRANSACTION
 from .blobs import fetch
 from .blocks import Timeline
+from .payments import TRANSACTION
 
 SETTLES_WITHIN = 20 * 60
 """Seconds from an answer to the block with its batch, at most: a batch is 15 minutes old at most, then it is sent."""
@@ -41,15 +41,20 @@ Log = Mapping[str, Any]
 Stretch = tuple[int, int]
 
 
-def data_events(network: Network, receipts: Iterable[Receipt]) -> DataFacts:
-    """The data settlements of the blocks that can hold those of these receipts. Never raises: `problem` says why not.
+def data_events(network: Network, receipts: Iterable[Receipt]) -> OnchainData:
+    """Return the data settlements in the blocks that can hold those of these receipts.
+
+    Never raises: `problem` says what failed.
 
     An individual settlement is read by the transaction that its receipt names. All others are looked for by time: from
     the enclave's signature to `SETTLES_WITHIN` later.
     """
     read_at = time.time()
     if not network.settlement_relay:
-        return DataFacts(read_at, f"It is not known which contract of {network.name} holds the data settlements.")
+        return OnchainData(
+            read_at,
+            f"The contract with the data settlements of {network.name} is not known; OG_SETTLEMENT_RELAY names it.",
+        )
     wanted = [receipt for receipt in receipts if receipt.tee_signature]
     named = {receipt.receipt_id: hash for receipt in wanted if (hash := _transaction(receipt))}
     searched = [receipt for receipt in wanted if receipt.receipt_id not in named]
@@ -60,15 +65,15 @@ def data_events(network: Network, receipts: Iterable[Receipt]) -> DataFacts:
         logs += _of_blocks(network, _merged([*stretches[0], *stretches[1]]))
         batches, individuals = _decoded(network, logs)
     except ChainError as error:
-        return DataFacts(read_at, error.what)
+        return OnchainData(read_at, error.what)
     hashes = {str(receipt.request_hash).removeprefix("0x").lower() for receipt in wanted}
     transactions = set(named.values())
     blob_ids = [event.blob_id for event in batches if _within(event.block_number, stretches[0])]
-    # Of all that others settled in the same blocks, only what may be ours is fetched.
+    # Others settle in the same blocks: fetch only blobs that may be ours.
     blob_ids += [
         event.blob_id for event in individuals if event.transaction in transactions or event.input_hash.hex() in hashes
     ]
-    return DataFacts(
+    return OnchainData(
         read_at=read_at,
         batches=tuple(batches),
         individuals=tuple(individuals),
@@ -77,7 +82,7 @@ def data_events(network: Network, receipts: Iterable[Receipt]) -> DataFacts:
 
 
 def _transaction(receipt: Receipt) -> str | None:
-    """The transaction that a receipt names for its data, where that is all there is to read."""
+    """Read the transaction that a receipt names for its data, where there is nothing else to read."""
     named = receipt.data_settlement_hash
     if receipt.settlement == _INDIVIDUAL and named and TRANSACTION.fullmatch(named):
         return named.lower()
@@ -85,7 +90,7 @@ def _transaction(receipt: Receipt) -> str | None:
 
 
 def _windows(receipts: Iterable[Receipt]) -> list[Stretch]:
-    """The times in which these receipts can have been settled, those that are close together as one."""
+    """Return the times in which these receipts can have been settled; close ones are merged."""
     moments = {
         receipt.tee_timestamp if isinstance(receipt.tee_timestamp, int) else int(receipt.time) for receipt in receipts
     }
@@ -97,7 +102,7 @@ def _windows(receipts: Iterable[Receipt]) -> list[Stretch]:
 
 
 def _merged(stretches: Iterable[Stretch], gap: int = 1) -> list[Stretch]:
-    """Stretches in order, as one where no more than `gap` is between them."""
+    """Merge stretches, given in order, that are at most `gap` apart."""
     merged: list[Stretch] = []
     for first, last in sorted(stretches):
         if merged and first <= merged[-1][1] + gap:
@@ -112,7 +117,7 @@ def _within(number: int, stretches: Iterable[Stretch]) -> bool:
 
 
 def _stretches(network: Network, *windows: Sequence[Stretch]) -> list[list[Stretch]]:
-    """The blocks of each list of times."""
+    """Return the blocks of each list of times."""
     moments = [moment for times in windows for window in times for moment in window]
     if not moments:
         return [[] for _ in windows]
@@ -129,14 +134,14 @@ def _of_transactions(network: Network, transactions: Sequence[str]) -> list[Log]
 
 
 def _of_blocks(network: Network, stretches: Iterable[Stretch]) -> list[Log]:
-    """The relay's logs in stretches of blocks, many ranges in a request."""
+    """Read the relay's logs in stretches of blocks, many ranges in a request."""
     node = rpc.registry(network)
     most, proven = _ranges.get(node.url, RANGE), node.url in _ranges
     logs: list[Log] = []
     left = list(stretches)
     while left:
         pieces = [(at, min(at + most - 1, last)) for first, last in left for at in range(first, last + 1, most)]
-        # What a node allows is found out with one range, so that one which allows nothing is not asked for all of them.
+        # One range first: a node that refuses it would refuse them all.
         asked, left = (pieces, []) if proven else (pieces[:1], pieces[1:])
         refused = []
         for piece, answer in zip(asked, _ask_logs(node, network.settlement_relay, asked), strict=True):
@@ -158,7 +163,7 @@ def _of_blocks(network: Network, stretches: Iterable[Stretch]) -> list[Log]:
 
 
 def _ask_logs(node: rpc.Node, relay: str, ranges: Sequence[Stretch]) -> list[Any]:
-    """The relay's logs in each range of blocks, or the node's error."""
+    """Read the relay's logs in each range of blocks; the node's error in the place of a range that it refuses."""
     topics = [[abi.topic("settlement_relay", name) for name in ("BatchSettlement", "IndividualSettlement")]]
     same = {"address": relay, "topics": topics}
     return node.ask_each(
@@ -168,7 +173,7 @@ def _ask_logs(node: rpc.Node, relay: str, ranges: Sequence[Stretch]) -> list[Any
 
 
 def _decoded(network: Network, logs: Iterable[Log]) -> tuple[list[BatchEvent], list[IndividualEvent]]:
-    """The relay's events among logs, each once. What another contract wrote in the same transaction is left out."""
+    """Return the relay's events among logs, each once; other contracts' events are left out."""
     node = rpc.registry(network)
     batch, individual = (abi.event("settlement_relay", name) for name in ("BatchSettlement", "IndividualSettlement"))
     batches: dict[BatchEvent, None] = {}
@@ -177,7 +182,7 @@ def _decoded(network: Network, logs: Iterable[Log]) -> tuple[list[BatchEvent], l
         for log in logs:
             if log["address"].lower() != network.settlement_relay.lower():
                 continue
-            place = log["transactionHash"].lower(), int(log["blockNumber"], 16)
+            place = log["transactionHash"].lower(), rpc.quantity(log["blockNumber"])
             if (values := batch.decode(log)) is not None:
                 event = BatchEvent(*place, values["merkleRoot"], values["batchSize"], _text(values["walrusBlobId"]))
                 batches[event] = None

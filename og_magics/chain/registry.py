@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import ChainError
-from ..facts import Unread
-from ..networks import Network
-from ..types import Enclave
+from ..core.errors import ChainError
+from ..core.networks import Network
+from ..core.onchain import Unavailable
+from ..core.types import Enclave
 from . import abi, rpc
 
 LLM_PROXY = 0
@@ -20,7 +20,7 @@ _NOBODY = "0x" + 40 * "0"
 
 
 def active_enclaves(network: Network) -> list[Enclave]:
-    """The enclaves that serve models now: enabled, of approved code, with a fresh heartbeat.
+    """Return the enclaves that serve models now: enabled, of approved code, with a fresh heartbeat.
 
     Entries without an endpoint or a certificate are left out: there would be nothing to connect to, or to trust.
 
@@ -34,7 +34,7 @@ def active_enclaves(network: Network) -> list[Enclave]:
 
 
 def enclave_by_id(network: Network, tee_id: str) -> Enclave | None:
-    """An enclave that is or was registered, whether it is active or not; None when the registry does not know it.
+    """Return an enclave that is or was registered, active or not; None when the registry does not know it.
 
     Args:
         tee_id: 32 bytes as hex, with or without 0x.
@@ -50,8 +50,8 @@ def enclave_by_id(network: Network, tee_id: str) -> Enclave | None:
     return found
 
 
-def enclaves_by_id(network: Network, tee_ids: Iterable[str]) -> dict[str, Enclave | Unread | None]:
-    """`enclave_by_id` of many, in as few requests as the node allows. Never raises: what failed is `Unread`.
+def enclaves_by_id(network: Network, tee_ids: Iterable[str]) -> dict[str, Enclave | Unavailable | None]:
+    """Look up many enclaves in as few requests as the node allows. Never raises: a failure is `Unavailable`.
 
     Shape: tee_id as given -> enclave, None for one that the registry does not know.
     """
@@ -62,15 +62,15 @@ def enclaves_by_id(network: Network, tee_ids: Iterable[str]) -> dict[str, Enclav
         answers = dict(zip(asked, node.ask_each(list(asked.values()), wide=True), strict=True))
     except ChainError as error:
         answers = dict.fromkeys(asked, error)
-    found: dict[str, Enclave | Unread | None] = {}
+    found: dict[str, Enclave | Unavailable | None] = {}
     for tee_id in wanted:
         one = _found(node, network, tee_id, answers[tee_id]) if tee_id in answers else None
-        found[tee_id] = Unread(one.what) if isinstance(one, ChainError) else one
+        found[tee_id] = Unavailable(one.what) if isinstance(one, ChainError) else one
     return found
 
 
 def _calls(network: Network, tee_ids: Iterable[str]) -> list[rpc.Call | None]:
-    """The question for each id; None for what is no id."""
+    """Return the call that asks for each id; None for a malformed id."""
     function = abi.function("tee_registry", "getTEE")
     return [
         rpc.view(network.registry_address, function, bytes.fromhex(tee_id[-64:])) if _ID.fullmatch(tee_id) else None
@@ -79,9 +79,9 @@ def _calls(network: Network, tee_ids: Iterable[str]) -> list[rpc.Call | None]:
 
 
 def _found(node: rpc.Node, network: Network, tee_id: str, answer: Any) -> Enclave | ChainError | None:
-    """The enclave in the registry's answer, or what is wrong with that."""
+    """Decode the enclave in the registry's answer; `Unavailable` when it cannot be read."""
     if isinstance(answer, rpc.NodeError) and answer.reverted:
-        return None  # how a registry may say that it does not know the id
+        return None  # one way for a registry to say that it does not know the id
     if isinstance(answer, ChainError):
         return answer
     try:

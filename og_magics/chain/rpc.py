@@ -6,6 +6,7 @@ rest of an RPC URL is often an API key.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import ChainError, OGError
-from ..networks import Network
-from ..untrusted import recursion_limit_kept
+from ..core.connection_failure import LOGIN_PAGE, connection_failure
+from ..core.errors import ChainError, OGError
+from ..core.networks import Network
+from ..core.runtime import after_fork
+from ..core.secret import revealed
+from ..core.untrusted_json import recursion_limit_kept
+from ..core.urls import is_loopback
 from . import abi
 
 if TYPE_CHECKING:
@@ -34,7 +39,9 @@ WIDE_LIMIT = 200
 
 READ_ONLY = "No money moved: the chain was only read."
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
+"""A number in JSON-RPC: no sign, no spaces, no underscores, all of which `int` would read."""
+
 _TRANSIENT = (429, 502, 503, 504)
 _PAUSES = (0.25, 1.0)
 
@@ -45,6 +52,17 @@ _lock = threading.Lock()
 _connections: dict[str, Web3] = {}
 _without_batches: set[str] = set()
 _widths: dict[str, int] = {}
+
+
+def _renew() -> object:
+    """In a forked child: leave the connections to the parent; who shares one reads the other's answers."""
+    global _lock
+    left, _lock = list(_connections.values()), threading.Lock()
+    _connections.clear()
+    return left
+
+
+after_fork(_renew)
 
 
 class NodeError(ChainError):
@@ -67,7 +85,7 @@ class NodeError(ChainError):
 
 
 def connect(rpc_url: str) -> Web3:
-    """A web3 for an RPC URL, the same one each time. Safe to share between threads."""
+    """Return a web3 for an RPC URL, the same one each time. Safe to share between threads."""
     with _lock:
         known = _connections.get(rpc_url)
         if known is None:
@@ -83,10 +101,10 @@ def _connection(rpc_url: str) -> Web3:
         from web3.middleware import ExtraDataToPOAMiddleware
 
     session = requests.Session()
-    # A proxy of the environment is for the world outside; it could not reach a node on this machine.
-    session.trust_env = urlsplit(rpc_url).hostname not in _LOOPBACK
+    # A proxy in the environment could not reach a node on this machine.
+    session.trust_env = not is_loopback(rpc_url)
     provider = HTTPProvider(
-        rpc_url, request_kwargs={"timeout": TIMEOUT}, session=session, exception_retry_configuration=None
+        revealed(rpc_url), request_kwargs={"timeout": TIMEOUT}, session=session, exception_retry_configuration=None
     )
     web3 = Web3(provider)
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)  # does nothing to the blocks of other chains
@@ -100,7 +118,7 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
     Args:
         rpc_url: of the node that is spoken to.
         setting: the environment variable that names another node.
-        money: what a failure here means for the user's money.
+        money: the sentence about the user's money in a failure.
     """
     import requests
 
@@ -120,21 +138,39 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
             what, remedy = f"The RPC at {host} allows no more requests for now.", f"Wait a minute, or: {elsewhere}"
         elif status in (401, 403):
             what = f"The RPC at {host} refuses this client (HTTP {status}): its key or its host is not allowed."
-    except requests.ConnectionError:
-        check = "Check the connection"
-        if urlsplit(rpc_url).hostname in _LOOPBACK:
-            check = "If it was a devnet, restart the kernel, or start it again with `og-magics devnet`"
-        what, remedy = f"The RPC at {host} cannot be reached.", f"{check}, or: {elsewhere}"
+    except requests.ConnectionError as error:
+        what, remedy = _unreachable(error, rpc_url, elsewhere)
     except requests.RequestException as error:
         what, remedy = f"The RPC URL with host {host!r} cannot be used ({type(error).__name__}).", elsewhere
-    except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:
+    except OSError:
+        what = "The certificates that the environment names (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read."
+        remedy = "Name a file that is there, or unset the variable: certifi's certificates are used then."
+    except (
+        Web3Exception, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         if isinstance(error, OGError):
             raise
-        what = f"What the RPC at {host} answered is not Ethereum JSON-RPC ({type(error).__name__})."
-        raise ChainError(what, money=money, remedy=f"Check the URL in {setting}.") from error
+        what = f"The answer of the RPC at {host} is not Ethereum JSON-RPC ({type(error).__name__})."
+        raise ChainError(what, money=money, remedy=f"Check the URL in {setting}. {LOGIN_PAGE}") from None  # as below
     else:
         return
     raise ChainError(what, money=money, remedy=remedy)  # without its cause, which has the whole URL in its words
+
+
+def _unreachable(error: Exception, rpc_url: str, elsewhere: str) -> tuple[str, str]:
+    """Return what happened, and what to do, where no connection could be made."""
+    host, name = _host(rpc_url), urlsplit(rpc_url).hostname or ""
+    what = f"The RPC at {host} cannot be reached"
+    if is_loopback(rpc_url):
+        return f"{what}.", (
+            f"If it was a devnet, restart the kernel, or start it again with `og-magics devnet`, or: {elsewhere}"
+        )
+    failure = connection_failure(error, name)
+    if failure.untrusted:
+        return f"{what}: TLS failed ({failure.reason}).", f"{LOGIN_PAGE} Or: {elsewhere}"
+    if failure.remedy:
+        return f"{what}: {failure.reason}.", f"{failure.remedy} Or: {elsewhere}"
+    return f"{what}.", f"Check the connection, or: {elsewhere}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +190,7 @@ class Node:
         return _host(self.url)
 
     def one(self, method: str, *params: Any, money: str = READ_ONLY, retry: bool = True) -> Any:
-        """The result of one call.
+        """Return the result of one call.
 
         Raises:
             NodeError: the node answered with an error. ChainError: it did not answer properly.
@@ -162,7 +198,7 @@ class Node:
         return self._result(self._post([(method, list(params))], money, retry), money)
 
     def ask(self, calls: Sequence[Call], *, wide: bool = False) -> list[Any]:
-        """The results of several calls that change nothing, in as few requests as the node allows.
+        """Return the results of several calls that change nothing, in as few requests as the node allows.
 
         Args:
             wide: there may be hundreds: try batches longer than every public node allows.
@@ -179,7 +215,7 @@ class Node:
         return results
 
     def ask_each(self, calls: Sequence[Call], *, wide: bool = False) -> list[Any]:
-        """As `ask`, but the result of a call that the node answers with an error is that `NodeError`, not raised.
+        """Ask as `ask` does, but return the `NodeError` of a call that the node refuses in its place.
 
         Raises:
             ChainError: the node did not answer properly, or wants fewer requests (a `NodeError`).
@@ -196,12 +232,12 @@ class Node:
         return results
 
     def read(self, address: str, function: abi.Function, *arguments: Any) -> tuple[Any, ...]:
-        """What a contract's view function returns. Raises as `one` does."""
+        """Return the values of a contract's view function. Raises as `one` does."""
         method, params = view(address, function, *arguments)
         return self.decode(address, function, self.one(method, *params))
 
     def decode(self, address: str, function: abi.Function, result: Any) -> tuple[Any, ...]:
-        """The values in the result of an `eth_call`.
+        """Return the values in the result of an `eth_call`.
 
         Raises:
             ChainError: they are not there, which is what an address without that contract looks like.
@@ -215,13 +251,13 @@ class Node:
                 remedy=f"Check that {self.setting} is an RPC of the right chain, and any address that was overridden.",
             ) from None
 
-    def number(self, quantity: Any) -> int:
-        """The int of a 0x quantity that the node sent. Raises ChainError when it is not one."""
+    def number(self, value: Any, *, below: int = 2**256) -> int:
+        """Return the int of a 0x quantity that the node sent. Raises ChainError when it is not one."""
         with guard(self.url, setting=self.setting):
-            return int(quantity, 16)
+            return quantity(value, below=below)
 
     def _batch(self, calls: Sequence[Call]) -> list[Any] | None:
-        """The result or the error of each call; None when so many at once are refused, and fewer may not be."""
+        """Return the result or error of each call; None when the node refuses so many at once and may take fewer."""
         if len(calls) > 1 and self.url not in _without_batches:
             answers = self._post(calls, READ_ONLY, retry=True)
             if isinstance(answers, list) and len(answers) == len(calls):
@@ -234,7 +270,7 @@ class Node:
         return [self._outcome(self._post([call], READ_ONLY, retry=True)) for call in calls]
 
     def _outcome(self, answer: Any) -> Any:
-        """The result in an answer, or its error. Raises when the error is of the requests and not of this call."""
+        """Return the result in an answer, or its error. Raises when the whole request failed, not this call."""
         try:
             return self._result(answer, READ_ONLY)
         except NodeError as error:
@@ -251,7 +287,7 @@ class Node:
             return answer["result"]
 
     def _post(self, calls: Sequence[Call], money: str, retry: bool) -> Any:
-        """The node's answer: an object for one call, for several a list (or an object, where batches are refused)."""
+        """Post calls. Return an object for one, a list for several (an object, where batches are refused)."""
         import requests
 
         pauses = _PAUSES if retry else ()
@@ -285,18 +321,35 @@ class Node:
 
 
 def payments(network: Network) -> Node:
-    """The node of a network's payment chain."""
+    """Return the node of a network's payment chain."""
     return Node(network.rpc_url, "OG_RPC_URL")
 
 
 def registry(network: Network) -> Node:
-    """The node of the chain with a network's enclave registry."""
+    """Return the node of the chain with a network's enclave registry."""
     return Node(network.registry_rpc_url, "OG_REGISTRY_RPC_URL")
 
 
-def view(address: str, function: abi.Function, *arguments: Any) -> Call:
-    """The call of a contract's view function, on the latest block."""
-    return "eth_call", [{"to": address, "data": function.encode(*arguments)}, "latest"]
+def quantity(value: Any, *, below: int = 2**63) -> int:
+    """Return the int of a 0x quantity, which no node may make negative or larger than its kind allows.
+
+    Args:
+        below: what it must be less than; by default what the ledger can hold.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise ValueError(f"{str(value)[:70]!r} is not a quantity")
+    number = int(value, 16)
+    if number >= below:
+        raise ValueError(f"{value} is too large")
+    return number
+
+
+def view(address: str, function: abi.Function, *arguments: Any, block: str = "latest") -> Call:
+    """Return the call of a contract's view function, on a block: the latest, or a number in 0x hex."""
+    return "eth_call", [{"to": address, "data": function.encode(*arguments)}, block]
 
 
 def _host(rpc_url: str) -> str:
@@ -304,12 +357,12 @@ def _host(rpc_url: str) -> str:
 
 
 def _status(error: RequestException) -> int | None:
-    """The HTTP status behind an error, None when there was no answer."""
+    """Return the HTTP status behind an error, None when there was no answer."""
     return None if error.response is None else error.response.status_code
 
 
 def _explanation(response: Any) -> Any:
-    """The JSON-RPC error in the body of an HTTP error, or None."""
+    """Return the JSON-RPC error in the body of an HTTP error, or None."""
     try:
         body = response.json()
     except ValueError:
@@ -318,7 +371,7 @@ def _explanation(response: Any) -> Any:
 
 
 def _is_rate_limit(answer: Any) -> bool:
-    """Whether a JSON-RPC answer (or one of a batch, or an error by itself) says "slow down"."""
+    """Return True if a JSON-RPC answer (or one of a batch, or a bare error) says "slow down"."""
     if isinstance(answer, list):
         return any(_is_rate_limit(one) for one in answer)
     error = answer.get("error", answer) if isinstance(answer, dict) else answer

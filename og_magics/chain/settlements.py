@@ -1,4 +1,4 @@
-"""Finding the transaction that turned an authorization into a payment: a gateway never names it.
+"""Settlement transactions, found on chain by nonce: a gateway never names them.
 
 First the cheap question, for all authorizations at once: is the nonce used? Only where it is, the OPG that moved from
 payer to payee between signing and deadline is looked through for the transaction that carries the nonce.
@@ -10,20 +10,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..errors import ConfigError
-from ..networks import PERMIT2, UPTO_PROXY, Network
-from ..types import Authorization, Settlement
+from ..core.errors import ChainError, ConfigError
+from ..core.networks import UPTO_PROXY, Network
+from ..core.receipt import Authorization
+from ..core.types import Settlement
 from . import abi, rpc
 from .blocks import Timeline
+from .identity import read_head
+from .nonces import NonceCalls
 
 RANGE = 2_000
 """Blocks in one `eth_getLogs`; halved, for a node, when that node refuses so many."""
 
+MOST_RANGES = 1_000
+"""Ranges of blocks that one search may read: a node that says a few minutes hold more blocks than that is wrong."""
+
 CLOCKS_APART = 60
 """Seconds by which this machine's clock may run ahead of the chain's in the first search."""
 
-CLOCKS_FAR_APART = 1_800
-"""The same in the second search, made when the first found nothing."""
+CLOCKS_FAR_APART = (1_800, 3 * 3_600)
+"""The same in the searches that are made when the first found nothing."""
 
 _ranges: dict[str, int] = {}
 
@@ -31,33 +37,32 @@ Log = dict[str, Any]
 
 
 def head(network: Network) -> int:
-    """The number of the payment chain's newest block.
+    """Return the number of the payment chain's newest block.
 
     Raises:
-        ChainError: the chain cannot be read.
+        ChainError: the chain cannot be read, or it is another network's.
     """
-    node = rpc.payments(network)
-    return node.number(node.one("eth_blockNumber"))
+    return read_head(network)[0].head.number
 
 
 def find_settlement(
     network: Network, authorization: Authorization, *, from_block: int | None = None
 ) -> Settlement | None:
-    """The payment that used up one authorization; see `find_settlements`."""
+    """Find the payment that used up one authorization; see `find_settlements`."""
     return find_settlements(network, [authorization], from_block=from_block).get(authorization.hash)
 
 
 def find_settlements(
     network: Network, authorizations: Iterable[Authorization], *, from_block: int | None = None
 ) -> dict[str, Settlement]:
-    """The payments that used up authorizations, as far as they are on chain.
+    """Find the payments that used up authorizations, as far as they are on chain.
 
     An authorization that is missing from the result is not settled yet, or its nonce was invalidated by its payer, or
     the node that was asked does not have the block yet.
 
     Args:
         authorizations: all of this network.
-        from_block: where to start reading; the block of `created` by default.
+        from_block: the first block to read; by default the block of `created`.
 
     Shape: authorization hash -> settlement.
 
@@ -68,11 +73,26 @@ def find_settlements(
     wanted = list(authorizations)
     for authorization in wanted:
         if authorization.network != network.caip2:
-            raise ConfigError(f"{authorization.hash} is of {authorization.network}, not of {network.caip2}.")
-    node = rpc.payments(network)
-    used = _used(node, wanted)
+            raise ConfigError(
+                f"Authorization {authorization.hash} was signed for {authorization.network}, not for {network.caip2}."
+            )
+    if not wanted:
+        return {}
+    nonces = NonceCalls(wanted)
+    _, results = read_head(network, nonces.calls)
+    used = nonces.used(rpc.payments(network), results)
+    return search(network, [one for one in wanted if one.hash in used], from_block=from_block)
+
+
+def search(network: Network, used: Sequence[Authorization], *, from_block: int | None = None) -> dict[str, Settlement]:
+    """Find the transactions of authorizations whose nonces are used, as `find_settlements` does.
+
+    Raises:
+        ChainError: the chain cannot be read.
+    """
     if not used:
         return {}
+    node = rpc.payments(network)
     timeline = Timeline(node)
     found: dict[str, Settlement] = {}
     for group in _contemporaries(used):
@@ -88,35 +108,8 @@ def find_settlements(
     return found
 
 
-def _used(node: rpc.Node, authorizations: Sequence[Authorization]) -> list[Authorization]:
-    """Those whose nonce is used: by bit in Permit2's bitmap, or by the token's own record where there is no spender."""
-    bitmap, state = abi.function("permit2", "nonceBitmap"), abi.function("eip3009", "authorizationState")
-    asked: dict[tuple[Any, ...], tuple[str, abi.Function, tuple[Any, ...]]] = {}
-    for one in authorizations:
-        if one.spender or one.scheme == "upto":
-            asked[_nonce_key(one)] = (PERMIT2, bitmap, (one.payer, one.nonce >> 8))
-        else:
-            asked[_nonce_key(one)] = (one.token, state, (one.payer, one.nonce.to_bytes(32)))
-    results = node.ask([rpc.view(address, function, *arguments) for address, function, arguments in asked.values()])
-    answers = {
-        key: node.decode(address, function, result)[0]
-        for (key, (address, function, _)), result in zip(asked.items(), results, strict=True)
-    }
-    return [
-        one
-        for one in authorizations
-        if (answer := answers[_nonce_key(one)]) is True or (answer is not False and answer >> (one.nonce & 0xFF) & 1)
-    ]
-
-
-def _nonce_key(authorization: Authorization) -> tuple[Any, ...]:
-    if authorization.spender or authorization.scheme == "upto":
-        return PERMIT2, authorization.payer, authorization.nonce >> 8
-    return authorization.token, authorization.payer, authorization.nonce
-
-
 def _contemporaries(authorizations: Sequence[Authorization]) -> list[list[Authorization]]:
-    """Groups whose times (created to deadline) touch: each is read as one stretch of the chain."""
+    """Group authorizations whose times (created to deadline) touch: each group is one stretch of the chain."""
     groups: list[list[Authorization]] = []
     end = 0
     for one in sorted(authorizations, key=lambda one: one.created):
@@ -130,33 +123,46 @@ def _contemporaries(authorizations: Sequence[Authorization]) -> list[list[Author
 
 
 def _stretches(timeline: Timeline, group: Sequence[Authorization], from_block: int | None) -> Iterator[tuple[int, int]]:
-    """The blocks to read for a group, likeliest first. The contracts allow no settlement after the deadline."""
+    """Return the blocks to read for a group, likeliest first. The contracts allow no settlement after the deadline."""
     if from_block is not None:
         yield from_block, timeline.head
         return
-    created = min(one.created for one in group)
+    # A clock that ran ahead names times that the chain has not reached.
+    created = min(timeline.head_time, *(one.created for one in group))
     first = timeline.around(created - CLOCKS_APART)[0]
     yield first, timeline.around(max(one.deadline for one in group))[1]
-    earlier = timeline.around(created - CLOCKS_FAR_APART)[0]
-    if earlier < first:
-        yield earlier, first - 1
+    for apart in CLOCKS_FAR_APART:
+        earlier = timeline.around(created - apart)[0]
+        if earlier < first:
+            yield earlier, first - 1
+            first = earlier
 
 
 def _transfers(node: rpc.Node, group: Sequence[Authorization], first: int, last: int) -> Iterator[list[Log]]:
-    """The transfers from any payer to any payee of a group, a range of blocks at a time."""
+    """Return the transfers from any payer to any payee of a group, a range of blocks at a time."""
     topics = [
         [abi.topic("erc20", "Transfer")],
         sorted({_word(one.payer) for one in group}),
         sorted({_word(one.pay_to) for one in group}),
     ]
     tokens = sorted({one.token for one in group})
+    asked = 0
     while first <= last:
+        asked += 1
+        if asked > MOST_RANGES:
+            raise ChainError(
+                f"The RPC at {node.host} says that {last - first + 1:,} more blocks may hold a settlement.",
+                money=rpc.READ_ONLY,
+                remedy=f"Name another RPC with {node.setting}.",
+            )
         end = min(last, first + _ranges.get(node.url, RANGE) - 1)
         query = {"address": tokens, "topics": topics, "fromBlock": hex(first), "toBlock": hex(end)}
         try:
             logs = node.one("eth_getLogs", query)
         except rpc.NodeError as error:
             # Every provider has its own words for "too many blocks" and "too many results", so that any error counts.
+            if first == end:
+                _ranges.pop(node.url, None)  # it refuses logs altogether: that says nothing about ranges
             if error.rate_limited or first == end:
                 raise
             _ranges[node.url] = (end - first + 1) // 2
@@ -166,11 +172,11 @@ def _transfers(node: rpc.Node, group: Sequence[Authorization], first: int, last:
 
 
 def _match(node: rpc.Node, authorizations: Sequence[Authorization], logs: Sequence[Log]) -> dict[str, Settlement]:
-    """The settlements among transfers: those in a transaction that carries an authorization's nonce."""
+    """Return the settlements among transfers: those in a transaction that carries an authorization's nonce."""
     with rpc.guard(node.url, setting=node.setting):
         candidates: dict[str, list[tuple[Authorization, int]]] = defaultdict(list)
         for log in logs:
-            value = int(log["data"], 16)
+            value = rpc.quantity(log["data"], below=2**256)
             for one in authorizations:
                 if _moves(one, log) and (value == one.cap if one.scheme == "exact" else value <= one.cap):
                     candidates[log["transactionHash"]].append((one, value))
@@ -187,9 +193,9 @@ def _match(node: rpc.Node, authorizations: Sequence[Authorization], logs: Sequen
                 authorization_hash=one.hash,
                 payment_hash=tx_hash,
                 amount=value,
-                block_number=int(receipt["blockNumber"], 16),
+                block_number=rpc.quantity(receipt["blockNumber"]),
                 block_hash=receipt["blockHash"],
-                gas_used=int(receipt["gasUsed"], 16),
+                gas_used=rpc.quantity(receipt["gasUsed"]),
             )
             for (one, value, tx_hash), receipt in zip(paid.values(), receipts, strict=True)
             if receipt is not None
@@ -197,7 +203,7 @@ def _match(node: rpc.Node, authorizations: Sequence[Authorization], logs: Sequen
 
 
 def carries(transaction: Log, authorization: Authorization) -> bool:
-    """Whether a transaction (as JSON-RPC gives it) uses this authorization.
+    """Return True if a transaction (as JSON-RPC gives it) uses this authorization.
 
     For `upto` it must call the upto proxy with the very permit. Other schemes have no single entry (the token itself,
     a proxy, a wallet that wraps either): there the 32 bytes of the random nonce in the calldata say so.
@@ -230,5 +236,5 @@ def _moves(authorization: Authorization, log: Log) -> bool:
 
 
 def _word(address: str) -> str:
-    """An address as a log's topic."""
+    """Encode an address as a log's topic."""
     return "0x" + address[2:].lower().rjust(64, "0")

@@ -1,4 +1,4 @@
-"""What a wallet holds, and the one transaction that it ever sends: the approval that lets Permit2 move its OPG."""
+"""A wallet's balances, and the one transaction it ever sends: the approval that lets Permit2 move its OPG."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..amounts import OPG, format_opg
-from ..errors import ChainError, ConfigError, InsufficientBalance, WalletError
-from ..networks import PERMIT2, Network
-from ..types import Permit2ApprovalResult
+from ..core.amounts import OPG, format_opg
+from ..core.errors import ChainError, ConfigError, InsufficientBalance, WalletError
+from ..core.networks import PERMIT2, Network
+from ..core.options import SETTINGS
+from ..core.types import Permit2ApprovalResult
 from . import abi, rpc
 
 LEAST_ALLOWANCE = OPG // 10
 """The cap of one authorization, base units: with less approved, no call can be paid."""
+
+MAX_FEE: int = SETTINGS["max_fee"].default
+"""Wei that an approval may cost where nobody says otherwise."""
 
 RECEIPT_TIMEOUT = 120.0
 """Seconds to wait until an approval is mined."""
@@ -38,19 +42,19 @@ class SignedTransaction(Protocol):
 
 
 class Account(Protocol):
-    """What is needed of an eth_account `LocalAccount`."""
+    """The part of an eth_account `LocalAccount` that is used here."""
 
     @property
     def address(self) -> Any:
-        """Checksummed, a str."""
+        """Checksummed address."""
 
     def sign_transaction(self, transaction_dict: Any) -> SignedTransaction:
-        """The transaction with its signature."""
+        """Return the transaction with its signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balances:
-    """What a wallet holds on a payment chain.
+    """Balances and allowance of a wallet on a payment chain.
 
     Attributes:
         opg: base units.
@@ -64,7 +68,7 @@ class Balances:
 
 
 def balances(network: Network, address: str) -> Balances:
-    """What a wallet holds.
+    """Read a wallet's balances and allowance.
 
     Raises:
         ChainError: the chain cannot be read.
@@ -86,20 +90,28 @@ def balances(network: Network, address: str) -> Balances:
 
 
 def ensure_approval(
-    network: Network, account: Account, min_allowance: int, approve_amount: int | None = None
+    network: Network,
+    account: Account,
+    min_allowance: int,
+    approve_amount: int | None = None,
+    *,
+    max_fee: int = MAX_FEE,
 ) -> Permit2ApprovalResult:
     """Approve Permit2 once, if it may move less of the wallet's OPG than `min_allowance`.
 
     Args:
-        network: where the wallet pays.
+        network: the payment network.
         account: signs and sends the approval, and pays its gas.
         min_allowance: base units; with this much or more approved, nothing is sent.
         approve_amount: base units to approve; twice `min_allowance` by default, and never more than the wallet holds.
+        max_fee: wei that the transaction may cost at most. Gas and fees are what a node says: without a limit, it could
+            make the wallet give its last.
 
     Raises:
         ConfigError: `min_allowance` is under 0.1 OPG, or `approve_amount` under `min_allowance`.
         InsufficientBalance: the wallet holds less OPG than `min_allowance`, or not enough gas.
-        WalletError: the transaction was refused, failed, or is not mined after two minutes.
+        WalletError: the transaction would cost more than `max_fee`, was refused, failed, or is not mined after two
+            minutes.
         ChainError: the chain cannot be reached.
     """
     if min_allowance < LEAST_ALLOWANCE:
@@ -126,26 +138,33 @@ def ensure_approval(
     if before.gas == 0:
         raise _no_gas(network, account, before.gas)
     amount = min(amount, before.opg)
-    tx_hash = _send(network, account, amount, before.gas)
+    tx_hash = _send(network, account, amount, before.gas, max_fee)
     _wait(network, tx_hash)
     return Permit2ApprovalResult(before.allowance, _allowance_after(network, account, min_allowance, amount), tx_hash)
 
 
-def _send(network: Network, account: Account, amount: int, gas_balance: int) -> str:
-    """Sign and send the approval; the hash of its transaction."""
+def _send(network: Network, account: Account, amount: int, gas_balance: int, max_fee: int) -> str:
+    """Sign and send the approval. Return its transaction's hash."""
     node = rpc.payments(network)
     transaction = _transaction(network, node, account.address, amount)
-    price = transaction.get("maxFeePerGas") or transaction["gasPrice"]
-    if transaction["gas"] * price > gas_balance:
+    fee = transaction["gas"] * transaction.get("maxFeePerGas", transaction.get("gasPrice", 0))
+    if fee > max_fee:
+        raise WalletError(
+            f"The RPC at {node.host} wants the approval to cost up to {format_opg(fee)} ETH, over the limit of "
+            f"{format_opg(max_fee)} ETH.",
+            money="Nothing was signed and nothing was sent.",
+            remedy=f"Name another RPC with {node.setting}; if fees are really so high, raise OG_MAX_FEE.",
+        )
+    if fee > gas_balance:
         raise _no_gas(network, account, gas_balance)
-    signed = account.sign_transaction(transaction)
+    signed = _signed(account, transaction)
     tx_hash = "0x" + bytes(signed.hash).hex()
     money = (
-        f"The approval {tx_hash} may have been sent. An approval moves no OPG; running it again is safe: "
-        "what is approved is read first."
+        f"The approval {tx_hash} may have been sent. An approval moves no OPG, and trying again is safe: "
+        "an approval that was mined is not sent twice."
     )
     try:
-        # Not sent twice: a second try would be told "already known" and hide what became of the first.
+        # Not sent twice: a second try would be answered "already known" and hide what became of the first.
         node.one("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex(), money=money, retry=False)
     except rpc.NodeError as error:
         text = error.text.lower()
@@ -160,8 +179,23 @@ def _send(network: Network, account: Account, amount: int, gas_balance: int) -> 
     return tx_hash
 
 
+def _signed(account: Account, transaction: dict[str, Any]) -> SignedTransaction:
+    """Sign a transaction. No failure and no interrupt brings a frame along in which the key is a local variable."""
+    try:
+        return account.sign_transaction(transaction)
+    except Exception as error:  # noqa: BLE001 - the library's message and frames may hold the key: nothing is passed on
+        kind = type(error).__name__
+    except (KeyboardInterrupt, SystemExit) as stop:
+        raise stop.with_traceback(None) from None
+    raise WalletError(
+        f"The approval could not be signed ({kind}).",
+        money="Nothing was signed and nothing was sent.",
+        remedy="What the RPC said of nonce, gas or fees may be wrong: name another one with OG_RPC_URL.",
+    )
+
+
 def _transaction(network: Network, node: rpc.Node, sender: str, amount: int) -> dict[str, Any]:
-    """The unsigned approval, with the node's own idea of gas and fees."""
+    """Return the unsigned approval, with the node's own idea of gas and fees."""
     data = abi.function("erc20", "approve").encode(PERMIT2, amount)
     call = {"from": sender, "to": network.opg_token, "data": data}
     try:
@@ -180,23 +214,25 @@ def _transaction(network: Network, node: rpc.Node, sender: str, amount: int) -> 
         raise WalletError(f"The OPG contract refuses the approval: {error.text}.", money=_NOTHING_SENT) from None
     if node.number(chain_id) != network.chain_id:
         raise ConfigError(
-            f"The RPC at {node.host} is of chain {node.number(chain_id)}; {network.name} is {network.chain_id}.",
+            f"The RPC at {node.host} serves chain {node.number(chain_id)}; {network.name} is chain {network.chain_id}.",
             money=_NOTHING_SENT,
             remedy=f"Set {node.setting} to an RPC of the right chain, or choose the network that it belongs to.",
         )
+    with rpc.guard(node.url, setting=node.setting, money=_NOTHING_SENT):
+        fees = _fees(node, node.number(gas_price), block)
     return {
         "chainId": network.chain_id,
-        "nonce": node.number(nonce),
+        "nonce": node.number(nonce, below=2**64),
         "to": network.opg_token,
         "value": 0,
         "data": data,
-        "gas": node.number(gas) * 6 // 5,
-        **_fees(node, node.number(gas_price), block),
+        "gas": node.number(gas, below=2**63) * 6 // 5,
+        **fees,
     }
 
 
 def _fees(node: rpc.Node, gas_price: int, block: Mapping[str, Any]) -> dict[str, int]:
-    """EIP-1559 fees that hold while the base fee doubles; the plain gas price where the chain has no base fee."""
+    """Return EIP-1559 fees that hold while the base fee doubles, or the gas price where there is no base fee."""
     if not block.get("baseFeePerGas"):
         return {"gasPrice": gas_price}
     base = node.number(block["baseFeePerGas"])
@@ -208,7 +244,7 @@ def _fees(node: rpc.Node, gas_price: int, block: Mapping[str, Any]) -> dict[str,
 
 
 def _wait(network: Network, tx_hash: str) -> None:
-    """Until the approval is mined."""
+    """Wait until the approval is mined."""
     node = rpc.payments(network)
     give_up = time.monotonic() + RECEIPT_TIMEOUT
     looks = 0
@@ -217,7 +253,7 @@ def _wait(network: Network, tx_hash: str) -> None:
             receipt = node.one("eth_getTransactionReceipt", tx_hash)
         except ChainError:
             receipt = None  # the transaction is on its way whether we can see it or not
-        if receipt is not None:
+        if isinstance(receipt, Mapping):
             if receipt.get("status") == "0x1":
                 return
             raise WalletError(
@@ -230,12 +266,12 @@ def _wait(network: Network, tx_hash: str) -> None:
     raise WalletError(
         f"The approval {tx_hash} is not mined after {RECEIPT_TIMEOUT:.0f} s.",
         money="It may still be mined. It moves no OPG.",
-        remedy=f"Try again later: what is approved is read first. {_look_at(network, tx_hash)}".strip(),
+        remedy=f"Try again later; it is not sent twice. {_look_at(network, tx_hash)}".strip(),
     )
 
 
 def _allowance_after(network: Network, account: Account, expected: int, approved: int) -> int:
-    """The allowance, read again until the node has seen the approval's block; else what its receipt stands for."""
+    """Read the allowance until the node has seen the approval's block; else return what its receipt implies."""
     node, function = rpc.payments(network), abi.function("erc20", "allowance")
     for look in range(_REREADS):
         if look:

@@ -1,40 +1,63 @@
-"""`og-magics`: the notebook's verbs from a shell."""
+"""The `og-magics` command: one verb per line of its help."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
-from ..errors import OGError
+from ..core.errors import OGError
+from ..core.options import SETTINGS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; the exit status: 0 done, 1 failed, 2 used wrongly."""
-    parser = argparse.ArgumentParser(prog="og-magics", description="LLM calls in notebooks, paid and proven.")
+    """Run a verb and return the exit status: 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="og-magics", description="LLM calls in notebooks, paid and verifiable.")
     parser.add_argument("--version", action="version", version=f"og_magics {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
-    devnet = verbs.add_parser("devnet", help="a network on this machine: chain, gateway, simulated models")
+    devnet = verbs.add_parser("devnet", help="run a network on this machine: chain, gateway, simulated models")
     _devnet_arguments(devnet)
+
+    quickstart = verbs.add_parser(
+        "quickstart",
+        help="write a first notebook into this folder, run it, and verify its receipts",
+        description="Write quickstart.ipynb into the current folder, run it and verify its receipts. It runs on the "
+        "devnet, a network on this machine that costs nothing, unless OG_NETWORK names another one. The exit status "
+        "is 0 if every cell ran and every receipt holds, else 1.",
+    )
+    quickstart.add_argument("--force", action="store_true", help="overwrite a quickstart.ipynb that is there already")
+    quickstart.add_argument("--kernel", default="", help="the kernel's name, instead of the notebook's own")
 
     run = verbs.add_parser("run", help="run a notebook without a browser, then print its receipts")
     run.add_argument("notebook", type=Path)
     run.add_argument("-o", "--output", type=Path, help="write the executed notebook here; the original stays as it is")
     run.add_argument("--kernel", default="", help="the kernel's name, instead of the notebook's own")
+    run.add_argument(
+        "--replay", choices=SETTINGS["replay"].choices, help="show recorded answers; only: nothing can be paid"
+    )
 
-    receipts = verbs.add_parser("receipts", help="the receipts that a saved notebook carries, or those of a ledger")
+    receipts = verbs.add_parser("receipts", help="list the receipts in a saved notebook or a ledger")
     receipts.add_argument("notebook", type=Path, nargs="?")
     receipts.add_argument("--ledger", type=Path, metavar="FILE", help="read this ledger instead of a notebook")
+    receipts.add_argument(
+        "--settle", action="store_true",
+        help="first look on chain for the payments in the ledger (the notebook's, where none is named); needs no key",
+    )  # fmt: skip
+    receipts.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="look for payments at most so long (60)"
+    )
     form = receipts.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print them with all that proves them, for other programs")
-    form.add_argument("--csv", type=Path, metavar="FILE", help="write them into a .csv file")
+    form.add_argument("--json", action="store_true", help="print them as JSON, with everything that verification needs")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write them into this .csv file")
 
     verify = verbs.add_parser(
         "verify",
-        help="check the proofs that a saved notebook carries",
+        help="verify the receipts in a saved notebook",
         description="Check the receipts of a saved notebook against what it shows. The exit status is 0 if every "
         "proof asked for holds for every receipt, 1 if one does not or is not known, 2 for wrong usage.",
     )
@@ -42,43 +65,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     scrub = verbs.add_parser(
         "scrub",
-        help="a copy of a notebook without prompts and answers, whose receipts still prove what they can",
+        help="copy a notebook without its prompts and answers; its receipts can still be verified",
         description="Write a copy of a notebook for publication: prompts, answers and what is private are taken out; "
         "hashes, signatures and payments stay, for `og-magics verify`. With --check nothing is written: what should "
-        "not be published is listed, and the exit status is 1 if there is any.",
+        "not be published is listed, and the exit status is 1 if anything is.",
     )
     _scrub_arguments(scrub)
 
     diff = verbs.add_parser(
         "diff",
-        help="what differs between two runs of a notebook, apart from times and payments",
+        help="compare two runs of a notebook, apart from times and payments",
         description="Compare the sources of two notebooks and what their outputs show. Times, execution counts, ids "
         "and facts of payments are left out. The exit status is 0 if nothing differs, 1 if something does.",
     )
     diff.add_argument("before", type=Path)
     diff.add_argument("after", type=Path)
-    diff.add_argument("--json", action="store_true", help="for other programs")
+    diff.add_argument("--json", action="store_true", help="print JSON, for other programs")
 
     doctor = verbs.add_parser(
         "doctor",
-        help="whether everything is there that a notebook needs, with a remedy for what is not",
-        description="Look at Python, packages, Jupyter, wallet, network and ledger. Nothing is paid, and no devnet is "
+        help="check packages, wallet, network and ledger, with a remedy for each problem",
+        description="Check Python, packages, Jupyter, wallet, network and ledger. Nothing is paid, and no devnet is "
         "started. The exit status is 0 if nothing fails, else 1.",
     )
-    doctor.add_argument("notebook", type=Path, nargs="?", help="compare with what it ran with, and look at its ledger")
-    doctor.add_argument("--offline", action="store_true", help="ask no network")
-    doctor.add_argument("--json", action="store_true", help="for other programs")
+    doctor.add_argument("notebook", type=Path, nargs="?", help="also check its environment and its ledger")
+    doctor.add_argument("--offline", action="store_true", help="use no network")
+    doctor.add_argument("--json", action="store_true", help="print JSON, for other programs")
 
-    env = verbs.add_parser("env", help="keep what a notebook ran with (%%og env) in its metadata")
+    env = verbs.add_parser("env", help="keep the environment that a notebook ran in (%%og env) in its metadata")
     env.add_argument("notebook", type=Path)
 
-    verbs.add_parser("models", help="the models, with prices in USD per million tokens")
+    verbs.add_parser("models", help="list the models, with prices in USD per million tokens")
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another code page lacks some characters
     args = parser.parse_args(arguments)
     if args.verb is None:
         parser.print_help(sys.stderr)
         return 2
     try:
+        if args.verb in ("run", "quickstart"):
+            _make_paths_absolute()
         return _dispatch(args, {"receipts": receipts, "verify": verify, "scrub": scrub}.get(args.verb, parser))
     except OGError as error:
         print(f"og-magics: {error}", file=sys.stderr)
@@ -88,23 +116,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _make_paths_absolute() -> None:
+    """Make paths in the environment those that the user means: a kernel runs in the folder of its notebook."""
+    for name in ("OG_LEDGER", "OG_KEYSTORE", "OG_DEVNET"):
+        value = os.environ.get(name, "").strip()
+        if value and not value.startswith("{"):
+            os.environ[name] = str(Path(value).expanduser().absolute())
+
+
 def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if args.verb == "devnet":
         from ..devnet.command import run as run_devnet
 
         return run_devnet(args)
+    if args.verb == "quickstart":
+        from .quickstart import quickstart
+
+        return quickstart(Path(), force=args.force, kernel=args.kernel)
     if args.verb == "run":
         from .run import run_notebook
 
+        if args.replay is not None:
+            os.environ["OG_REPLAY"] = args.replay
         return run_notebook(args.notebook, output=args.output, kernel=args.kernel)
     if args.verb == "receipts":
         from .receipts import show_receipts
 
-        if (args.notebook is None) == (args.ledger is None):
-            parser.error("give a notebook, or a ledger with --ledger")
+        neither = args.notebook is None and args.ledger is None
+        if (neither and not args.settle) or None not in (args.notebook, args.ledger):
+            parser.error("give either a notebook or --ledger FILE")
         if args.csv is not None and args.csv.suffix.lower() != ".csv":
             parser.error(f"--csv {args.csv}: the file's name must end in .csv")
-        return show_receipts(args.notebook, ledger=args.ledger, as_json=args.json, csv=args.csv)
+        return show_receipts(
+            args.notebook,
+            ledger=args.ledger,
+            as_json=args.json,
+            csv=args.csv,
+            settle=args.timeout if args.settle else None,
+        )
     if args.verb == "verify":
         from .verify import verify_notebook
 
@@ -125,12 +174,12 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
         return keep_environment(args.notebook)
     if args.verb == "diff":
-        from .diff import diff_notebooks
+        from ..notebook.diff import diff_notebooks
 
         return diff_notebooks(args.before, args.after, as_json=args.json)
     if args.verb == "scrub":
         return _scrub(args, parser)
-    from ..app import models
+    from ..session import models
 
     print(models().to_string(index=False, na_rep="-"))
     return 0
@@ -139,20 +188,24 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("notebook", type=Path)
-    add("--online", action="store_true", help="ask the chains too: registry, payment, data")
-    add("--pcr", metavar="HASH", default="", help="measurement of the enclave's code that must be registered")
-    add("--ledger", type=Path, metavar="FILE", help="audit this ledger too; it must hold the notebook's receipts")
-    add("--proofs", metavar="NAMES", help="only these, with commas: enclave, registry, payment, data, ledger")
-    add("--json", action="store_true", help="for other programs")
+    add("--online", action="store_true", help="also ask the chains: registry, payment, data")
+    add("--pcr", metavar="HASH", default="", help="require this measurement of the enclave's code in the registry")
+    add("--ledger", type=Path, metavar="FILE", help="also audit this ledger; it must hold the notebook's receipts")
+    add(
+        "--proofs",
+        metavar="NAMES",
+        help="verify only these, with commas: enclave, registry, payment, data, ledger",
+    )
+    add("--json", action="store_true", help="print JSON, for other programs")
 
 
 def _proofs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
-    """The proofs to ask for: those named, or all that can be asked."""
+    """Return the proofs to ask for: those that were named, or all that can be asked."""
     from .verify import OFFLINE, ONLINE, PROOFS
 
     possible = [*OFFLINE, *(ONLINE if args.online else ()), *(["ledger"] if args.ledger is not None else ())]
     if args.pcr and not args.online:
-        parser.error("--pcr asks the registry, which needs --online")
+        parser.error("--pcr is checked in the registry: add --online")
     if args.proofs is None:
         return possible
     named = [name.strip() for name in args.proofs.split(",")]
@@ -167,28 +220,34 @@ def _proofs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> list[s
 def _scrub_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("notebook", type=Path, nargs="+")
-    add("-o", "--output", type=Path, metavar="FILE", help="instead of NOTEBOOK.scrubbed.ipynb; may be the notebook")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write here, not to NOTEBOOK.scrubbed.ipynb; may be the notebook",
+    )
     add("--all-outputs", action="store_true", help="clear the outputs of the other cells as well")
-    add("--check", action="store_true", help="write nothing; tell what should not be published")
+    add("--check", action="store_true", help="write nothing; list what should not be published")
     add("--keep-answers", action="store_true", help="with --check: look for keys, tokens and paths only")
 
 
 def _scrub(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from .scrub import check_notebooks, scrub_notebook
+    from ..notebook.scrub import check_notebooks, scrub_notebook
 
     if args.check:
         if args.output is not None or args.all_outputs:
-            parser.error("--check writes nothing")
+            parser.error("--check writes nothing: leave out --output and --all-outputs")
         return check_notebooks(args.notebook, keep_answers=args.keep_answers)
     if args.keep_answers:
-        parser.error("--keep-answers goes with --check")
+        parser.error("--keep-answers needs --check")
     if len(args.notebook) > 1:
-        parser.error("one notebook at a time; --check takes several")
+        parser.error("scrub one notebook at a time; only --check takes several")
     return scrub_notebook(args.notebook[0], args.output, all_outputs=args.all_outputs)
 
 
 def _devnet_arguments(parser: argparse.ArgumentParser) -> None:
-    # Its options stand beside what they mean, in a module that needs none of the devnet's own dependencies.
+    # This module needs none of the devnet's own dependencies.
     from ..devnet.command import add_arguments
 
     add_arguments(parser)

@@ -6,22 +6,26 @@ The column `enclave` is held against what the notebook shows: the answer in the 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..app import named_networks, shown_problems
-from ..conversation import may_become
-from ..conversation.forms import repair_of
+from ..conversation import could_expand_to
+from ..conversation.structured_output import repair_of
+from ..core.receipt import Receipt
+from ..core.settings import Settings
 from ..display import text_table
-from ..ledger import LedgerAudit, ShownAnswer, answers_in
-from ..proofs import Verdict
-from ..receipt import Receipt
-from ..settings import Settings
-from ..verification import Proof, complete_costs, prove, reason_of, with_payments
+from ..ledger import LedgerAudit
+from ..notebook.file import ShownAnswer, answers_in
+from ..notebook.outputs import OutputFinding, account_outputs
+from ..notebook.recordings import output_problems
+from ..notebook.scrub import scrubbed_source
+from ..session import configured_networks
+from ..verification import Verdict
+from ..verification.verifier import Proof, complete_costs, prove, reason_of, with_payments
 from .receipts import existing_ledger
-from .scrub import scrubbed_source
 
 OFFLINE = ("enclave",)
 ONLINE = ("registry", "payment", "data")
@@ -33,9 +37,9 @@ _HELD = (
     "path", "request", "text", "tool_calls", "finish_reason", "model", "settlement", "authorization_hash",
     "tee_id", "tee_signature", "tee_timestamp", "request_hash", "output_hash", "public_key",
 )  # fmt: skip
-"""Of a receipt: what never changes once it is answered, so that a notebook and a ledger must agree on it."""
+"""Fields of a receipt that never change after the answer: a notebook and a ledger must agree on them."""
 _TEXTS = ("request", "text", "tool_calls")
-"""Of these: what a scrubbed receipt does not hold."""
+"""Those of them that a scrubbed receipt does not have."""
 
 _REPAIR = repair_of("").partition(".")[0]
 
@@ -59,8 +63,8 @@ def verify_notebook(
         proofs: the columns to ask for.
 
     Returns:
-        0 if each of these proofs holds for each receipt, and nothing is wrong with the ledger as a whole; else 1, also
-        where the notebook carries no receipt.
+        0 if each of these proofs holds for each receipt, each output of a cell that asks is accounted for, and nothing
+        is wrong with the ledger as a whole; else 1, also where the notebook carries no receipt.
 
     Raises:
         LedgerError: the notebook or the ledger cannot be read.
@@ -70,13 +74,19 @@ def verify_notebook(
     held, audit = _ledger(ledger, answers)
     rows = _rows(answers, _proofs(answers, held, audit, online=online, pcr=pcr), held)
     problems = [] if audit is None else audit.problems
+    outputs = account_outputs(notebook) if "enclave" in proofs else []
     if as_json:
-        print(json.dumps([_form(row, proofs) for row in rows] + [_form_of(problem) for problem in problems], indent=1))
+        forms = [_form(row, proofs) for row in rows] + [_output_form(one) for one in outputs if one.problem]
+        print(json.dumps(forms + [_form_of(problem) for problem in problems], indent=1))
     else:
         _print(rows, proofs, problems)
+    for one in outputs:
+        if not (as_json and one.problem):
+            print(f"Cell {one.cell}{'' if one.problem else ', for your information'}: {one.text}", file=sys.stderr)
     if not answers:
         print(f"og-magics: {notebook} carries no receipts, so there is nothing to verify.", file=sys.stderr)
-    return 0 if answers and not problems and all(_holds(row, proofs) for row in rows) else 1
+    changed = any(one.problem for one in outputs)
+    return 0 if answers and not problems and not changed and all(_holds(row, proofs) for row in rows) else 1
 
 
 def _ledger(path: Path | None, answers: Sequence[ShownAnswer]) -> tuple[dict[str, Receipt] | None, LedgerAudit | None]:
@@ -100,16 +110,16 @@ def _proofs(
     receipts = [answer.receipt for answer in answers if answer.receipt]
     networks = None
     if online:
-        networks = named_networks(Settings.from_env(), {receipt.network for receipt in receipts})
+        networks = configured_networks(Settings.from_env(), {receipt.network for receipt in receipts})
         receipts = with_payments(receipts, networks)
     costs = complete_costs(held.values()) if held is not None else None
     return prove(receipts, networks, audit=audit, costs=costs, expected_pcr=pcr)
 
 
 def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping[str, Receipt] | None) -> list[_Row]:
-    """One for each answer, in the order of the notebook; then those that only the ledger has."""
+    """Return one row for each answer, in the order of the notebook; then those that only the ledger has."""
     rows, left = [], iter(proofs)
-    for answer, shown in zip(answers, shown_problems(answers), strict=True):
+    for answer, shown in zip(answers, output_problems(answers), strict=True):
         if answer.receipt is None:
             verdict = Verdict(False, f"It cannot be read: {answer.problem}.")
             verdicts = {**dict.fromkeys(PROOFS, _UNREADABLE), "enclave": verdict}
@@ -129,7 +139,7 @@ def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping
 def _against_notebook(
     answer: ShownAnswer, receipt: Receipt, shown: tuple[bool, str] | None, signed: Verdict
 ) -> Verdict:
-    """What the enclave signed, against what the notebook shows: not only against what its receipt says."""
+    """Hold what the enclave signed against what the notebook shows, not only against its receipt."""
     if receipt.scrubbed:
         return _scrubbed_against_notebook(answer.source, shown, signed)
     problems = [shown[1]] if shown and shown[0] else []
@@ -141,6 +151,8 @@ def _against_notebook(
         return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))
     if signed.ok and shown:
         return Verdict(None, f"The answer is as signed. {shown[1]}")
+    if shown and signed.ok is None:
+        return Verdict(None, f"{signed.reason} {shown[1]}")
     beside = receipt.text and receipt.tool_calls and receipt.finish_reason == "tool_calls"
     if signed.ok and beside and answer.place == len(answer.turn[:-1]):  # the next question of a turn holds it, signed
         return Verdict(None, "The enclave signed the function calls; the text beside them is covered by nothing.")
@@ -148,7 +160,7 @@ def _against_notebook(
 
 
 def _scrubbed_against_notebook(source: str, shown: tuple[bool, str] | None, signed: Verdict) -> Verdict:
-    """A receipt without a text vouches for none: neither a prompt nor an answer may stand beside it."""
+    """Check a receipt without a text: neither a prompt nor an answer may stand beside it."""
     problems = [shown[1]] if shown and shown[0] else []
     if scrubbed_source(source) != source:
         problems.append("The cell holds a prompt, and the receipt holds none: its text was removed.")
@@ -158,19 +170,25 @@ def _scrubbed_against_notebook(source: str, shown: tuple[bool, str] | None, sign
 
 
 def _other_prompt(source: str, receipt: Receipt) -> bool:
-    """Whether a plain `%%ogchat` or `%%ogcompare` cell holds another prompt than the receipt's question."""
-    first, _, prompt = source.lstrip().partition("\n")
-    if (first.split(maxsplit=1) or [""])[0] not in ("%%ogchat", "%%ogcompare"):
+    """Return True if a cell that only asks holds another prompt than the receipt's request, whatever ends its lines."""
+    source = source.replace("\r\n", "\n")
+    first, _, prompt = source.strip().partition("\n")
+    magic = (first.split(maxsplit=1) or [""])[0]
+    asked = _asked(receipt.request.get("messages"))
+    if magic == "%ogchat" and not prompt:  # which of its words are flags is not known here: the prompt is its end
+        ends = [first[space.end() :] for space in re.finditer(r"\s+", first)]
+        return asked is None or not any(end == asked or could_expand_to(end, asked) for end in ends)
+    if magic not in ("%%ogchat", "%%ogcompare"):
         return False
-    asked, typed = _asked(receipt.request.get("messages")), prompt.removesuffix("\n")
+    typed = source.lstrip().partition("\n")[2].removesuffix("\n")
     if "--no-vars" in first.split():
         return asked != typed
     # The values of {variables} are nowhere but in the receipt: the text around them is what can be held against it.
-    return asked is None or not may_become(typed, asked)
+    return asked is None or not could_expand_to(typed, asked)
 
 
 def _asked(messages: object) -> str | None:
-    """The prompt of a request: what a person said last, before functions were called and a form was insisted on."""
+    """Return the prompt of a request: the last text of a person, before function calls and repairs."""
     said = [one for one in messages if isinstance(one, Mapping)] if isinstance(messages, list) else []
     while said and said[-1].get("role") != "user":
         if said[-1].get("role") != "tool" and not said[-1].get("tool_calls"):
@@ -179,7 +197,10 @@ def _asked(messages: object) -> str | None:
     if len(said) > 2 and said[-2].get("role") == "assistant" and str(said[-1].get("content")).startswith(_REPAIR):
         return _asked(said[:-2])
     content = said[-1].get("content") if said else None
-    return content if isinstance(content, str) else None
+    if isinstance(content, list):  # pictures went along: the prompt is the part that is text
+        texts = [one.get("text") for one in content if isinstance(one, Mapping) and one.get("type") == "text"]
+        content = texts[0] if len(texts) == 1 else None
+    return content.replace("\r\n", "\n").removesuffix("\r") if isinstance(content, str) else None
 
 
 def _against_ledger(receipt: Receipt, held: Mapping[str, Receipt], verdict: Verdict) -> Verdict:
@@ -220,6 +241,15 @@ def _form(row: _Row, proofs: Sequence[str]) -> dict[str, object]:
     return {"receipt_id": row.receipt_id, "cell": row.cell, "verdicts": verdicts}
 
 
+def _output_form(finding: OutputFinding) -> dict[str, object]:
+    """Return the JSON form of an output that no receipt accounts for."""
+    return {
+        "receipt_id": "",
+        "cell": finding.cell,
+        "verdicts": {"enclave": {"ok": False, "reason": finding.text}},
+    }
+
+
 def _form_of(problem: str) -> dict[str, object]:
-    """What is wrong with the ledger as a whole: a row that is no receipt's."""
+    """Return the JSON form of a problem of the whole ledger."""
     return {"receipt_id": "", "cell": None, "verdicts": {"ledger": {"ok": False, "reason": problem}}}

@@ -1,40 +1,40 @@
-"""What is asked in a notebook: turns and their runs, and what is made of several."""
+"""Turns, the runs that answer them, and batches and comparisons of several."""
 
 from __future__ import annotations
 
-from .answers import Answer
-from .cells import Context, context_of
+from .answer import Answer
+from .batch import BatchResult, BatchRun, Interrupted, failure_of
 from .compare import Compared, Comparison
-from .equipment import equipped
-from .many import Answers, Batch, Interrupted, failure_of
+from .context import Context, context_of
+from .images import content_with_images
 from .options import Options
-from .runs import Run, answered, follow
+from .prompt_variables import Substituted, could_expand_to, substitute
+from .run import Run, follow
 from .threads import Threads, checked_name
 from .tools import registered
-from .turns import Turn, take
-from .variables import Filled, fill, may_become
+from .turn import Turn, run_turn, with_tools_and_schema
 
 __all__ = [
     "Answer",
-    "Answers",
-    "Batch",
+    "BatchResult",
+    "BatchRun",
     "Compared",
     "Comparison",
     "Context",
-    "Filled",
     "Interrupted",
     "Options",
     "Run",
+    "Substituted",
     "Threads",
     "Turn",
-    "answered",
     "checked_name",
+    "content_with_images",
     "context_of",
-    "equipped",
+    "could_expand_to",
     "failure_of",
-    "fill",
     "follow",
-    "may_become",
     "registered",
-    "take",
+    "run_turn",
+    "substitute",
+    "with_tools_and_schema",
 ]

@@ -1,4 +1,4 @@
-"""One prompt, asked of several models at once: what each made of it, how long it took and what it cost."""
+"""One prompt to several models at once: the answer, the time and the cost of each."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..amounts import to_opg
-from ..errors import NotRecorded, OGError, ProofError
-from ..ports import Journal
-from ..progress import INTERRUPTED
-from ..receipt import Column, Receipt, labels
-from .answers import Answer
-from .frames import frame_of
-from .runs import Run
+from ..core.errors import NotRecorded, OGError, ProofError
+from ..core.progress import INTERRUPTED
+from ..core.protocols import Journal
+from ..core.receipt import Column, Receipt, labels
+from ..core.receipt_columns import RECEIPT_COLUMNS, compared_columns
+from .answer import Answer
+from .dataframes import frame_of
+from .run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Shown = Callable[[Sequence[Column]], dict[str, Any]]
-"""Makes the mime bundle of columns."""
+Renderer = Callable[[Sequence[Column]], dict[str, Any]]
+"""Makes a MIME bundle of columns."""
 
-_COLUMNS = (
+_FIRST = (
     "model", "text", "latency_s", "ttft_s", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "status",
     "finish_reason", "receipt_id", "payment_hash", "error",
 )  # fmt: skip
+"""Columns of the frame, in this order; further ones that are compared follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One model's part.
+    """The part of one model.
 
     Attributes:
         label: its name among the others: the model, and a number where the same model was asked more than once.
@@ -48,17 +49,17 @@ class Compared:
 
     @property
     def result(self) -> Answer | None:
-        """The answer; None while there is none, and where it failed."""
+        """The answer; None until it is there, or if the call failed."""
         return self.run.result() if self.run.done and self.run.error is None else None
 
     @property
     def error(self) -> BaseException | None:
-        """Why there is no answer: an OGError, or `concurrent.futures.CancelledError` where it was interrupted."""
+        """The error in place of an answer: an OGError, or `concurrent.futures.CancelledError` if interrupted."""
         return self.run.error
 
     @property
     def receipt(self) -> Receipt | None:
-        """As it stands now; None where the call never came so far."""
+        """The current receipt; None if the call never got that far."""
         if (result := self.result) is not None:
             return result.receipt
         opened = self.run.progress.receipt_id
@@ -66,40 +67,44 @@ class Compared:
 
     @property
     def text(self) -> str:
-        """What it answered, or what had arrived of that."""
+        """The text of the answer, or as much of it as had arrived."""
         receipt = self.receipt
         return (receipt.text if receipt else "") or self.run.progress.text
 
     @property
     def column(self) -> Column:
-        """What there is to show of it."""
+        """The column that shows this part."""
         receipt = self.receipt
-        came = receipt is not None and bool(receipt.text or receipt.tool_calls)
-        return Column(self.model, receipt if came or self.result else None, self._told(receipt, came=came))
+        has_output = receipt is not None and bool(receipt.text or receipt.tool_calls)
+        return Column(
+            self.model, receipt if has_output or self.result else None, self._error_text(receipt, has_output=has_output)
+        )
 
-    def _told(self, receipt: Receipt | None, *, came: bool) -> str:
+    def _error_text(self, receipt: Receipt | None, *, has_output: bool) -> str:
         error = self.error
+        if error is None and not self.run.done and self.run.stopped:
+            error = CancelledError()  # it is about to end
         if error is None:
             return "" if self.run.done else "Not answered yet."
-        if came and receipt is not None and receipt.tee_signature:
-            return ""  # it was stopped when all was there
+        if has_output and receipt is not None and receipt.tee_signature:
+            return ""  # the interrupt came after the answer was complete and signed
         if isinstance(error, CancelledError):
-            return INTERRUPTED if came else "Interrupted before the first word."
+            return INTERRUPTED if has_output else "Interrupted before the first word."
         if isinstance(error, OGError):
-            return error.what if came else str(error)
+            return error.what if has_output else str(error)
         return f"{type(error).__name__}: {error}"
 
 
 class Comparison(Sequence[Compared]):
-    """A prompt that several models were given. It has begun when this is made.
+    """One prompt that several models answer; it starts when the object is made.
 
     Its parts are found by position, or by model: `comparison[0].text`, `comparison["openai/gpt-5"].receipt`.
     """
 
-    def __init__(self, runs: Sequence[Run], journal: Journal, shown: Shown) -> None:
+    def __init__(self, runs: Sequence[Run], journal: Journal, renderer: Renderer) -> None:
         names = labels([run.model for run in runs])
         self._parts = [Compared(name, run, journal) for name, run in zip(names, runs, strict=True)]
-        self._shown = shown
+        self._renderer = renderer
 
     @property
     def runs(self) -> list[Run]:
@@ -113,47 +118,47 @@ class Comparison(Sequence[Compared]):
 
     @property
     def results(self) -> dict[str, Answer]:
-        """By label, the answers; models that failed are not in it."""
+        """The answers by label, without models that failed."""
         return {part.label: result for part in self._parts if (result := part.result) is not None}
 
     @property
     def errors(self) -> dict[str, BaseException]:
-        """By label, why those that failed did."""
+        """The errors of the models that failed, by label."""
         return {part.label: error for part in self._parts if (error := part.error) is not None}
 
     @property
     def receipts(self) -> list[Receipt]:
-        """As they stand now; a failed call has one too, as soon as it was asked."""
+        """The current receipts; a failed call has one too if it was sent."""
         return [receipt for part in self._parts if (receipt := part.receipt) is not None]
 
     @property
     def columns(self) -> list[Column]:
-        """What there is to show, a column a model."""
+        """The columns to show, one a model."""
         return [part.column for part in self._parts]
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a model, as things stand now.
+        """A DataFrame with one row a model, in its current state.
 
         Columns: `model`, `text`; `latency_s`, `ttft_s` (seconds, NaN when unknown); `prompt_tokens`,
         `completion_tokens` (nullable integers); `cost_opg` (once settled), `cost_usd` (Decimal or None); `status`,
         `finish_reason`, `receipt_id`, `payment_hash` (None until settled), `error`.
         """
-        return frame_of([_row(part) for part in self._parts], _COLUMNS)
+        return frame_of([_row(part) for part in self._parts], compared_columns(*_FIRST))
 
     def failure(self) -> BaseException | None:
-        """What to raise where no model answered, or one could not be replayed; None otherwise."""
+        """Return the error to raise if no model answered or one could not be replayed, None otherwise."""
         errors = self.errors
         unproven = [error for error in errors.values() if isinstance(error, (NotRecorded, ProofError))]
         if unproven:
-            return unproven[0]  # a replay is all of what was there, or it is none
+            return unproven[0]  # a replay shows everything that was recorded, or nothing
         if len(errors) < len(self._parts):
             return None
         first = next(iter(errors.values()))
         if len({(type(error), str(error)) for error in errors.values()}) == 1:
             return first
-        told = " ".join(f"{column.model}: {column.error}" for column in self.columns)
-        return OGError(f"None of the {len(self)} models answered. {told}")
+        problems = " ".join(f"{column.model}: {column.error}" for column in self.columns)
+        return OGError(f"None of the {len(self)} models answered. {problems}")
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -162,10 +167,10 @@ class Comparison(Sequence[Compared]):
         return iter(self._parts)
 
     def __getitem__(self, which: Any) -> Any:
-        """A part by its position or its model ("openai/gpt-5" or "gpt-5"); a slice is a list of them.
+        """Return a part by position or model ("openai/gpt-5" or "gpt-5"); a slice returns a list of parts.
 
         Raises:
-            IndexError, KeyError: there is none.
+            IndexError, KeyError: there is no such part.
         """
         if not isinstance(which, str):
             return self._parts[which]
@@ -175,11 +180,11 @@ class Comparison(Sequence[Compared]):
         raise KeyError(f"{which!r} was not asked; {', '.join(self.models)} were")
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{part.label} {_state(part)}" for part in self._parts)
-        return f"<Comparison of {len(self)} models: {told}>"
+        states = ", ".join(f"{part.label} {_state(part)}" for part in self._parts)
+        return f"<Comparison of {len(self)} models: {states}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return self._shown(self.columns)
+        return self._renderer(self.columns)
 
 
 def _row(part: Compared) -> dict[str, Any]:
@@ -188,10 +193,8 @@ def _row(part: Compared) -> dict[str, Any]:
     if part.error is not None:
         row["error"] = (receipt.error if receipt else None) or str(part.error)
     if receipt is None:
-        return dict.fromkeys(_COLUMNS) | row
-    read = {name: getattr(receipt, name) for name in _COLUMNS if hasattr(receipt, name) and name not in row}
-    cost = None if receipt.cost is None else to_opg(receipt.cost)
-    return read | row | {"cost_opg": cost, "cost_usd": receipt.usd}
+        return dict.fromkeys(compared_columns(*_FIRST)) | row
+    return {column.name: column.read(receipt) for column in RECEIPT_COLUMNS.values()} | row
 
 
 def _state(part: Compared) -> str:

@@ -1,11 +1,11 @@
-"""Threads: turns that know those before them, kept in the ledger.
+"""Threads: conversations of several turns, stored in the ledger.
 
-A turn in a thread sends the system prompt of now, the messages of the turns before it, and its own. What is asked again
-by the same cell takes the place of what that cell asked before, and knows only what stands before that place. A turn
-that failed, was interrupted or ended in calls that nobody ran is not kept: the thread stays as it was.
+A turn in a thread sends the current system prompt, the messages of the earlier turns, and its own. A cell that runs
+again replaces its earlier turn and sends only the turns before that one. A turn that failed, was interrupted or ended
+in tool calls that were not run is not stored: the thread stays unchanged.
 
-The budget counts all that is sent. Turns are left out whole, the oldest first; the system prompt and the new question
-always go.
+The token budget covers all that is sent. Turns are left out whole, the oldest first; the system prompt and the new
+prompt are always sent.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import ConfigError
+from ..core.cell_context import CellExecution, execution
+from ..core.errors import ConfigError
+from ..core.types import ChatRequest
 from ..ledger import KeptTurn, Ledger, ThreadStore, ThreadSummary, place_of
-from ..origin import Execution, execution
-from ..types import Question
-from .answers import Answer
+from .answer import Answer
 
 LONGEST_NAME = 80
-"""Characters."""
+"""Most characters of a thread's name."""
 
 _TOKEN = 4
-"""Characters, about."""
+"""Characters of a token, on average."""
 _ATTACHMENT = 1000
-"""Tokens that a picture or a file in a message is taken for."""
-_MOST = 200
-"""Runs of cells whose questions are counted."""
+"""Tokens that a picture or a file counts for."""
+_MOST_EXECUTIONS = 200
+"""Cell executions for which the number of turns is remembered."""
 _HIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
 """Format characters that words and emoji are written with; the others can make two names look the same."""
@@ -41,11 +41,12 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a thread a turn stands, and what it knows of the thread.
+    """The position of a turn in a thread.
 
     Attributes:
         name: of the thread.
-        left_out, left_tokens: the earlier turns that did not fit into the budget, and about how much they hold.
+        left_out: number of earlier turns that did not fit into the budget.
+        left_tokens: about how many tokens these hold.
     """
 
     name: str
@@ -54,12 +55,12 @@ class Place:
     _store: ThreadStore
     _thread: str
     _own: int
-    _execution: Execution
+    _execution: CellExecution
     _number: int
 
     @property
     def note(self) -> str:
-        """What to tell of what was left out; "" if nothing was."""
+        """A sentence for the user on turns that were left out; "" if none were."""
         if not self.left_out:
             return ""
         turns = "1 earlier turn" if self.left_out == 1 else f"{self.left_out} earlier turns"
@@ -69,12 +70,11 @@ class Place:
             "%og use --thread-tokens N lets a thread send more."
         )
 
-    def keep(self, answer: Answer, question: Question) -> Answer:
-        """Put the turn that began with this question and came to this answer into the thread; the same answer, which
-        now tells of it.
+    def keep(self, answer: Answer, question: ChatRequest) -> Answer:
+        """Store the turn in the thread, note the thread in the answer, and return the answer.
 
         Raises:
-            LedgerError: it could not be written; the answer and its receipt are not touched by that.
+            LedgerError: the turn could not be stored; the answer and its receipts are not affected.
         """
         answer.thread, answer.left_out = self.name, self.left_out
         messages = answer.messages[len(question.body["messages"]) - self._own :]
@@ -86,28 +86,30 @@ class Place:
 
 
 class Threads:
-    """The threads of a notebook. All methods may be called from any thread, and raise LedgerError where the ledger
-    cannot be read or written."""
+    """The conversations of a notebook. Methods are thread-safe.
+
+    Each raises LedgerError if the ledger cannot be read or written.
+    """
 
     def __init__(self, ledger: Callable[[], Ledger]) -> None:
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._asked: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._turn_counts: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     @property
     def _store(self) -> ThreadStore:
         return self._ledger().threads
 
     def list(self) -> Sequence[ThreadSummary]:
-        """All, the last used first."""
+        """Return all threads, the last used first."""
         return self._store.all()
 
     def names(self) -> Sequence[str]:
-        """Of all, the last used first; none where there is no ledger yet, which this does not make."""
+        """Return the names of all threads, the last used first. No ledger is created for that."""
         return [thread.name for thread in self.list()] if self._ledger().path.is_file() else []
 
     def show(self, name: str) -> Sequence[KeptTurn]:
-        """The turns of a thread, oldest first.
+        """Return the turns of a thread, oldest first.
 
         Raises:
             ConfigError: there is no such thread.
@@ -115,17 +117,17 @@ class Threads:
         return self._store.turns(checked_name(name))
 
     def fork(self, name: str, new: str, at: int | None = None) -> int:
-        """A new thread that begins with the first `at` turns of another, or all; how many these are.
+        """Start a new thread with the first `at` turns of another, or all; return how many it has.
 
         Raises:
-            ConfigError: there is no such thread, or there is one of the new name; or `at` is no number of turns.
+            ConfigError: there is no such thread, or there is one of the new name; or `at` is negative.
         """
         if at is not None and at < 0:
             raise ConfigError(f"--at is {at}.", remedy="Give the number of turns to take over, 0 or more.")
         return self._store.fork(checked_name(name), checked_name(new), at)
 
     def rename(self, name: str, new: str) -> None:
-        """Give a thread another name.
+        """Rename a thread.
 
         Raises:
             ConfigError: there is no such thread, or there is one of the new name.
@@ -133,7 +135,7 @@ class Threads:
         self._store.rename(checked_name(name), checked_name(new))
 
     def reset(self, name: str) -> int:
-        """Take all turns out of a thread; how many there were. Their receipts stay.
+        """Remove all turns of a thread and return how many there were. Their receipts stay.
 
         Raises:
             ConfigError: there is no such thread.
@@ -148,14 +150,14 @@ class Threads:
         """
         self._store.delete(checked_name(name))
 
-    def place(self, name: str, question: Question, budget: int) -> tuple[Question, Place]:
-        """The question as it is asked in a thread, after its earlier turns; and where in the thread that is.
+    def place(self, name: str, question: ChatRequest, budget: int) -> tuple[ChatRequest, Place]:
+        """Return the request with the earlier turns of the thread, and its position in the thread.
 
         Args:
-            budget: tokens that may be sent, about.
+            budget: tokens that may be sent, approximately.
 
         Raises:
-            ConfigError: no name for a thread.
+            ConfigError: the name is not valid.
         """
         name, run = checked_name(name), execution()
         store, number = self._store, self._count(run, name)
@@ -165,25 +167,27 @@ class Threads:
         first = next((i for i, message in enumerate(own) if message.get("role") != "system"), len(own))
         fits = fitting([turn.tokens for turn in turns[:index]], budget - tokens_of(own))
         sent = [message for turn in turns[index - fits : index] for message in turn.messages]
-        left = turns[: index - fits]
-        place = Place(name, len(left), sum(turn.tokens for turn in left), store, thread, len(own) - first, run, number)
+        omitted = turns[: index - fits]
+        place = Place(
+            name, len(omitted), sum(turn.tokens for turn in omitted), store, thread, len(own) - first, run, number
+        )
         messages = [*own[:first], *sent, *own[first:]]
         return replace(question, body={**question.body, "messages": messages}), place
 
-    def _count(self, run: Execution, name: str) -> int:
-        """Which question of this run in this thread this is, from 0."""
+    def _count(self, run: CellExecution, name: str) -> int:
+        """Return the number of earlier turns of this cell execution in this thread, and count one more."""
         if not run.run:
             return 0
         with self._lock:
-            number = self._asked.pop((run.run, name), 0)
-            self._asked[run.run, name] = number + 1
-            while len(self._asked) > _MOST:
-                self._asked.popitem(last=False)
+            number = self._turn_counts.pop((run.run, name), 0)
+            self._turn_counts[run.run, name] = number + 1
+            while len(self._turn_counts) > _MOST_EXECUTIONS:
+                self._turn_counts.popitem(last=False)
             return number
 
 
 def fitting(turns: Sequence[int], budget: int) -> int:
-    """How many of the newest turns fit together into a budget. `turns`: their tokens, oldest first."""
+    """Return how many of the newest turns fit into a budget of tokens. `turns`: tokens of each, oldest first."""
     count = 0
     for tokens in reversed(turns):
         budget -= tokens
@@ -194,7 +198,7 @@ def fitting(turns: Sequence[int], budget: int) -> int:
 
 
 def tokens_of(messages: Iterable[Mapping[str, Any]]) -> int:
-    """About how many tokens messages hold: one for each four characters."""
+    """Estimate the tokens of messages: one for each four characters."""
     characters = 0
     for message in messages:
         content = message.get("content") or ""
@@ -207,18 +211,20 @@ def tokens_of(messages: Iterable[Mapping[str, Any]]) -> int:
 
 
 def checked_name(name: str) -> str:
-    """A thread's name as it is kept.
+    """Return the normalized name of a thread.
 
     Raises:
-        ConfigError: it is empty, too long, or holds characters that cannot be seen.
+        ConfigError: the name is empty, too long, or holds characters that cannot be seen.
     """
     text = unicodedata.normalize("NFC", str(name)).strip()
     if not text:
         raise ConfigError("A thread's name is empty.", remedy="Give it one; --no-thread asks without a thread.")
     if len(text) > LONGEST_NAME:
         raise ConfigError(f"A thread's name has {len(text)} characters.", remedy=f"Use at most {LONGEST_NAME}.")
-    for c in text:
-        category = unicodedata.category(c)
-        if category in _HIDDEN or (category == "Cf" and c not in _JOINERS):
-            raise ConfigError(f"The thread's name {text!a} holds {c!a}.", remedy="Use characters that can be seen.")
+    for character in text:
+        category = unicodedata.category(character)
+        if category in _HIDDEN or (category == "Cf" and character not in _JOINERS):
+            raise ConfigError(
+                f"The thread's name {text!a} holds {character!a}.", remedy="Use characters that can be seen."
+            )
     return text

@@ -1,8 +1,7 @@
-"""Functions that a model may call: `@tool`, the schema of a function, and the tools of one question.
+"""Functions that a model may call: `@tool`, the schema of a function, and the tools of one request.
 
-What a function returns goes to the model as text, and the model may believe it: a web page or a file that a tool reads
-can hold instructions, and a model may follow them. So a function that writes or spends is marked as such, and each of
-its calls is confirmed by a person.
+The result of a function goes to the model as text. A web page or a file that a tool reads can hold instructions, and a
+model may follow them. Functions that write or spend are therefore marked, and the user confirms each of their calls.
 """
 
 from __future__ import annotations
@@ -18,36 +17,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from ..errors import ConfigError
-from ..untrusted import read_json
-from .docstrings import read_docstring
-from .schemas import modern, problems_of, told, untitled
+from ..core.errors import ConfigError
+from ..core.untrusted_json import read_json
+from .json_schema import errors_summary, modern, problems_of, untitled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 ALL = "all"
-"""In place of names: every registered tool."""
+"""The name that stands for every registered tool."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MARK = "og_tool"
 
 
 class BadArguments(ValueError):
-    """The model's arguments are not what the function takes; the text says what is wrong, for the model to read."""
+    """Arguments that the function does not take; the message is for the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function as a model is told of it.
+    """A function with the description that the model gets.
 
     Attributes:
-        name: by which the model calls it.
-        description: what it is told of it.
+        name: name by which the model calls it.
+        description: text for the model.
         parameters: JSON schema of the arguments, an object.
-        function: what is called, plain or async; None where a call can only be shown.
-        writes, spends: it changes something, or costs something: each call is confirmed by a person.
-        timeout: seconds that a call may take, None for the question's own limit.
-        form: the OpenAI form as it was given, None where it is made of the above.
+        function: plain or async function; None if calls can only be shown.
+        writes, spends: it changes or costs something, so the user confirms each call.
+        timeout: seconds that a call may take; None for the limit of the request.
+        form: tool in OpenAI's format as the user gave it; None if it is built from the above.
     """
 
     name: str
@@ -61,12 +59,12 @@ class Tool:
 
     @property
     def guarded(self) -> bool:
-        """Whether no call is made without a person's word."""
+        """True if the user must confirm each call."""
         return self.writes or self.spends
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The OpenAI form."""
+        """The tool in OpenAI's format."""
         if self.form is not None:
             return dict(self.form)
         function: dict[str, Any] = {"name": self.name, "parameters": dict(self.parameters)}
@@ -76,7 +74,7 @@ class Tool:
 
     @property
     def signature(self) -> str:
-        """As a person reads it: "price(symbol: string, days: integer = 1)"."""
+        """A signature for display: "price(symbol: string, days: integer = 1)"."""
         required = set(self.parameters.get("required", ()))
         parts = []
         for name, schema in self.parameters.get("properties", {}).items():
@@ -86,7 +84,7 @@ class Tool:
         return f"{self.name}({', '.join(parts)})"
 
     def bound(self, arguments: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What to call the function with, from the JSON text of the model's arguments.
+        """Convert the model's arguments, a JSON text, to positional and keyword arguments.
 
         Raises:
             BadArguments: not JSON, not an object, or not what the function takes.
@@ -113,17 +111,17 @@ class _Model:
 
         label = getattr(function, "__name__", "tool")
         try:
-            self._taken = [
+            self._parameters = [
                 parameter
                 for parameter in inspect.signature(function).parameters.values()
                 if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             ]
             hints = typing.get_type_hints(_annotated(function), include_extras=True)
             fields: dict[str, Any] = {}
-            for place, parameter in enumerate(self._taken):
+            for place, parameter in enumerate(self._parameters):
                 default = ... if parameter.default is parameter.empty else parameter.default
-                said: dict[str, Any] = {"description": about[parameter.name]} if parameter.name in about else {}
-                field = Field(default, alias=parameter.name, **said)
+                details: dict[str, Any] = {"description": about[parameter.name]} if parameter.name in about else {}
+                field = Field(default, alias=parameter.name, **details)
                 fields[f"p{place}"] = (modern(hints.get(parameter.name, Any)), field)
             config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
             self._model = create_model(label, __config__=config, **fields)
@@ -135,9 +133,9 @@ class _Model:
             PydanticUserError,
             PydanticUndefinedAnnotation,
             PydanticSchemaGenerationError,
-        ) as e:
+        ) as error:
             raise ConfigError(
-                f"{label}() cannot be a tool: {str(e).splitlines()[0].rstrip('.')}.",
+                f"{label}() cannot be a tool: {str(error).splitlines()[0].rstrip('.')}.",
                 remedy="Annotate its arguments with types that JSON can hold: str, int, list, Literal, a dataclass ...",
             ) from None
         self.schema.pop("description", None)
@@ -149,10 +147,10 @@ class _Model:
         try:
             model = self._model.model_validate(values)
         except ValidationError as error:
-            raise BadArguments(told(error.errors(include_url=False, include_input=False))) from None
+            raise BadArguments(errors_summary(error.errors(include_url=False, include_input=False))) from None
         positional: list[Any] = []
         named: dict[str, Any] = {}
-        for place, parameter in enumerate(self._taken):
+        for place, parameter in enumerate(self._parameters):
             value = getattr(model, f"p{place}")
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 positional.append(value)
@@ -166,8 +164,33 @@ def _model_of(function: Callable[..., Any]) -> _Model:
     return _Model(function, read_docstring(inspect.getdoc(function))[1])
 
 
+def read_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
+    """Return a docstring's description, each paragraph on one line, and the description of each argument by name.
+
+    Google, NumPy and Sphinx styles are read. A docstring that is none of these is all description.
+    """
+    from docstring_parser import ParseError, parse
+
+    text = inspect.cleandoc(docstring or "")
+    try:
+        parsed = parse(text)
+    except ParseError:
+        return _one_line_each(text), {}
+    arguments = {
+        name.strip().lstrip("*"): " ".join((param.description or "").split())
+        for param in parsed.params
+        for name in param.arg_name.split(",")
+    }
+    return _one_line_each(parsed.description or ""), arguments
+
+
+def _one_line_each(text: str) -> str:
+    """Join the lines of each paragraph; list items keep lines of their own."""
+    return re.sub(r"(?<=\S)[ \t]*\n(?=[^\n\-*])", " ", text.strip())
+
+
 def _annotated(function: Any) -> Any:
-    """What has the annotations: a function itself, the function behind a partial, or the call of an object."""
+    """Return the object with the annotations: the function, that of a partial, or an object's `__call__`."""
     while isinstance(function, functools.partial):
         function = function.func
     return function if inspect.isroutine(function) else type(function).__call__
@@ -175,9 +198,9 @@ def _annotated(function: Any) -> Any:
 
 def _kind(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
-        return " | ".join(json.dumps(one, default=str) for one in schema["enum"])
+        return " | ".join(json.dumps(item, default=str) for item in schema["enum"])
     if "anyOf" in schema:
-        return " | ".join(_kind(one) for one in schema["anyOf"])
+        return " | ".join(_kind(item) for item in schema["anyOf"])
     if schema.get("type") == "array" and isinstance(schema.get("items"), Mapping):
         return f"array of {_kind(schema['items'])}"
     if "$ref" in schema:
@@ -190,7 +213,7 @@ _registry: dict[str, Tool] = {}
 
 
 def registered() -> dict[str, Tool]:
-    """Every tool of this process, by name."""
+    """Return the tools of this process by name."""
     with _lock:
         return dict(_registry)
 
@@ -216,15 +239,15 @@ def tool(
     spends: bool = False,
     timeout: float | None = None,
 ) -> Any:
-    """Make a function one that models may be allowed to call (`--tools`). It can be called as before.
+    """Register a function as a tool that models may call (`--tools`). It can still be called as before.
 
     Its schema comes from its type hints and its docstring. A later function of the same name takes its place.
 
-    What it returns is sent to the model, which may believe it: a text from a stranger can steer what is called next.
+    Its result is sent to the model, and instructions in that text can change what the model calls next.
 
     Args:
         name, description: other than the function's own, and the start of its docstring.
-        writes, spends: it changes something, or costs something. Each call is then confirmed by a person.
+        writes, spends: it changes or costs something. You are then asked before each call.
         timeout: seconds that a call may take.
 
     Raises:
@@ -232,13 +255,13 @@ def tool(
     """
 
     def register(function: F) -> F:
-        made = tool_of(
+        new = tool_of(
             function, name=name, description=description, writes=writes, spends=spends, timeout=timeout, fresh=True
         )
         with _lock:
-            _registry[made.name] = made
-        with contextlib.suppress(AttributeError, TypeError):  # a function in C, or a bound one, takes no mark
-            setattr(function, _MARK, made)
+            _registry[new.name] = new
+        with contextlib.suppress(AttributeError, TypeError):  # a function in C, or a bound method, takes no mark
+            setattr(function, _MARK, new)
         return function
 
     return register if function is None else register(function)
@@ -254,18 +277,18 @@ def tool_of(
     timeout: float | None = None,
     fresh: bool = False,
 ) -> Tool:
-    """The tool of a function; that of `@tool`, unless a `fresh` one is asked for.
+    """Return the tool of a function: the registered one, unless `fresh` asks for a new one.
 
     Raises:
-        ConfigError: as `tool`.
+        ConfigError: the function cannot be a tool; see `tool`.
     """
-    made = getattr(function, _MARK, None)
-    if isinstance(made, Tool) and not fresh:
-        return made
+    marked = getattr(function, _MARK, None)
+    if isinstance(marked, Tool) and not fresh:
+        return marked
     if not callable(function):
         raise ConfigError(f"{function!r} is not a function, so it cannot be a tool.")
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise ConfigError(f"A tool's timeout of {timeout} seconds is no time that it could have.")
+        raise ConfigError(f"timeout must be a positive number of seconds, got {timeout}.")
     called = name or str(getattr(_annotated(function), "__name__", ""))
     if not _NAME.fullmatch(called):
         raise ConfigError(
@@ -276,43 +299,43 @@ def tool_of(
 
 
 def toolbox(wanted: Any, names: Mapping[str, Any]) -> dict[str, Tool]:
-    """The tools of a question, by name.
+    """Return the tools of a request by name.
 
     Args:
         wanted: "f,g", "all", a function, or a sequence of names, functions, OpenAI-format dicts and lists of those.
-        names: the notebook's; a name that is not there is looked up among the registered ones.
+        names: variables of the notebook; a name that is not there is looked up among the registered tools.
 
     Raises:
-        ConfigError: no such tool, two of one name, or something that is none.
+        ConfigError: there is no such tool, two share a name, or an item is not a tool.
     """
     found: dict[str, Tool] = {}
     if not isinstance(wanted, Iterable):
         wanted = [wanted]
-    for one in _flat(wanted.split(",") if isinstance(wanted, str) else wanted):
-        for made in _made(one, names):
-            if found.setdefault(made.name, made) is not made and found[made.name] != made:
-                raise ConfigError(f"Two different tools are called {made.name!r}.", remedy="Leave one of them out.")
+    for item in _flat(wanted.split(",") if isinstance(wanted, str) else wanted):
+        for new in _tools_of(item, names):
+            if found.setdefault(new.name, new) is not new and found[new.name] != new:
+                raise ConfigError(f"Two different tools are called {new.name!r}.", remedy="Leave one of them out.")
     if not found:
         raise ConfigError("There is no tool.", remedy="Make one with @og.tool, or name a function of the notebook.")
     return found
 
 
 def _flat(wanted: Iterable[Any]) -> Iterable[Any]:
-    for one in wanted:
-        if isinstance(one, Sequence) and not isinstance(one, str):
-            yield from _flat(one)
+    for item in wanted:
+        if isinstance(item, Sequence) and not isinstance(item, str):
+            yield from _flat(item)
         else:
-            yield one
+            yield item
 
 
-def _made(one: Any, names: Mapping[str, Any]) -> list[Tool]:
-    if isinstance(one, Tool):
-        return [one]
-    if isinstance(one, Mapping):
-        return [_of_form(one, names)]
-    if not isinstance(one, str):
-        return [tool_of(one)]
-    name = one.strip()
+def _tools_of(item: Any, names: Mapping[str, Any]) -> list[Tool]:
+    if isinstance(item, Tool):
+        return [item]
+    if isinstance(item, Mapping):
+        return [_of_form(item, names)]
+    if not isinstance(item, str):
+        return [tool_of(item)]
+    name = item.strip()
     if name == ALL and ALL not in names:
         return list(registered().values())
     if name in names:
@@ -331,7 +354,7 @@ def _registered(name: str) -> list[Tool]:
 
 
 def _of_form(form: Mapping[str, Any], names: Mapping[str, Any]) -> Tool:
-    """A tool in the OpenAI form; it runs what the notebook has under its name, if that is a function."""
+    """Return a tool given in OpenAI's format; it calls the notebook's function of that name, if there is one."""
     about = form.get("function")
     if not isinstance(about, Mapping) or not isinstance(about.get("name"), str) or not _NAME.fullmatch(about["name"]):
         raise ConfigError(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path and not __file__.startswith(sys.path[0]):
+    del sys.path[0]  # the working directory: what is called random.py there is none of ours
+
+import argparse
 
 from .command import add_arguments, run
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from og_magics.amounts import OPG
+from og_magics.core.amounts import OPG
 
 ETHER = 10**18
 """Wei of one unit of the gas token."""
 
 INITIAL_OPG = 1_000 * OPG
-"""What ``chain.prepare`` mints to each payer, in base units."""
+"""OPG that ``chain.prepare`` mints to each payer, in base units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class DevAccount:
     Attributes:
         address: checksummed.
         private_key: 0x and 64 hex digits. Public: never for real money.
-        role: what it is for, in a few words.
+        role: its purpose, in a few words.
         gas: its balance of the gas token when the chain starts, in wei.
     """
 

@@ -1,8 +1,8 @@
-"""Where the devnet's contracts stand: at the addresses that real clients have built in."""
+"""Addresses of the devnet's contracts: those that real clients have built in."""
 
 from __future__ import annotations
 
-from og_magics.networks import BASE, BASE_SEPOLIA, PERMIT2, UPTO_PROXY, Network
+from og_magics.core.networks import BASE, BASE_SEPOLIA, PERMIT2, UPTO_PROXY, Network
 
 __all__ = ["EXACT_PROXY", "PERMIT2", "SETTLEMENT_RELAY", "UPTO_PROXY", "by_contract", "opg_token", "tee_registry"]
 
@@ -14,17 +14,17 @@ SETTLEMENT_RELAY = "0x5e771e5E771e5E771e5E771e5e771E5E771E5E77"
 
 
 def opg_token(chain_id: int) -> str:
-    """Address of OPG on the network that a chain imitates: base-sepolia's for 84532, else base's."""
+    """Return OPG's address on the network that a chain imitates: base-sepolia's for 84532, else base's."""
     return _imitated(chain_id).opg_token
 
 
 def tee_registry(chain_id: int) -> str:
-    """Address of the enclave registry on the network that a chain imitates."""
+    """Return the enclave registry's address on the network that a chain imitates."""
     return _imitated(chain_id).registry_address
 
 
 def by_contract(chain_id: int) -> dict[str, str]:
-    """Contract name (``contracts.NAMES``) -> address."""
+    """Return the address of each contract, by name (``contracts.NAMES``)."""
     return {
         "Permit2": PERMIT2,
         "UptoPermit2Proxy": UPTO_PROXY,

@@ -11,14 +11,14 @@ import threading
 from queue import Empty, Queue
 from typing import IO
 
-from og_magics.errors import DevnetError
+from og_magics.core.errors import DevnetError
 
 _START_SECONDS = 30.0
 _LISTENING = re.compile(r"Listening on (\S+)")
 
 
 def find_anvil() -> str | None:
-    """The binary: ``OG_ANVIL``, else ``anvil`` on PATH; None where there is none."""
+    """Return the binary: ``OG_ANVIL``, else ``anvil`` on PATH, else None."""
     return shutil.which(os.environ.get("OG_ANVIL") or "anvil")
 
 
@@ -29,7 +29,7 @@ class AnvilChain:
         cache: a folder of its own for the state files that anvil would leave behind; removed at the end.
 
     Args:
-        chain_id: what the chain says it is.
+        chain_id: its chain id.
         port: to listen at; 0 takes a free one.
 
     Raises:
@@ -46,7 +46,7 @@ class AnvilChain:
         self.chain_id = chain_id
         self._folder = tempfile.TemporaryDirectory(prefix="og-anvil-")
         self.cache = self._folder.name
-        flags = ["--host", "127.0.0.1", "--accounts", "0", "--cache-path", self.cache]
+        flags = ["--host", "127.0.0.1", "--accounts", "0", "--no-cors", "--cache-path", self.cache]
         self._process = subprocess.Popen(  # noqa: S603  # a binary that the user put there
             [binary, "--port", str(port), "--chain-id", str(chain_id), *flags],
             stdin=subprocess.DEVNULL,

@@ -1,10 +1,10 @@
-"""Start a devnet's chain, and bring it to where a demonstration can begin."""
+"""The devnet's chain: start it, and fund and approve its wallets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from og_magics.errors import DevnetError
+from og_magics.core.errors import DevnetError
 
 from . import contracts
 from .accounts import ACCOUNTS, INITIAL_OPG, OPERATOR, DevAccount
@@ -26,8 +26,8 @@ class Chain(Protocol):
     """A running chain.
 
     Attributes:
-        rpc_url: where it speaks JSON-RPC over HTTP.
-        chain_id: what it says it is.
+        rpc_url: the address of its JSON-RPC over HTTP.
+        chain_id: its chain id.
     """
 
     rpc_url: str
@@ -39,7 +39,7 @@ class Chain(Protocol):
 
 
 class RemoteChain:
-    """A chain that somebody else runs."""
+    """A chain that is run elsewhere."""
 
     def __init__(self, rpc_url: str, chain_id: int) -> None:
         self.rpc_url = rpc_url
@@ -50,11 +50,11 @@ class RemoteChain:
 
 
 def start_chain(kind: str = "embedded", chain_id: int = 31337, port: int = 0) -> Chain:
-    """A chain with the devnet's contracts at their addresses and gas in its wallets.
+    """Start a chain with the devnet's contracts at their addresses and gas in its wallets.
 
     Args:
         kind: ``embedded``, ``anvil``, or the http(s) URL of a running node.
-        chain_id: what the chain is to say it is; a running node must agree.
+        chain_id: the chain id; a running node must have the same.
         port: to listen at on loopback; 0 takes a free one. A running node has its own.
 
     Raises:
@@ -93,14 +93,14 @@ def prepare(chain: Chain) -> None:
 
 
 def connect(chain: Chain) -> Web3:
-    """A web3 that speaks to the chain."""
+    """Return a web3 that speaks to the chain."""
     from web3 import Web3
 
     return Web3(Web3.HTTPProvider(chain.rpc_url))
 
 
 def contract(web3: Web3, name: str) -> Contract:
-    """One of ``contracts.NAMES`` at its address on the chain."""
+    """Return one of ``contracts.NAMES`` at its address on the chain."""
     address = by_contract(web3.eth.chain_id)[name]
     found: Contract = web3.eth.contract(address=web3.to_checksum_address(address), abi=contracts.load(name).abi)
     return found
@@ -128,9 +128,12 @@ def transact(web3: Web3, account: DevAccount, function: ContractFunction) -> TxR
     try:
         receipt = web3.eth.wait_for_transaction_receipt(sent, timeout=_RECEIPT_SECONDS, poll_latency=0.02)
     except TimeExhausted as error:
-        raise DevnetError(f"{function.fn_name} was not mined within {_RECEIPT_SECONDS:.0f} s.") from error
+        raise DevnetError(
+            f"The call {function.fn_name} was not mined within {_RECEIPT_SECONDS:.0f} s.",
+            remedy="Check that the chain mines blocks.",
+        ) from error
     if receipt["status"] != 1:
-        raise DevnetError(f"{function.fn_name} was mined and failed: transaction {sent.to_0x_hex()}.")
+        raise DevnetError(f"The call {function.fn_name} failed on chain: transaction {sent.to_0x_hex()}.")
     return receipt
 
 
@@ -145,9 +148,11 @@ def _attach(kind: str, chain_id: int, port: int) -> Chain:
     try:
         found = connect(chain).eth.chain_id
     except Exception as error:  # whatever requests and web3 raise: the node is not usable
-        raise DevnetError(f"The node at {kind} does not answer: {error}", remedy="Start it first.") from error
+        raise DevnetError(
+            f"The node at {kind} does not answer: {error}", remedy="Start it first, or leave out --chain."
+        ) from error
     if found != chain_id:
-        raise DevnetError(f"The node at {kind} is chain {found}, not {chain_id}.", remedy=f"Ask for chain id {found}.")
+        raise DevnetError(f"The node at {kind} is chain {found}, not {chain_id}.", remedy=f"Use --chain-id {found}.")
     return chain
 
 

@@ -1,4 +1,4 @@
-"""The `devnet` verb: start a devnet, say where it is, and serve until told to stop."""
+"""The `devnet` verb: start a devnet, print where it is, and serve until it is stopped."""
 
 from __future__ import annotations
 
@@ -10,34 +10,69 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 _PARENT_POLL = 1.0  # seconds
 
 
+def _between(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of numbers within bounds, for argparse."""
+
+    def read(typed: str) -> int:
+        try:
+            number = int(typed)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{typed[:40]!r} is no number from {least} to {most}")
+        return number
+
+    return read
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `og-magics devnet`; they are the keywords of `Devnet` too."""
+    """Add the options of `og-magics devnet`; they are the keywords of `Devnet` too."""
     add = parser.add_argument
-    add("--json", action="store_true", help="print one line of JSON when ready, instead of a page for people")
-    add("--chain-id", type=int, default=31337, help="what the chain says it is (84532 and 8453 imitate Base)")
-    add("--port", type=int, default=0, help="HTTPS port of the gateway, plain HTTP is the next; 0 takes free ones")
-    add("--rpc-port", type=int, default=0, help="port of the chain; 0 takes a free one")
-    add("--settle-after", type=float, default=3.0, metavar="S", help="seconds after a session's last use; 0: at once")
-    add("--batch-after", type=float, default=3.0, metavar="S", help="seconds after which a batch of data is settled")
+    add("--json", action="store_true", help="when ready, print one line of JSON instead of text")
+    add("--chain-id", type=_between(1, 2**53 - 1), default=31337, help="chain id (84532 and 8453 imitate Base)")
+    add(
+        "--port",
+        type=_between(0, 65534),
+        default=0,
+        help="HTTPS port of the gateway; the next port is plain HTTP; 0 takes free ones",
+    )
+    add("--rpc-port", type=_between(0, 65535), default=0, help="port of the chain; 0 takes a free one")
+    add(
+        "--settle-after",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="settle a session S seconds after its use; 0: at once",
+    )
+    add(
+        "--batch-after",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="settle a batch of data S seconds after its last item",
+    )
     add("--batch-size", type=int, default=20, metavar="N", help="answers that fill a batch")
-    add("--cap", default="0.1", metavar="OPG", help="what a session may cost at most")
-    add("--max-timeout", type=int, default=300, metavar="S", help="seconds for which an authorization is asked")
+    add("--gateway", choices=("april", "newest"), default="newest", help="the version of the real gateway to imitate")
+    add("--cap", metavar="OPG", help="the most that a payment session may cost; else what that version asks for")
+    add("--max-timeout", type=int, metavar="S", help="seconds that an authorization may be valid; else likewise")
+    add("--opg-price", default="0.20", metavar="USD", help="the price of OPG; 0: none is known, and calls get a 503")
     add("--token-delay", type=float, default=0.01, metavar="S", help="pause between two tokens of a stream")
     add("--scheme", choices=("upto", "exact"), default="upto", help=argparse.SUPPRESS)
     add("--chain", default="embedded", help="embedded, anvil, or the URL of a node")
-    add("--upstream", metavar="URL", help="an OpenAI-compatible server that answers in place of the simulation")
+    add("--upstream", metavar="URL", help="let this OpenAI-compatible server answer instead of the simulated models")
     add("--fund", action="append", default=[], metavar="ADDRESS", help="give OPG and gas to it (repeatable)")
     add("--parent-pid", type=int, metavar="PID", help="stop when this process is gone")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until SIGINT, SIGTERM or a closed terminal, or until the parent is gone. Returns the exit status."""
+    """Serve until SIGINT, SIGTERM or a closed terminal, or until the parent is gone. Return the exit status."""
     stop = threading.Event()
     is_parent = os.getppid() == args.parent_pid
 
@@ -47,8 +82,10 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    for name in ("NO_PROXY", "no_proxy"):  # the parts of this process speak over loopback, where no proxy leads
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost", "::1"]))
 
-    from ..errors import OGError
+    from ..core.errors import OGError
     from .devnet import Devnet
 
     keywords = inspect.signature(Devnet).parameters
@@ -69,14 +106,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_gone(pid: int, is_parent: bool) -> bool:
-    """Whether a process has ended. A parent is missed at once, before anybody has collected its exit status."""
+    """Return True if a process has ended. A parent is missed at once, before its exit status is collected."""
     if is_parent:
         return os.getppid() != pid
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # it lives, and is somebody else's
+    except PermissionError:  # it runs, under another user
         return False
     return False
 

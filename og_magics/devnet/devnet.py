@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-from ..amounts import parse_opg
-from ..errors import DevnetError
+from ..core.amounts import parse_opg
+from ..core.errors import DevnetError
 from . import addresses
 from .accounts import ACCOUNTS, ETHER, FACILITATOR, INITIAL_OPG, PAYEE
 from .chain import Chain, connect, prepare, start_chain
@@ -29,17 +29,20 @@ from .gateway.blobs import BlobStore
 from .gateway.data import DataSettlement
 from .gateway.enclave import Enclave
 from .gateway.model import Model, SimulatedModel
-from .gateway.operator import Operator
 from .gateway.paywall import Paywall, Scheme, Terms
+from .gateway.prices import OPG_PRICE_USD
+from .gateway.profile import DEFAULT, PROFILES
 from .gateway.settler import Facilitator, Settler
 from .gateway.upstream import UpstreamModel
+from .loopback import LocalOnly
+from .operator import Operator
 
 log = logging.getLogger("og_magics.devnet")
 
 _STREAMS_MAY_TAKE = 2  # seconds that answers under way get when the devnet stops
 _SETTLING_MAY_TAKE = 20.0  # seconds, then what is left is given up, with a word on stderr
 
-_TOLD = (
+_ANNOUNCED = (
     "gateway_url",
     "gateway_url_http",
     "rpc_url",
@@ -61,7 +64,8 @@ class Devnet:
     """A network on loopback, from `start` to `close`, or for a `with` block.
 
     Keyword options are the flags of `og-magics devnet`: seconds for times, OPG for `cap`, `chain` one of
-    "embedded", "anvil" or a node's URL, `fund` addresses that get 1000 OPG and gas.
+    "embedded", "anvil" or a node's URL, `fund` addresses that get 1000 OPG and gas. `gateway` is the version of the
+    real one that is imitated; its cap and times hold where none are given. `opg_price` is in USD; 0: none is known.
 
     Attributes:
         gateway_url: HTTPS, with the certificate that the registry vouches for.
@@ -90,8 +94,10 @@ class Devnet:
         settle_after: float = 3.0,
         batch_after: float = 3.0,
         batch_size: int = 20,
-        cap: str | Decimal = "0.1",
-        max_timeout: int = 300,
+        gateway: str = DEFAULT,
+        cap: str | Decimal | None = None,
+        max_timeout: int | None = None,
+        opg_price: str | Decimal = OPG_PRICE_USD,
         token_delay: float = 0.01,
         scheme: Scheme = "upto",
         chain: str = "embedded",
@@ -109,17 +115,20 @@ class Devnet:
         self.accounts = [{"address": a.address, "private_key": a.private_key} for a in ACCOUNTS]
         self._kind, self._port, self._rpc_port = chain, port, rpc_port
         self._settle_after, self._batch_after, self._batch_size = settle_after, batch_after, batch_size
-        self._cap, self._max_timeout, self._scheme = parse_opg(cap), max_timeout, scheme
+        self.profile = PROFILES[gateway]
+        self._cap = parse_opg(str(self.profile.cap) if cap is None else cap)
+        self._max_timeout = self.profile.max_timeout if max_timeout is None else max_timeout
+        self._opg_price, self._scheme = Decimal(opg_price) or None, scheme
         self._token_delay, self._upstream, self._fund = token_delay, upstream, tuple(fund)
         self._closing = ExitStack()
 
     @property
     def info(self) -> dict[str, Any]:
-        """What `og-magics devnet --json` prints."""
-        return {name: getattr(self, name) for name in _TOLD}
+        """The description that `og-magics devnet --json` prints."""
+        return {name: getattr(self, name) for name in _ANNOUNCED}
 
     def start(self) -> Self:
-        """Returns when the gateway answers."""
+        """Start everything and return when the gateway answers."""
         atexit.register(self.close)
         self._closing.callback(atexit.unregister, self.close)
         try:
@@ -130,7 +139,7 @@ class Devnet:
         return self
 
     def close(self) -> None:
-        """Settles what is owed and buffered, then stops everything. May be called twice."""
+        """Settle what is owed and buffered, then stop everything. May be called twice."""
         self._closing.pop_all().close()
 
     def __enter__(self) -> Self:
@@ -161,14 +170,16 @@ class Devnet:
         served = _Served(self, chain, operator, enclave, {secure: enclave.tls_context(), plain: None})
         self._closing.callback(served.close)
         served.start()
-        # The registry is told last: who finds a gateway there finds one that answers.
+        # Registered last, so that every gateway in the registry answers.
         self._register(operator, enclave)
 
     def _listen(self, port: int) -> socket.socket:
         try:
             listener = socket.create_server(("127.0.0.1", port))
         except OSError as error:
-            raise DevnetError(f"Port {port} cannot be used: {error}", remedy="Choose another.") from error
+            raise DevnetError(
+                f"Port {port} cannot be used: {error}", remedy="Choose another port, or 0 for a free one."
+            ) from error
         self._closing.callback(listener.close)
         return listener
 
@@ -198,7 +209,7 @@ class Devnet:
             log.error("the enclave stays in the registry: %r", error)  # noqa: TRY400 - the reason is enough
 
     def gateway(self, operator: Operator, enclave: Enclave) -> tuple[Gateway, Settler, DataSettlement, Model]:
-        """The rooms of the gateway, wired. Called on the gateway's own event loop."""
+        """Wire the gateway's parts. Called on the gateway's own event loop."""
         network = f"eip155:{self.chain_id}"
         facilitator = Facilitator(self.rpc_url, FACILITATOR.private_key, network)
         at_once = self._settle_after == 0 or self._scheme == "exact"
@@ -210,6 +221,7 @@ class Devnet:
             facilitator=facilitator.address,
             cap=self._cap,
             max_timeout=self._max_timeout,
+            margin=self._max_timeout * self.profile.margin,
             at_once=at_once,
         )
         settler = Settler(facilitator, 0 if at_once else self._settle_after)
@@ -217,7 +229,16 @@ class Devnet:
         data = DataSettlement(operator, blobs, self._batch_size, self._batch_after)
         model: Model = UpstreamModel(self._upstream) if self._upstream else SimulatedModel(self._token_delay)
         paywall = Paywall(terms, facilitator, settler)
-        gateway = Gateway(model=model, enclave=enclave, paywall=paywall, settler=settler, data=data, blobs=blobs)
+        gateway = Gateway(
+            profile=self.profile,
+            price=self._opg_price,
+            model=model,
+            enclave=enclave,
+            paywall=paywall,
+            settler=settler,
+            data=data,
+            blobs=blobs,
+        )
         return gateway, settler, data, model
 
 
@@ -251,7 +272,7 @@ class _Served:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # told to whoever starts the devnet, or logged
+        except BaseException as error:  # raised by `start`, or logged
             if self._ready.done():
                 log.exception("the gateway stopped")
             else:
@@ -281,9 +302,9 @@ class _Served:
                 await model.aclose()
 
 
-def _server(app: Starlette, context: ssl.SSLContext | None) -> uvicorn.Server:
+def _server(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Server:
     config = uvicorn.Config(
-        app,
+        LocalOnly(app),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import uvicorn
 
-from og_magics.errors import DevnetError
+from og_magics.core.errors import DevnetError
 
 from .evm import Evm
 from .genesis import GenesisAccount
+from .loopback import LocalOnly, Receive, Scope, Send
 from .rpc import Rpc
 
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection for reuse
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class EmbeddedChain:
@@ -29,7 +26,7 @@ class EmbeddedChain:
     is not thread safe, and its work takes milliseconds.
 
     Args:
-        chain_id: what the chain says it is.
+        chain_id: its chain id.
         genesis: address -> account in the first block.
         port: to listen at, on loopback; 0 takes a free one.
 
@@ -44,7 +41,7 @@ class EmbeddedChain:
         self.rpc_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server = _Server(
             uvicorn.Config(
-                self._serve,
+                LocalOnly(self._serve),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -73,8 +70,8 @@ class EmbeddedChain:
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))
 
-    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI request."""
         if scope["method"] != "POST":
             await _respond(send, 405, b'{"error":"JSON-RPC is spoken with POST"}')
             return
@@ -90,7 +87,7 @@ class EmbeddedChain:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens."""
+    """A uvicorn server that signals when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -104,7 +101,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns Nagle's algorithm off; without, each answer waits 40 ms.
+    # asyncio turns Nagle's algorithm off only for a named protocol; with it, each answer would wait 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,7 +109,9 @@ def _listen(port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise DevnetError(f"The chain cannot listen on port {port}: {error.strerror}.") from error
+        raise DevnetError(
+            f"The chain cannot listen on port {port}: {error.strerror}.", remedy="Choose another --rpc-port."
+        ) from error
     return listener
 
 

@@ -1,4 +1,4 @@
-"""py-evm's blocks, transactions and receipts in the form that JSON-RPC gives them.
+"""Blocks, transactions and receipts of py-evm in JSON-RPC form.
 
 They are taken as ``Any``: py-evm's annotations leave out what single kinds of transactions carry.
 """
@@ -13,22 +13,22 @@ Json = dict[str, Any]
 
 
 def quantity(number: int) -> str:
-    """A number as JSON-RPC writes it."""
+    """Encode a number as JSON-RPC writes it."""
     return hex(number)
 
 
 def data(value: bytes) -> str:
-    """Bytes as JSON-RPC writes them."""
+    """Encode bytes as JSON-RPC writes them."""
     return "0x" + value.hex()
 
 
 def word(value: int) -> str:
-    """A number as 32 bytes."""
+    """Encode a number as 32 bytes."""
     return data(value.to_bytes(32, "big"))
 
 
 def block(mined: Mined) -> Json:
-    """A block, its transactions as hashes."""
+    """Encode a block, its transactions as hashes."""
     header = mined.header
     return {
         "number": quantity(header.block_number),
@@ -57,7 +57,7 @@ def block(mined: Mined) -> Json:
 
 
 def transaction(signed: Any, header: Any | None) -> Json:
-    """A transaction; without a header it still waits for its nonce."""
+    """Encode a transaction; without a header it still waits for its nonce."""
     kind = _type(signed)
     fields: Json = {
         "type": quantity(kind),
@@ -93,7 +93,7 @@ def transaction(signed: Any, header: Any | None) -> Json:
 
 
 def receipt(mined: Mined) -> Json:
-    """The receipt of a block's only transaction, with its logs."""
+    """Encode the receipt of a block's only transaction, with its logs."""
     signed, found, header = mined.transaction, mined.receipt, mined.header
     if signed is None or found is None:
         raise ValueError("an empty block has no receipt")
@@ -134,7 +134,7 @@ def _type(signed: Any) -> int:
 
 
 def _gas_price(signed: Any, header: Any | None) -> int:
-    """What a unit of gas costs; before mining, the most that it may."""
+    """Return the price of a unit of gas; before mining, the most that it may be."""
     if _type(signed) < 2:
         return int(signed.gas_price)
     most = int(signed.max_fee_per_gas)

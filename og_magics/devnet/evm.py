@@ -38,7 +38,7 @@ class Reverted(Exception):
     """A call that failed inside the EVM.
 
     Attributes:
-        data: what the contract gave back, b"" where it gave nothing.
+        data: the contract's revert data, b"" without any.
         reverted: True after REVERT; False when it ran out of gas or hit a bad instruction.
     """
 
@@ -90,7 +90,7 @@ class Evm:
     """A chain with its mempool.
 
     Args:
-        chain_id: what CHAINID answers, and the only id that a replay-protected transaction may carry.
+        chain_id: the result of CHAINID, and the only id that a replay-protected transaction may carry.
         genesis: address -> account.
     """
 
@@ -113,7 +113,7 @@ class Evm:
         return int(self._chain.header.base_fee_per_gas)
 
     def decode(self, raw: bytes) -> SignedTransactionAPI:
-        """A signed transaction from its bytes.
+        """Decode a signed transaction.
 
         Raises:
             TransactionRefused: unreadable, badly signed, or signed for another chain.
@@ -152,16 +152,16 @@ class Evm:
             self._waiting.pop(sender, None)
 
     def waiting(self) -> Iterator[SignedTransactionAPI]:
-        """The transactions with a future nonce."""
+        """Return the transactions with a future nonce."""
         for by_nonce in self._waiting.values():
             yield from by_nonce.values()
 
     def mine_empty(self) -> Mined:
-        """A block without transactions."""
+        """Mine a block without transactions."""
         return self._mine(None)
 
     def call(self, message: Message, block: int | None = None) -> bytes:
-        """What a call gives back, at a block's end; None is now, with the clock's time.
+        """Run a call at a block's end, or now, with the clock's time, for None. Return its output.
 
         Raises:
             Reverted: it failed.
@@ -170,7 +170,7 @@ class Evm:
         return bytes(self._execute(message, block, message.gas or GAS_LIMIT).output)
 
     def estimate_gas(self, message: Message, block: int | None = None) -> int:
-        """A gas limit with which a call succeeds: seldom more than a tenth above the least.
+        """Return a gas limit with which a call succeeds: seldom more than a tenth above the least.
 
         Raises:
             Reverted: it fails with any.
@@ -190,26 +190,26 @@ class Evm:
         return limit
 
     def nonce(self, address: bytes, block: int | None = None) -> int:
-        """Next nonce of an account."""
+        """Return an account's next nonce."""
         return int(self._state(block).get_nonce(address))
 
     def balance(self, address: bytes, block: int | None = None) -> int:
-        """In wei."""
+        """Return an account's balance in wei."""
         return int(self._state(block).get_balance(address))
 
     def code(self, address: bytes, block: int | None = None) -> bytes:
-        """Runtime code, b"" for a wallet."""
+        """Return an account's runtime code, b"" for a wallet."""
         return bytes(self._state(block).get_code(address))
 
     def storage(self, address: bytes, slot: int, block: int | None = None) -> int:
-        """One storage slot."""
+        """Return one storage slot."""
         return int(self._state(block).get_storage(address, slot))
 
     def _state(self, block: int | None) -> Any:
         return self._chain.get_vm(self._header(block)).state
 
     def _header(self, block: int | None) -> Any:
-        """The header in which to read or call: free of gas prices, so that a wallet without gas can call."""
+        """Return the header in which to read or call: free of gas prices, so that a wallet without gas can call."""
         if block is None:
             return self._chain.header.copy(base_fee_per_gas=0, timestamp=self._now())
         return self._chain.get_canonical_block_header_by_number(block).copy(base_fee_per_gas=0, gas_used=0)
@@ -260,7 +260,7 @@ class Evm:
 class _TrustingVM(PragueVM):
     @classmethod
     def validate_header(cls, header: BlockHeaderAPI, parent_header: BlockHeaderAPI) -> None:
-        """The headers are our own, and two blocks in one second are wanted: see ``Evm._now``."""
+        """Accept every header: they are our own, and two blocks in one second are wanted (see ``Evm._now``)."""
 
 
 def _chain_class(chain: int) -> Any:

@@ -1,4 +1,4 @@
-"""What stands on every devnet chain before its first transaction."""
+"""The genesis: contracts at their addresses, and gas in the wallets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import accounts, addresses, contracts
 
 @dataclass(frozen=True, slots=True)
 class GenesisAccount:
-    """What an account has in the first block.
+    """An account's state in the first block.
 
     Attributes:
         balance: in wei.
@@ -21,7 +21,7 @@ class GenesisAccount:
 
 
 def genesis(chain_id: int) -> dict[str, GenesisAccount]:
-    """Address -> account: the contracts at their addresses, and gas for the wallets."""
+    """Return the accounts of the first block by address: the contracts, and gas for the wallets."""
     wallets = {account.address: GenesisAccount(balance=account.gas) for account in accounts.EVERYONE}
     code = {
         address: GenesisAccount(code=contracts.load(name).runtime)

@@ -15,6 +15,7 @@ from typing import Any
 from eth_abi.abi import decode as abi_decode
 from eth_utils.crypto import keccak
 
+from ..core.untrusted_json import read_json
 from . import encoding
 from .encoding import Json, data, quantity
 from .evm import GAS_LIMIT, Evm, Message, Mined, Reverted, TransactionRefused
@@ -43,7 +44,7 @@ class RpcError(Exception):
 
 
 class Rpc:
-    """Answers requests about one chain."""
+    """The JSON-RPC methods of one chain."""
 
     def __init__(self, evm: Evm) -> None:
         self._evm = evm
@@ -91,9 +92,9 @@ class Rpc:
         }
 
     def answer(self, body: bytes) -> bytes:
-        """The answer to a request or to a batch of them; b"" when nothing is to be said."""
+        """Answer a request or a batch of them; b"" when there is nothing to answer."""
         try:
-            request = json.loads(body)
+            request = read_json(body)
         except ValueError:
             return _encode(_failure(None, RpcError(-32700, "parse error")))
         if not isinstance(request, list):
@@ -150,7 +151,7 @@ class Rpc:
         self._logs[-1] = receipt["logs"]
 
     def _number(self, block: Any) -> int:
-        """The number that a block parameter means; ``pending`` is the newest, as nothing is ever pending."""
+        """Resolve a block parameter; ``pending`` is the newest block, as nothing is ever pending."""
         if isinstance(block, dict):  # EIP-1898
             if "blockHash" not in block:
                 return self._number(block["blockNumber"])
@@ -244,7 +245,7 @@ def _matching(
 
 
 def _choices(value: Any) -> frozenset[str] | None:
-    """A filter's field: nothing, one value or several; None matches all."""
+    """Read a filter's field: nothing, one value or several. None matches all."""
     if value is None or value == []:
         return None
     return frozenset(str(item).lower() for item in (value if isinstance(value, list) else [value]))

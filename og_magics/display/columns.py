@@ -10,14 +10,14 @@ from html import escape
 from typing import Any, Protocol
 from uuid import uuid4
 
-from ..progress import Progress
-from ..receipt import MIME, VERSION, Column, Receipt, labels
-from .bundle import Head, footer, shown_answer, sorted_images, with_head
-from .frames import PaymentPage
-from .live import republisher, show_bundle, status
+from ..core.progress import Progress
+from ..core.receipt import MIME, VERSION, Column, Receipt, labels
+from .answer_bundle import Head, footer, shown_answer, sorted_images, with_head
+from .live import republisher, show_bundle, status, updated_in_place
 from .markdown import to_html
-from .pace import Pace
-from .safe import printable, safe_link
+from .receipt_tables import PaymentPage
+from .sanitize import printable, safe_link
+from .throttle import Pace
 
 _MESSAGE = 900
 """Bytes of a display message besides its content."""
@@ -31,7 +31,7 @@ _WRAP = "overflow-x:auto;overflow-wrap:break-word"
 
 
 def columns_bundle(columns: Sequence[Column], page: PaymentPage, head: Head | None = None) -> dict[str, Any]:
-    """What a cell keeps of a comparison: HTML, plain text, and every receipt with all that an audit needs.
+    """Return the mime bundle of a comparison: HTML, plain text, and every receipt with all that an audit needs.
 
     Args:
         head: of the ledger when this is shown.
@@ -44,15 +44,15 @@ def columns_bundle(columns: Sequence[Column], page: PaymentPage, head: Head | No
 
 
 def html_of(columns: Sequence[Column], page: PaymentPage) -> str:
-    """The table of a comparison that has ended."""
-    heads = [_html_head(name, *_told(column)) for name, column in zip(_names(columns), columns, strict=True)]
+    """Return the table of a finished comparison."""
+    heads = [_html_head(name, *_summary_of(column)) for name, column in zip(_names(columns), columns, strict=True)]
     feet = [_html_foot(column, page) for column in columns]
     table = _table(heads, [_html_body(column) for column in columns], feet)
     return f"{table}<p><small>{escape(_summary(columns))}</small></p>"
 
 
 def _html_body(column: Column) -> str:
-    """An answer as HTML, and why it is not complete; pure, so that an audit can make it again."""
+    """Return an answer as HTML, and why it is not complete."""
     text = column.receipt.text if column.receipt else ""
     calls = "" if text or column.receipt is None else shown_answer(column.receipt, "")["text/plain"]
     parts = [to_html(text)] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
@@ -62,7 +62,7 @@ def _html_body(column: Column) -> str:
 
 
 def _html_foot(column: Column, page: PaymentPage) -> str:
-    """The line of a receipt, with a link to its payment."""
+    """Return the line of a receipt, with a link to its payment."""
     receipt = column.receipt
     if receipt is None:
         return ""
@@ -76,18 +76,18 @@ def _html_foot(column: Column, page: PaymentPage) -> str:
 
 
 def plain_of(columns: Sequence[Column]) -> str:
-    """All columns, one under another."""
+    """Return all columns, one under another."""
     return "\n\n".join([*plain_blocks(columns), _summary(columns)])
 
 
 def plain_blocks(columns: Sequence[Column]) -> list[str]:
-    """Each column: a heading, the answer, the line of its receipt."""
+    """Return for each column a heading, the answer and the line of its receipt."""
     return [_plain_block(name, column) for name, column in zip(_names(columns), columns, strict=True)]
 
 
 def _plain_block(name: str, column: Column) -> str:
-    mark, told = _told(column)
-    parts = [f"── {printable(_flat(name))} · {mark} {told}"]
+    mark, summary = _summary_of(column)
+    parts = [f"── {printable(_flat(name))} · {mark} {summary}"]
     if column.receipt is not None:
         parts.append(printable(shown_answer(column.receipt, column.receipt.text)["text/plain"]))
     if column.error:
@@ -101,25 +101,25 @@ class LiveColumns(Protocol):
     """Shows a comparison from its first moment to its receipts. Used on the thread that runs the cell."""
 
     def show(self, ended: Mapping[int, Column]) -> None:
-        """Something arrived, or may have. `ended` has the columns, by place, that will not change any more."""
+        """Show the progress as it is now. `ended` has the columns, by place, that will not change any more."""
 
     def finish(
         self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
     ) -> None:
-        """All have ended. `images` are data: URIs or links, a list a column."""
+        """Show the finished comparison. `images` are data: URIs or links, a list a column."""
 
-    def refresh(self, receipt: Receipt, head: Head | None) -> None:
-        """One column has another receipt now: show it in its place, where that can be. From any thread."""
+    def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
+        """Show the comparison again in its place, with these receipts as they are now. Safe on any thread."""
 
 
 def live_columns_for(shell: Any, models: Sequence[str], progress: Sequence[Progress]) -> LiveColumns:
-    """The display that suits a shell: a kernel's front end shows rich output, a terminal plain text."""
+    """Return the display for a shell: a kernel's front end shows rich output, a terminal plain text."""
     kind = _Rich if getattr(shell, "kernel", None) is not None else _Plain
     return kind(labels(models), progress)
 
 
 class _Rich:
-    """One display whose bytes on the wire stay linear in all the text."""
+    """A single display whose bytes on the wire stay linear in all the text."""
 
     def __init__(self, names: Sequence[str], progress: Sequence[Progress]) -> None:
         self._names = names
@@ -132,14 +132,17 @@ class _Rich:
         self._kept: dict[int, tuple[str, str, str]] = {}
         self._lock = threading.Lock()
         self._columns: list[Column] = []
-        self._again: Callable[[Receipt, Head | None], None] | None = None
+        self._again: Callable[[Sequence[Receipt], Head | None], None] | None = None
+        self._once = not updated_in_place()
 
     def show(self, ended: Mapping[int, Column]) -> None:
+        if self._once:
+            return
         tokens = [one.tokens for one in self._progress]
         states = ["ended" if place in ended else one.state for place, one in enumerate(self._progress)]
         if self._begun and tokens == self._tokens and states == self._states:
             return
-        # Pace counts what was sent. What happens once in a column is told at once: first words, and the end.
+        # Pace counts what was sent. What happens once in a column is shown at once: first words, and the end.
         once = not self._begun or states.count("ended") > self._states.count("ended")
         first = sum(map(bool, tokens)) > sum(map(bool, self._tokens))
         if not once and not self._pace.due(sum(one.size for one in self._progress), at_once=first):
@@ -162,18 +165,18 @@ class _Rich:
             if links:
                 show_bundle({"text/plain": "\n".join([printable(name), *map(printable, links)])})
 
-    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+    def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
         if self._again is not None:
-            self._again(receipt, head)
+            self._again(receipts, head)
 
-    def _with(self, receipt: Receipt) -> list[Column]:
+    def _with(self, receipts: Sequence[Receipt]) -> list[Column]:
+        now = {receipt.receipt_id: receipt for receipt in receipts}
         with self._lock:
             self._columns = [
-                replace(column, receipt=receipt)
-                if column.receipt is not None and column.receipt.receipt_id == receipt.receipt_id
-                else column
+                column if column.receipt is None
+                else replace(column, receipt=now.get(column.receipt.receipt_id, column.receipt))
                 for column in self._columns
-            ]
+            ]  # fmt: skip
             return self._columns
 
     def _live(self, place: int, ended: Column | None) -> tuple[str, str, str]:
@@ -183,7 +186,7 @@ class _Rich:
             return _html_head(name, "", status(progress)), to_html(progress.text), ""
         if place not in self._kept:
             foot = _html_foot(ended, lambda network, transaction: "")
-            self._kept[place] = _html_head(name, *_told(ended)), _html_body(ended), foot
+            self._kept[place] = _html_head(name, *_summary_of(ended)), _html_body(ended), foot
         return self._kept[place]
 
     def _display(self, bundle: Mapping[str, Any]) -> None:
@@ -213,7 +216,7 @@ class _Plain:
         sys.stdout.write(f"{_summary(columns)}\n")
         sys.stdout.flush()
 
-    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+    def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
         pass  # what was printed stays printed
 
 
@@ -226,8 +229,8 @@ def _form(column: Column) -> dict[str, Any]:
     return {"model": column.model, "error": column.error, "receipt": None if receipt is None else receipt.to_json()}
 
 
-def _told(column: Column) -> tuple[str, str]:
-    """A mark, and how it went in a few words."""
+def _summary_of(column: Column) -> tuple[str, str]:
+    """Return a mark and a summary in a few words."""
     receipt = column.receipt
     times = []
     if receipt is not None and receipt.latency_s is not None:
@@ -240,7 +243,7 @@ def _told(column: Column) -> tuple[str, str]:
 
 
 def _foot(receipt: Receipt) -> str:
-    """As under any answer, without the model's name, which stands above."""
+    """Return the footer without the model's name, which stands above."""
     return footer(receipt, lambda _: "").removeprefix(f"{receipt.model} · ")
 
 
@@ -257,7 +260,7 @@ def _summary(columns: Sequence[Column]) -> str:
 
 
 def _table(heads: Sequence[str], bodies: Sequence[str], feet: Sequence[str]) -> str:
-    """Columns of one width, which nothing that arrives can change; where they would be too narrow, it scrolls."""
+    """Return a table with columns of one fixed width, which scrolls where they would be too narrow."""
     width = f"table-layout:fixed;width:100%;min-width:{12 * len(heads)}em;margin:0;font-size:inherit"
     body = [f'<div style="{_WRAP}">{cell}</div>' for cell in bodies]
     rows = [
@@ -269,20 +272,20 @@ def _table(heads: Sequence[str], bodies: Sequence[str], feet: Sequence[str]) -> 
 
 
 def _row(tag: str, cells: Sequence[str], style: str = "") -> str:
-    """No stripes and no highlight: a row here is no record."""
+    """Return a row without stripes or highlight."""
     cell_style = f"{_CELL};{style}" if style else _CELL
     cells = [f'<{tag} style="{cell_style}">{cell}</{tag}>' for cell in cells]
     return f'<tr style="background:none">{"".join(cells)}</tr>'
 
 
-def _html_head(name: str, mark: str, told: str) -> str:
+def _html_head(name: str, mark: str, summary: str) -> str:
     color = {"✓": _GREEN, "✗": _RED}.get(mark, _FAINT)
     sign = f'<span style="{color}">{mark}</span> ' if mark else ""
     title = escape(_flat(name)).replace("/", "/<wbr>", 1)  # where a line may break
-    return f'{title}<br><small style="font-weight:normal">{sign}{escape(told)}</small>'
+    return f'{title}<br><small style="font-weight:normal">{sign}{escape(summary)}</small>'
 
 
 def _flat(text: str) -> str:
-    """Untrusted text on one line, within bounds."""
+    """Return untrusted text on one line, within bounds."""
     flat = printable(" ".join(text.split()))
     return flat if len(flat) <= _LONGEST_ERROR else flat[: _LONGEST_ERROR - 1] + "…"

@@ -6,26 +6,27 @@ import json
 import re
 from html import escape
 
-from ..untrusted import read_json
-from .calls import fold
+from ..core.untrusted_json import read_json
 from .markdown import harmless
-from .safe import fenced, safe_markdown
+from .sanitize import fenced, safe_markdown
+from .tool_calls import fold
 
 PLAIN, MARKDOWN, HTML, LATEX = "text/plain", "text/markdown", "text/html", "text/latex"
 
 _BLOCK = re.compile(
-    r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n"
-    r"(?P<code>.*?)(?:(?:\n|^) {0,3}(?P=fence)[`~]*[ \t]*$|\Z)",
+    r"^(?P<indent> {0,3})(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<language>[\w+#.-]*+)[^\n]*+\n"
+    r"(?P<code>.*?)(?:(?:\n|^) {0,3}(?P=fence)[`~]*+[ \t]*+$|\Z)",
     re.M | re.S,
 )
+"""Nothing in it gives back what it took, so that it reads each character once."""
 _FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\[((?:(?!\\\[).)+)\\\]|\\\(((?:(?!\\\().)+)\\\)", re.S)
 _WORDS = re.compile(r"(?:(?<![\\A-Za-z])[A-Za-z]{2,}[,;:]?\s+){3}")
-"""Of a sentence, which no formula is."""
+"""Words in a row, as in a sentence and not in a formula."""
 _ODD = re.compile(
     r"\\(?:href|url|html\w*|class|cssId|style|data|require|unicode|include\w*|input|def|newcommand|renewcommand|let|"
     r"newenvironment|loadext\w*|mml\w*|bbox|texttip|tooltip|toggle|mathtip|enclose)(?![A-Za-z])|\$"
 )
-"""What could make a formula more than a formula: links, styles, extensions, names of its own, and its end."""
+"""Commands that make a formula more than a formula: links, styles, extensions, names of its own, and its end."""
 _FETCHING = re.compile(r"<(?=(?:link|base|meta)\b)", re.I)
 """Tags that the policy does not cover all of; with another name they are nothing to a browser."""
 _WHOLE = "The whole answer"
@@ -33,7 +34,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-ac
 
 
 def shown_as_format(text: str, format: str) -> dict[str, str]:
-    """What is shown of an answer's text, by media type; plain text is always among it.
+    """Return an answer's text by media type in a format; plain text is always among them.
 
     - "text": as it is. "json": set out in lines; as code where it is none.
     - "code": its first block of code, and all of it folded below; as one block where there is none.
@@ -59,7 +60,7 @@ def shown_as_format(text: str, format: str) -> dict[str, str]:
 
 
 def pretty_json(text: str) -> str:
-    """JSON in lines; the text as it is where it is no JSON."""
+    """Return JSON in lines; the text as it is where it is no JSON."""
     block = _alone(text)
     code = text if block is None else block[0]
     try:
@@ -69,24 +70,24 @@ def pretty_json(text: str) -> str:
 
 
 def code_blocks(text: str) -> list[tuple[str, str]]:
-    """The fenced blocks of code, each with its language, "" where it names none; the last may break off."""
+    """Return the fenced blocks of code, each with its language, "" where it names none; the last may break off."""
     return [(block["code"], block["language"]) for block in _BLOCK.finditer(text)]
 
 
 def first_code(text: str) -> tuple[str, str]:
-    """The first fenced block of code and its language; where there is none, the whole text and ""."""
+    """Return the first fenced block of code and its language; where there is none, the whole text and ""."""
     return next(iter(code_blocks(text)), (text.strip("\n"), ""))
 
 
 def _alone(text: str) -> tuple[str, str] | None:
-    """The code and the language of a text that is one block of code and nothing else."""
+    """Return the code and the language of a text that is one block of code and nothing else."""
     bare = text.strip()
     block = _BLOCK.match(bare)
     return (block["code"], block["language"]) if block and block.end() == len(bare) else None
 
 
 def page(text: str) -> str:
-    """HTML that shows untrusted HTML: in a frame without scripts, forms, or any address to fetch from."""
+    """Return HTML that shows untrusted HTML: in a frame without scripts, forms, or any address to fetch from."""
     block, language = first_code(text)
     source = block if language.lower() in ("html", "htm", "xml") else text
     inside = (
@@ -116,6 +117,6 @@ def _formula(text: str) -> dict[str, str]:
 
 
 def _in_dollars(formula: re.Match[str]) -> str:
-    """A formula between the marks that all front ends know."""
+    """Return a formula between the marks that all front ends know."""
     _, _, displayed, inline = formula.groups()
     return f"$${displayed}$$" if displayed else f"${inline.strip()}$" if inline else formula.group()

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
-from ..progress import Call, Part, Progress
-from ..receipt import Receipt
-from .bundle import Explorer, Head, shown_answer, sorted_images
-from .calls import part_markdown, part_plain
-from .pace import Pace
-from .safe import fenced, one_line, printable
-from .turn import PLAINEST, turn_bundle, turn_footer
+from ..core.progress import Call, Progress, StreamPart
+from ..core.receipt import Receipt
+from .answer_bundle import Explorer, Head, shown_answer, sorted_images
+from .sanitize import fenced, one_line, printable
+from .throttle import Pace
+from .tool_calls import part_markdown, part_plain
+from .turn_bundle import PLAINEST, turn_bundle, turn_footer
 
 _STATES = {
     "starting": "starting the local devnet",
@@ -34,7 +34,7 @@ class Live(Protocol):
     """Shows one answer from its first moment to its receipt. Used on the thread that runs the cell."""
 
     def show(self) -> None:
-        """Something arrived, or the status may have changed."""
+        """Show the progress as it is now, if it changed."""
 
     def finish(
         self,
@@ -45,18 +45,23 @@ class Live(Protocol):
         images: Sequence[str] = (),
         head: Head | None = None,
     ) -> None:
-        """The answer is complete (or broke off, as `note` says). `receipts` are of all calls of the turn, `text` is the
-        last one's, `images` are data: URIs or links, `head` is the ledger's."""
+        """Show the complete answer, or what there is of it.
 
-    def refresh(self, receipt: Receipt, head: Head | None) -> None:
-        """What finished has another receipt now: show it in the same place, where that can be. From any thread."""
+        Args:
+            receipts: of all calls of the turn. text: of the last one.
+            note: why the answer is not complete, "" if it is.
+            images: data: URIs or links. head: of the ledger.
+        """
+
+    def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
+        """Show a finished answer again in its place, with these receipts as they are now. Safe on any thread."""
 
     def drop(self) -> None:
-        """Nothing came of it: take the status line away."""
+        """Remove the status line: there is no answer."""
 
 
 def live_for(shell: Any, progress: Progress, title: str, format: str = "md") -> Live:
-    """The display that suits a shell: a kernel's front end shows rich output, a terminal plain text.
+    """Return the display for a shell: a kernel's front end shows rich output, a terminal plain text.
 
     Args:
         format: as what the answer is shown, see `formats`; in a terminal it is printed as it comes.
@@ -65,8 +70,8 @@ def live_for(shell: Any, progress: Progress, title: str, format: str = "md") -> 
 
 
 def status(progress: Progress) -> str:
-    """How far an answer is, in a few words."""
-    if progress.tokens > 1 and progress.state != "calling":
+    """Return the progress of an answer in a few words."""
+    if progress.tokens > 1 and progress.state != "calling" and progress.state in _STATES:
         return f"{progress.tokens} tokens, {progress.rate:.0f}/s"
     return _STATES.get(progress.state, progress.state) + "…"
 
@@ -86,19 +91,22 @@ class _Rich:
         self._pace = Pace(_MESSAGE)
         self._last_status = ""
         self._tokens = 0
-        self._again: Callable[[Receipt, Head | None], None] | None = None
+        self._again: Callable[[Sequence[Receipt], Head | None], None] | None = None
+        self._once = not updated_in_place()
 
     def show(self) -> None:
         progress = self._progress
+        if self._once:
+            return
         if progress.tokens > self._tokens or progress.steps > self._steps:
             # The status line before must not hold the first words up, nor a text before it a function call.
             once = not self._tokens or progress.steps > self._steps
             if self._pace.due(progress.size, at_once=once):
                 self._tokens, self._steps = progress.tokens, progress.steps
                 self._send("\n\n".join([*map(self._drawn, progress.parts), f"*{status(progress)}*"]))
-        elif not self._tokens and (told := status(progress)) != self._last_status and self._pace.due(0):
-            self._last_status = told
-            self._send(f"*{self._title}: {told}*")
+        elif not self._tokens and (label := status(progress)) != self._last_status and self._pace.due(0):
+            self._last_status = label
+            self._send(f"*{self._title}: {label}*")
 
     def finish(
         self,
@@ -111,33 +119,33 @@ class _Rich:
     ) -> None:
         self._receipts = {receipt.receipt_id: receipt for receipt in receipts}
         pictures, links = sorted_images(images)
-        told = "\n\n".join([text, *links]) if links else text
+        shown_text = "\n\n".join([text, *links]) if links else text
         if self._format == "image" and pictures:
             for picture in pictures:  # the first in the place of what was shown so far
                 self._display(picture)
                 self._id, self._shown = uuid4().hex, False
             pictures = []
-        self._display(turn_bundle(receipts, told, explorer, note, head, self._format))
+        self._display(turn_bundle(receipts, shown_text, explorer, note, head, self._format))
 
-        def bundle(now: Receipt, head: Head | None) -> dict[str, Any]:
+        def bundle(changed: Sequence[Receipt], head: Head | None) -> dict[str, Any]:
             with self._lock:
-                self._receipts[now.receipt_id] = now
-                return turn_bundle(list(self._receipts.values()), told, explorer, note, head, self._format)
+                self._receipts |= {receipt.receipt_id: receipt for receipt in changed}
+                return turn_bundle(list(self._receipts.values()), shown_text, explorer, note, head, self._format)
 
         self._again = republisher(self._id, bundle)
         for picture in pictures:
             show_bundle(picture)
 
-    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+    def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
         if self._again is not None:
-            self._again(receipt, head)
+            self._again(receipts, head)
 
     def drop(self) -> None:
         if self._shown:
             self._display({"text/plain": ""})
 
-    def _drawn(self, part: Part) -> str:
-        """A part of what has arrived; what will not be shown as Markdown is shown as it is until it is complete."""
+    def _drawn(self, part: StreamPart) -> str:
+        """Return a part of the answer so far; a format other than Markdown is shown as code until it is complete."""
         whole = isinstance(part, str) and self._format not in (*PLAINEST, "math")
         return fenced(str(part)) if whole else part_markdown(part)
 
@@ -198,12 +206,28 @@ class _Plain:
             sys.stdout.write(text)
             sys.stdout.flush()
 
-    def refresh(self, receipt: Receipt, head: Head | None) -> None:
+    def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
         pass  # what was printed stays printed
 
     def drop(self) -> None:
         if self._shown:
             self._write("\n")
+
+
+def updated_in_place() -> bool:
+    """Return True where a display can be shown again in its place.
+
+    Not where it is captured, as by %%capture, which keeps each frame as an output of its own; nor in an Output widget,
+    which keeps the first one only.
+    """
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+
+    if isinstance(InteractiveShell.instance().display_pub, CapturingDisplayPublisher):
+        return False
+    instances = getattr(sys.modules.get("ipywidgets.widgets.widget"), "_instances", {})
+    outputs = (widget for widget in list(instances.values()) if getattr(widget, "_model_name", "") == "OutputModel")
+    return not any(getattr(output, "msg_id", "") for output in outputs)
 
 
 def show_bundle(bundle: Mapping[str, Any], **how: Any) -> None:
@@ -214,9 +238,9 @@ def show_bundle(bundle: Mapping[str, Any], **how: Any) -> None:
 
 
 def republisher(
-    display_id: str, bundle: Callable[[Receipt, Head | None], dict[str, Any]]
-) -> Callable[[Receipt, Head | None], None] | None:
-    """Shows a display again, on any thread; None where its output was captured, and there is no front end to tell.
+    display_id: str, bundle: Callable[[Sequence[Receipt], Head | None], dict[str, Any]]
+) -> Callable[[Sequence[Receipt], Head | None], None] | None:
+    """Return a function that shows a display again, on any thread; None where its output was captured.
 
     The publisher is remembered: at that later time a cell may have put another one in its place, to capture what it
     shows itself.
@@ -227,7 +251,7 @@ def republisher(
     if getattr(publisher, "session", None) is None:
         return None
 
-    def again(receipt: Receipt, head: Head | None) -> None:
-        publisher.publish(bundle(receipt, head), {}, transient={"display_id": display_id}, update=True)
+    def again(receipts: Sequence[Receipt], head: Head | None) -> None:
+        publisher.publish(bundle(receipts, head), {}, transient={"display_id": display_id}, update=True)
 
     return again

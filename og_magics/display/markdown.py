@@ -12,24 +12,27 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _TARGET = re.compile(r"(https?:|mailto:|#)", re.I)
-_OURS = re.compile(r"</?code>|<pre><code>[^<]*</code></pre>")
-"""HTML that stands for code where a code block or span would be read in several ways. It holds no other."""
+_OURS = re.compile(r"</?(?:code|span)>|<pre><code>[^<]*</code></pre>")
+"""HTML that stands for code where a code block or span would be read in several ways. It holds no other.
+
+A span holds the dollar of an amount.
+"""
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.\-]*:", re.I)
 
 
 def to_html(markdown: str) -> str:
-    """HTML of an untrusted text: HTML in it is shown as text, nothing is fetched, links open pages and nothing else."""
+    """Return HTML of an untrusted text: HTML in it is shown as text, nothing is fetched, links only open pages."""
     html: str = _renderer().render(markdown)
     return html
 
 
 def harmless(markdown: str) -> bool:
-    """Whether a CommonMark parser that lets HTML through finds none but our code, no image, and no odd link."""
+    """Return True if a CommonMark parser that lets HTML through finds only our code tags, no image and no odd link."""
     return all(map(_harmless, _walk(_reader().parse(markdown))))
 
 
 def blocks(markdown: str) -> list[int]:
-    """Offsets at which its top-level blocks begin: what stands before the last is not changed by what is added."""
+    """Return the offsets of its top-level blocks; text before the last one is not changed by what is added."""
     starts = [token.map[0] for token in _renderer().parse(markdown) if token.level == 0 and token.map]
     lines = [0]
     for line in markdown.splitlines(keepends=True):
@@ -62,7 +65,7 @@ def _link(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env:
 
 
 def _image(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Mapping[str, Any]) -> str:
-    """An image would tell its server who reads this: its text and its address are shown, and it is not fetched."""
+    """Return an image as text: fetching it would tell its server who reads this."""
     token = tokens[index]
     return escape(f"![{token.content}]({token.attrGet('src')})")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from ..amounts import format_opg
-from ..receipt import Receipt
-from .safe import printable
+from ..core.amounts import format_opg
+from ..core.receipt import Receipt
+from .sanitize import printable
 
 _HEADS = ("time (UTC)", "model", "settlement", "status", "tokens", "OPG", "enclave", "payment")
 _WIDEST = 100
@@ -15,7 +15,7 @@ _WIDEST = 100
 
 
 def text_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """One line a row, under a line of heads. The last column may be as long as it is."""
+    """Return one line a row, under a line of heads. The last column is never cut."""
     lines = [tuple(heads), *(_line(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
@@ -23,7 +23,7 @@ def text_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def receipts_table(receipts: Sequence[Receipt]) -> str:
-    """One line a receipt, under a line of heads."""
+    """Return one line a receipt, under a line of heads."""
     return text_table(_HEADS, map(_row, receipts))
 
 

@@ -1,29 +1,39 @@
-"""One gateway: paid requests, streamed or whole, and its failures as errors of the tree."""
+"""One gateway: paid requests, streamed or whole; its failures as errors that say what to do."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
-import json
-import ssl
-import time
-from collections.abc import AsyncIterator, Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import AsyncIterator, Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from .._version import __version__
-from ..catalogue import nearest_model
-from ..errors import GatewayError, GatewayProtocolError, GatewayUnreachable, ModelNotSupported, StreamError
-from ..types import Enclave, x402SettlementMode
-from ..untrusted import read_json as parse_untrusted
-from .sse import EventTooLarge, SSEDecoder
+from ..core.connection_failure import LOGIN_PAGE, connection_failure, message_of
+from ..core.errors import ConfigError, GatewayUnreachable
+from ..core.models import known_model
+from ..core.secret import login_of, origin_of, revealed
+from ..core.types import ChatRequest, Enclave
+from ..core.urls import is_loopback
+from .bounds import (
+    ERROR_BODY,
+    MAY_BE_CHARGED,
+    SMALL_BODY,
+    Bounds,
+    read_up_to,
+    watch,
+)
+from .failures import failure_of, retry_after
+from .reading import read_json
 from .tls import pinned_context
 
 _BEARER = "og-magics"
 """The gateway wants a bearer token and does not look at it: the payment is the credential."""
 
-_BODY_SHOWN = 500
 _NOTHING_SENT = "Nothing was sent and nothing was paid."
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
@@ -35,67 +45,85 @@ class GatewayClient:
     unless `verify` is False.
     """
 
-    def __init__(self, enclave: Enclave, *, timeout: float, verify: bool = True) -> None:
+    paid = True
+
+    def __init__(self, enclave: Enclave, *, timeout: float, verify: bool = True, bounds: Bounds | None = None) -> None:
         self.enclave = enclave
+        self._timeout, self._bounds = timeout, bounds or Bounds(idle=timeout)
         tls = pinned_context(enclave.tls_certificate) if enclave.tls_certificate is not None else verify
-        self._http = httpx.AsyncClient(
-            base_url=enclave.endpoint,
-            verify=tls,
-            limits=_CONNECTIONS,
-            # No environment proxies: they would see pinned traffic fail, and plain traffic whole.
-            trust_env=enclave.tls_certificate is None and verify,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
-            headers={"Authorization": f"Bearer {_BEARER}", "User-Agent": f"og_magics/{__version__}"},
-        )
+        base, parameters, credential = _address_of(enclave.endpoint)
+        with _usable_environment():
+            self._http = httpx.AsyncClient(
+                base_url=base,
+                params=parameters,
+                verify=tls,
+                limits=_CONNECTIONS,
+                # A proxy of the environment passes TLS on by CONNECT, and sees nothing of it. This machine needs none.
+                trust_env=verify and not is_loopback(enclave.endpoint),
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: they would tell calls apart
+                headers={
+                    "Authorization": credential,
+                    "User-Agent": f"og_magics/{__version__}",
+                    "Accept-Encoding": "identity",
+                },
+            )
 
     @contextlib.asynccontextmanager
-    async def post(
-        self, path: str, body: Mapping[str, Any], settlement: x402SettlementMode, auth: httpx.Auth
-    ) -> AsyncIterator[httpx.Response]:
-        """A paid request whose answer is good (2xx) and not yet read.
+    async def post(self, request: ChatRequest, auth: httpx.Auth | None) -> AsyncIterator[httpx.Response]:
+        """Send a request, paid by `auth`; its answer is good (2xx) and not yet read.
 
         Raises:
             GatewayUnreachable: no connection, or no answer in time.
-            GatewayError and its kin: any other status.
+            GatewayError: any other status, as the error of the tree that says what to do.
         """
-        request = self._http.build_request(
-            "POST", path, json=dict(body), headers={"X-SETTLEMENT-TYPE": settlement.value}
+        http_request = self._http.build_request(
+            "POST", request.path, json=self._body(request), headers=self._headers(request)
         )
         with self._failures():
-            response = await self._http.send(request, auth=auth, stream=True)
+            # Each read has its own limit; interim answers for ever (1xx) need one for all of them.
+            async with asyncio.timeout(2 * self._timeout + 30):
+                response = await self._http.send(http_request, auth=auth, stream=True)
             try:
+                watch(response, bounds_of(request, self._bounds))
                 if not response.is_success:
-                    await response.aread()
-                    failure = _failure(response, str(body.get("model", "")))
-                    failure.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+                    content = await read_up_to(response, ERROR_BODY, self._timeout)
+                    failure = failure_of(response, str(request.body.get("model", "")), content)
+                    failure.retry_after = retry_after(response.headers.get("Retry-After", ""))
                     raise failure
                 yield response
             finally:
                 await response.aclose()
 
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        return dict(request.body)
+
+    def _headers(self, request: ChatRequest) -> dict[str, str]:
+        return {"X-SETTLEMENT-TYPE": request.settlement.value}
+
     async def signing_key(self) -> str:
-        """The key, PEM, that the gateway itself says it signs with: worth as much as the connection.
+        """Return the key, PEM, that the gateway says it signs with: worth as much as the connection.
 
         Raises:
             GatewayError: it shows none.
         """
-        with self._failures():
-            response = await self._http.get("/signing-key")
-        if not response.is_success:
-            raise _failure(response, "")
-        return str(read_json(response.content, response.status_code).get("public_key", ""))
+        return str((await self._get_json("/signing-key")).get("public_key", ""))
 
     async def health(self) -> dict[str, Any]:
-        """What `GET /health` says.
+        """Return what `GET /health` says.
 
         Raises:
             GatewayError: not reachable, or not JSON.
         """
+        return await self._get_json("/health")
+
+    async def _get_json(self, path: str) -> dict[str, Any]:
         with self._failures():
-            response = await self._http.get("/health")
+            async with asyncio.timeout(self._timeout), self._http.stream("GET", path) as response:
+                content = await read_up_to(response, SMALL_BODY, self._timeout)
         if not response.is_success:
-            raise _failure(response, "")
-        return read_json(response.content, response.status_code)
+            raise failure_of(response, "", content)
+        return read_json(content, response.status_code)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -107,192 +135,85 @@ class GatewayClient:
         try:
             yield
         except httpx.ConnectError as error:
-            untrusted = isinstance(_root(error), ssl.SSLError)
-            remedy = "Check the network connection; %og network shows which gateway is used."
-            if untrusted and self.enclave.tls_certificate is not None:
-                remedy = "Its certificate is not the one that the registry holds: do not go on."
-            elif untrusted:
-                remedy = "Do not go on, unless the server is your own: then OG_GATEWAY_VERIFY=0, or verify=False."
+            failure = connection_failure(error, urlsplit(endpoint).hostname or endpoint)
+            remedy = failure.remedy or "Check the network connection; %og network shows which gateway is used."
+            if failure.untrusted and self.enclave.tls_certificate is not None:
+                remedy = f"Its certificate is not the one that the registry holds: do not go on. {LOGIN_PAGE}"
+            elif failure.untrusted:
+                remedy = (
+                    "Do not go on, unless the server is your own: then OG_GATEWAY_VERIFY=0, or verify=False. "
+                    f"{LOGIN_PAGE}"
+                )
             raise GatewayUnreachable(
-                f"No trusted connection to the gateway {endpoint}: {_told(error)}."
-                if untrusted
-                else f"The gateway {endpoint} cannot be reached: {_told(error)}.",
-                transient=not untrusted,
+                f"No trusted connection to the gateway {endpoint}: {failure.reason}."
+                if failure.untrusted
+                else f"The gateway {endpoint} cannot be reached: {failure.reason}.",
+                transient=not failure.untrusted,
                 money=_NOTHING_SENT,
                 remedy=remedy,
-            ) from error
+            ) from httpx.ConnectError(message_of(error))  # its own would bring frames with headers and the whole URL
+        except httpx.ProxyError as error:
+            raise GatewayUnreachable(
+                f"The proxy that the environment names (HTTPS_PROXY) did not open the way to {endpoint}: "
+                f"{message_of(error)}.",
+                transient=False,
+                money=_NOTHING_SENT,
+                remedy="Ask who runs the proxy, or name the gateway's host in NO_PROXY.",
+            ) from None
         except httpx.ConnectTimeout as error:
             raise GatewayUnreachable(
                 f"The gateway {endpoint} did not accept a connection in time.",
                 transient=False,
                 money=_NOTHING_SENT,
                 remedy="Try again, or check the network connection.",
-            ) from error
-        except httpx.TimeoutException as error:
+            ) from httpx.ConnectTimeout(message_of(error))
+        except (httpx.TimeoutException, TimeoutError):
             raise GatewayUnreachable(
                 f"The gateway {endpoint} did not answer in time.",
                 transient=False,
                 money=MAY_BE_CHARGED,
                 remedy="Ask again; OG_TIMEOUT (seconds) lets it take longer.",
-            ) from error
-        except httpx.TransportError as error:
+            ) from None
+        except (httpx.RequestError, UnicodeError) as error:
             raise GatewayUnreachable(
-                f"The connection to the gateway {endpoint} was lost: {_told(error)}.",
+                f"The connection to the gateway {endpoint} was lost: {message_of(error)}.",
                 money=MAY_BE_CHARGED,
                 remedy="Ask again; %og receipts shows what is settled.",
-            ) from error
+            ) from None
 
 
-MAY_BE_CHARGED = "The call may be charged, by no more than its authorization allows."
+def _address_of(endpoint: str) -> tuple[str, httpx.QueryParams, str]:
+    """Return where requests go, the parameters that each has, and what it says of who asks.
 
-
-async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The JSON events of a streamed answer, up to [DONE]; the rest is read to the end of file and left out.
-
-    Raises:
-        StreamError: an error event, broken JSON, an event without end, or a stream that was cut.
+    A login stands in a header: in the URL it would be in the errors and the logs of whoever handles that.
     """
-    if "html" in response.headers.get("content-type", ""):
-        await response.aread()
-        raise _html(response)
-    decoder = SSEDecoder()
-    done = False
+    parts, login = urlsplit(revealed(endpoint)), login_of(endpoint)
+    credential = f"Bearer {_BEARER}"
+    if login is not None:
+        credential = "Basic " + base64.b64encode(":".join(login).encode()).decode()
+    return origin_of(endpoint) + parts.path.rstrip("/"), httpx.QueryParams(parts.query), credential
+
+
+@contextlib.contextmanager
+def _usable_environment() -> Iterator[None]:
+    """Raise ConfigError for a file of certificates that is missing, and for a proxy's URL that is none."""
     try:
-        async for data in response.aiter_bytes():
-            for event in decoder.feed(data):
-                if event.data == "[DONE]":
-                    done = True
-                if not done and event.data:
-                    yield _event(event.data)
-    except EventTooLarge as error:
-        raise StreamError(f"The stream broke: {str(error).rstrip('.')}.", money=MAY_BE_CHARGED) from None
-    except httpx.TransportError as error:
-        if not done:  # after [DONE] nothing is missing
-            raise StreamError(
-                f"The stream was cut: {_told(error)}.",
-                money=MAY_BE_CHARGED,
-                remedy="What had arrived is kept; ask again for the rest.",
-            ) from error
-    if not done and decoder.pending:
-        raise StreamError(
-            "The stream was cut in the middle of an event.",
-            money=MAY_BE_CHARGED,
-            remedy="What had arrived is kept; ask again for the rest.",
-        )
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"The certificates that the environment names (SSL_CERT_FILE) cannot be read: {message_of(error)}.",
+            money=_NOTHING_SENT,
+            remedy="Name a file that is there, or unset the variable: Python's own certificates are used then.",
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"A proxy that the environment names (HTTPS_PROXY, ALL_PROXY) cannot be used: {message_of(error)}.",
+            money=_NOTHING_SENT,
+            remedy="Write it as http://host:port, or unset the variable.",
+        ) from error
 
 
-def _event(data: str) -> dict[str, Any]:
-    event = _json_object(data)
-    if event is None:
-        raise StreamError(
-            "The gateway sent an event that is not JSON.",
-            body=data[:_BODY_SHOWN],
-            money=MAY_BE_CHARGED,
-            remedy="What had arrived is kept; ask again.",
-        )
-    if event.get("error"):
-        told = event["error"]
-        text = told.get("message", "") if isinstance(told, dict) else told
-        raise StreamError(
-            f"The gateway broke the stream off: {str(text)[:200]}.",
-            body=data[:_BODY_SHOWN],
-            money=MAY_BE_CHARGED,
-            remedy="Its model provider failed; ask again, or try another model.",
-        )
-    return event
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    """The object that a text holds, or None."""
-    try:
-        value = parse_untrusted(text.encode("utf-8", "replace"))
-        if "\\ud" in text.lower():  # half of a surrogate pair can neither be stored nor printed
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def read_json(content: bytes, status: int) -> dict[str, Any]:
-    """The JSON object of an answer's body.
-
-    Raises:
-        GatewayProtocolError: it is none.
-    """
-    value = _json_object(content.decode("utf-8", "replace"))
-    if value is None:
-        raise GatewayProtocolError(
-            "The gateway answered with something that is not JSON.",
-            status=status,
-            body=_excerpt(content),
-            money=MAY_BE_CHARGED if status < 400 else "",
-            remedy="A proxy may stand in between; %og network shows the address that was asked.",
-        )
-    return value
-
-
-def _failure(response: httpx.Response, model: str) -> GatewayError:
-    """The error for an answer that is not 2xx."""
-    status, body = response.status_code, _excerpt(response.content)
-    told = (_json_object(response.content.decode("utf-8", "replace")) or {}).get("error")
-    text = str(told.get("message") if isinstance(told, dict) else told)[:200] if told else ""
-    if status == 400 and "not supported" in text and model in text:
-        close = nearest_model(model)
-        hint = f"Did you mean {close}? " if close else ""
-        return ModelNotSupported(
-            f"The gateway does not serve the model {model!r}.",
-            status=status,
-            body=body,
-            money="The payment was authorized and nothing was served: nothing is charged for this call.",
-            remedy=f"{hint}%og models lists the models.",
-        )
-    if not text and "html" in response.headers.get("content-type", ""):
-        return _html(response)
-    what = f"The gateway failed with status {status}" + (f": {text}." if text else ".")
-    remedy = "Try again in a minute." if status >= 500 or status == 429 else ""
-    return GatewayError(
-        what,
-        status=status,
-        body=body,
-        money="Nothing was served; what was authorized expires by itself.",
-        remedy=remedy,
-    )
-
-
-def _retry_after(told: str) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date."""
-    try:
-        return max(0.0, float(told)) if told else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
-
-
-def _html(response: httpx.Response) -> GatewayProtocolError:
-    return GatewayProtocolError(
-        f"The gateway answered {response.status_code} with an HTML page instead of an answer.",
-        status=response.status_code,
-        body=_excerpt(response.content),
-        money="Nothing was served; what was authorized expires by itself.",
-        remedy="A proxy in front of the gateway failed. Try again in a minute.",
-    )
-
-
-def _excerpt(content: bytes) -> str:
-    return content[: 4 * _BODY_SHOWN].decode("utf-8", "replace")[:_BODY_SHOWN]
-
-
-def _root(error: BaseException) -> BaseException:
-    """The first cause of a chain of exceptions: what the operating system said."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return error
-
-
-def _told(error: BaseException) -> str:
-    """The same in words: some of those exceptions have none."""
-    root = _root(error)
-    return str(root).rstrip(".") or type(root).__name__
+def bounds_of(request: ChatRequest, bounds: Bounds) -> Bounds:
+    """Return the bounds of a request's answer: `max_tokens` bounds a text, and not pictures."""
+    model = known_model(request.model)
+    return bounds if model is None or model.draws else bounds.for_text(request.body.get("max_tokens"))

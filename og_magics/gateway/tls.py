@@ -6,7 +6,7 @@ import ssl
 
 
 def pinned_context(certificate: bytes) -> ssl.SSLContext:
-    """A client context that accepts this certificate (DER) and no other.
+    """Return a client context that accepts this certificate (DER) and no other.
 
     The host name is not checked: enclaves are reached by address, and the certificate itself is the anchor. Trusting it
     as an authority would also let in what it may have signed, so the handshake compares the peer's bytes as well,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from .audit import LedgerAudit
 from .export import export_receipts, import_receipts, read_frame, receipts_csv, replace_file
 from .frame import FrameCache, receipts_frame
-from .notebook import ShownAnswer, answers_in, answers_of, joined, read_notebook, receipts_in, write_notebook
-from .store import Ledger, open_ledger
+from .notebook_index import ledger_of
+from .opening import notebook_ledger, open_ledger
+from .place import readable_at
+from .store import Ledger
 from .threads import KeptTurn, ThreadStore, ThreadSummary, place_of
 
 __all__ = [
@@ -14,21 +16,17 @@ __all__ = [
     "KeptTurn",
     "Ledger",
     "LedgerAudit",
-    "ShownAnswer",
     "ThreadStore",
     "ThreadSummary",
-    "answers_in",
-    "answers_of",
     "export_receipts",
     "import_receipts",
-    "joined",
+    "ledger_of",
+    "notebook_ledger",
     "open_ledger",
     "place_of",
     "read_frame",
-    "read_notebook",
+    "readable_at",
     "receipts_csv",
     "receipts_frame",
-    "receipts_in",
     "replace_file",
-    "write_notebook",
 ]

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .journal import GENESIS, KEYS, Head, all_sealed, entry_hash
+from .journal import GENESIS, KEYS, Head, digest_long_values, entry_hash
+from .schema import is_newer
 
 _Table = dict[str, dict[str, Any]]
 _Entry = sqlite3.Row
@@ -16,7 +17,7 @@ _Entry = sqlite3.Row
 
 @dataclass(frozen=True, slots=True)
 class LedgerAudit:
-    """What an audit of a ledger found.
+    """The findings of a ledger's audit.
 
     Attributes:
         ok: nothing.
@@ -36,7 +37,7 @@ class LedgerAudit:
     length: int
 
     def only(self, receipt_ids: Collection[str]) -> LedgerAudit:
-        """The same audit, of these receipts."""
+        """Return the same audit, of these receipts only."""
         return replace(self, broken={key: why for key, why in self.broken.items() if key in receipt_ids})
 
 
@@ -46,14 +47,14 @@ def audit(connection: sqlite3.Connection, expected_head: Head | None) -> LedgerA
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     entries = connection.execute("SELECT * FROM journal ORDER BY seq").fetchall()
     length, head = (entries[-1]["seq"], entries[-1]["hash"]) if entries else (0, GENESIS)
-    replay = _Replay()
+    replay = _Replay(newer=is_newer(connection))
     problems = _check_chain(entries, replay)
     # A trigger would change what we write before the journal reads it back.
     strange = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name"
     problems += [
         f"The file has a {type} {name!r} that og_magics did not make." for type, name in connection.execute(strange)
     ]
-    if expected_head is not None and (problem := _beyond(entries, expected_head)):
+    if expected_head is not None and (problem := _head_mismatch(entries, expected_head)):
         problems.append(problem)
     payments: dict[str, str] = {}
     for table in ("settlements", "authorizations"):
@@ -68,24 +69,28 @@ def audit(connection: sqlite3.Connection, expected_head: Head | None) -> LedgerA
 
 
 class _Replay:
-    """What the tables should hold.
+    """The rows that the tables should hold, made from the journal.
 
     Attributes:
         tables: the rows by their key; columns that are NULL are left out.
+        newer: a newer og_magics writes to the file too: entries may be about tables that are not known here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, newer: bool) -> None:
+        self.newer = newer
         self.tables: dict[str, _Table] = {table: {} for table in KEYS}
         self._twice: dict[str, dict[str, str]] = {table: {} for table in KEYS}
 
     def apply(self, kind: str, body: str) -> None:
-        """Take an entry in.
+        """Apply an entry.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError, RecursionError: it is no entry's body.
         """
         entry = json.loads(body)
         for table, values in entry["set"].items():
+            if self.newer and table not in self.tables:
+                continue
             rows = self.tables[table]
             key = entry["receipt" if table == "receipts" else "authorization"]
             if values is None:
@@ -100,11 +105,11 @@ class _Replay:
             rows[key] = {name: value for name, value in row.items() if value is not None}
 
     def faults(self, connection: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]:
-        """The keys of rows that are not as they should be, with the reason: the end of a sentence."""
+        """List the keys of rows that are not as they should be, each with the reason: the end of a sentence."""
         expected = dict(self.tables[table])
         yield from self._twice[table].items()
         for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - our own names
-            held = all_sealed(row)
+            held = digest_long_values(row)
             key = str(row[KEYS[table]])
             written = expected.pop(key, None)
             if written is None:
@@ -120,7 +125,7 @@ def _check_chain(entries: Sequence[_Entry], replay: _Replay) -> list[str]:
     """Replay the entries that are as they were written; the others are named, and count for nothing.
 
     Each entry is held against its own hash, and against what the next one says that it follows: so an entry that was
-    changed, with its hash or without, is told from its neighbours.
+    changed, with its hash or without, can be distinguished from its neighbours.
     """
     problems = _Problems()
     intact = [_is_intact(entry) for entry in entries]
@@ -149,7 +154,7 @@ def _check_chain(entries: Sequence[_Entry], replay: _Replay) -> list[str]:
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 problems.add(seq, seq, "no entry that og_magics writes")
         expected = max(expected, seq + 1)
-    return problems.told()
+    return problems.sentences()
 
 
 class _Problems:
@@ -163,7 +168,7 @@ class _Problems:
             first = self._ranges.pop()[0]
         self._ranges.append((first, last, what))
 
-    def told(self) -> list[str]:
+    def sentences(self) -> list[str]:
         return [
             f"Entry {first} is {what}." if first == last else f"Entries {first} to {last} are {what}."
             for first, last, what in self._ranges
@@ -178,7 +183,7 @@ def _is_intact(entry: _Entry) -> bool:
     return bool(found == entry["hash"])
 
 
-def _beyond(entries: Sequence[_Entry], expected: Head) -> str | None:
+def _head_mismatch(entries: Sequence[_Entry], expected: Head) -> str | None:
     length, hash = expected
     if length == 0:
         return None if hash == GENESIS else "The head that was noted is of no journal."

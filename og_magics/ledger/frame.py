@@ -3,61 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..amounts import to_opg
-from ..receipt import COLUMNS, Receipt
+from ..core.receipt import Receipt
+from ..core.receipt_columns import RECEIPT_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .store import Ledger
 
-_DTYPES = {
-    "prompt_tokens": "Int64",
-    "completion_tokens": "Int64",
-    "latency_s": "float64",
-    "ttft_s": "float64",
-    "replayed": "bool",
-}
-"""All others, but `time`, are objects, so that None stays None and a Decimal stays exact."""
-
-AMOUNTS = ("cost_opg", "cap_opg", "cost_usd")
-"""Columns of exact decimals."""
-
-_READ: dict[str, Callable[[Receipt], Any]] = {
-    "time": lambda receipt: round(receipt.time * 1_000_000),
-    "cost_usd": lambda receipt: receipt.usd,
-    "cost_opg": lambda receipt: None if receipt.cost is None else to_opg(receipt.cost),
-    "cap_opg": lambda receipt: None if receipt.cap is None else to_opg(receipt.cap),
-}
-
 
 def receipts_frame(receipts: Iterable[Receipt]) -> pd.DataFrame:
-    """One row a receipt, in the order given; the columns are `receipt.COLUMNS`.
+    """Return one row a receipt, in the order given, with the columns of `receipt_columns`.
 
     `time` is a UTC datetime; `cost_opg`, `cap_opg` (OPG) and `cost_usd` hold `Decimal` or None; tokens are nullable
     integers; `latency_s` and `ttft_s` are seconds, NaN when unknown; `replayed` is bool. No receipts: no rows, and
-    the same columns and dtypes.
+    the same columns and dtypes. Fields of a newer minor version are further columns behind these, by their names.
     """
     rows = list(receipts)
-    return typed_frame({name: list(map(_READ.get(name) or attrgetter(name), rows)) for name in COLUMNS})
+    values = {name: column.read_all(rows) for name, column in RECEIPT_COLUMNS.items()}
+    unknown = {name for receipt in rows for name in receipt.extra} - set(RECEIPT_COLUMNS)
+    return typed_frame(values | {name: [receipt.extra.get(name) for receipt in rows] for name in sorted(unknown)})
 
 
-def typed_frame(values: dict[str, list[Any]]) -> pd.DataFrame:
-    """The frame of the values of each column, with the dtypes of `receipts_frame`; `time` in whole microseconds."""
+def typed_frame(values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return the frame of these columns, with the dtypes of `receipts_frame`; `time` in whole microseconds.
+
+    A column that is missing (an older version had none) is None in each row; one that is not known is kept, as objects.
+    """
     import pandas as pd
 
     columns = {}
-    for name in COLUMNS:
-        if name == "time":
-            stamps = pd.to_datetime(pd.Series(values[name], dtype="int64"), unit="us", utc=True)
+    none = [None] * len(values["receipt_id"])
+    for name, column in RECEIPT_COLUMNS.items():
+        held = values.get(name, none)
+        if column.kind == "time":
+            stamps = pd.to_datetime(pd.Series(held, dtype="int64"), unit="us", utc=True)
             columns[name] = stamps.astype("datetime64[us, UTC]")  # pandas 2 would say ns
         else:
-            columns[name] = pd.Series(values[name], dtype=_DTYPES.get(name, "object"))
-    return pd.DataFrame(columns, columns=list(COLUMNS))
+            # None in a column of bools would be False without a word.
+            dtype = "object" if column.kind == "flag" and None in held else column.dtype
+            columns[name] = pd.Series(held, dtype=dtype)
+    columns |= {name: pd.Series(held, dtype="object") for name, held in values.items() if name not in columns}
+    return pd.DataFrame(columns)
 
 
 class FrameCache:
@@ -73,7 +63,7 @@ class FrameCache:
         self._frame: pd.DataFrame | None = None
 
     def current(self) -> pd.DataFrame:
-        """The DataFrame as the ledger stands; the caller's own, to change at will.
+        """Return the DataFrame as the ledger stands; the caller's own, to change at will.
 
         Raises:
             LedgerError: the file cannot be read.
@@ -83,19 +73,24 @@ class FrameCache:
             if self._frame is None or changes.complete:
                 self._frame = receipts_frame(changes.receipts)
             elif changes.receipts:
-                self._frame = _merged(self._frame, changes.receipts)
+                newer = receipts_frame(changes.receipts)
+                if list(newer.columns) == list(self._frame.columns):
+                    self._frame = _merged(self._frame, newer)
+                else:  # a newer version writes to the file, and its fields are not in all rows
+                    changes = self._ledger.changes(None)
+                    self._frame = receipts_frame(changes.receipts)
             self._head = changes.head
             return self._frame.copy()
 
 
-def _merged(frame: pd.DataFrame, receipts: list[Receipt]) -> pd.DataFrame:
-    """The frame with these receipts in place of their old rows, or as new ones, in the order of their ids."""
+def _merged(frame: pd.DataFrame, newer: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with these rows in place of their old ones, or as new ones, in the order of their ids."""
     import pandas as pd
 
     # What changes is young, as a rule: the rows before the first that changed stay as they are.
-    first = int(frame["receipt_id"].searchsorted(receipts[0].receipt_id))
+    first = int(frame["receipt_id"].searchsorted(newer["receipt_id"].iloc[0]))
     later = frame.iloc[first:]
-    kept = later[~later["receipt_id"].isin({receipt.receipt_id for receipt in receipts})]
-    end = pd.concat([part for part in (kept, receipts_frame(receipts)) if len(part)])
+    kept = later[~later["receipt_id"].isin(set(newer["receipt_id"]))]
+    end = pd.concat([part for part in (kept, newer) if len(part)])
     end = end.sort_values("receipt_id", kind="stable")
     return pd.concat([frame.iloc[:first], end], ignore_index=True) if first else end.reset_index(drop=True)

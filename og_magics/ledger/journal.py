@@ -17,16 +17,17 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .rows import canonical, dict_of, sealed, storable
+from ..core.secret import fingerprint
+from .rows import canonical, dict_of, digest_long, storable
 
 GENESIS = "0" * 64
-"""What the first entry follows."""
+"""The hash that the first entry follows."""
 
 KEYS = {"authorizations": "hash", "settlements": "authorization_hash", "receipts": "receipt_id"}
 """The tables that the journal is about, and the column by which each row is known."""
 
 Head = tuple[int, str]
-"""How many entries there are, and the hash of the last."""
+"""The number of entries, and the hash of the last."""
 
 
 def write(
@@ -58,7 +59,7 @@ def write(
 
 
 def row(connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row | None:
-    """The row of a table, or None."""
+    """Return the row of a table, or None."""
     found = connection.execute(f"SELECT * FROM {table} WHERE {KEYS[table]} = ?", (key,))  # noqa: S608 - our own names
     row: sqlite3.Row | None = found.fetchone()
     return row
@@ -72,7 +73,7 @@ def append(
     receipt: str | None = None,
     authorization: str | None = None,
 ) -> None:
-    """Enter what changed already."""
+    """Append an entry for rows that were changed already."""
     length, previous = head(connection)
     about = {"receipt": receipt, "authorization": authorization, "set": changed}
     body = canonical({name: value for name, value in about.items() if value is not None})
@@ -84,18 +85,24 @@ def append(
 
 
 def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> str:
-    """The hash of an entry."""
+    """Return the hash of an entry."""
     return hashlib.sha256((previous + canonical([seq, time, kind, body])).encode()).hexdigest()
 
 
 def head(connection: sqlite3.Connection) -> Head:
-    """The journal's length, and the hash of its last entry."""
+    """Return the journal's length, and the hash of its last entry."""
     last = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
     return (0, GENESIS) if last is None else (last["seq"], last["hash"])
 
 
-def leads_from(connection: sqlite3.Connection, head: Head) -> bool:
-    """Whether the journal, at that length, had that hash."""
+def salted(connection: sqlite3.Connection, session_id: str) -> str:
+    """Return the hash of a session's id, salted by the hash of the first entry, which stands in this file alone."""
+    first = connection.execute("SELECT hash FROM journal WHERE seq = 1").fetchone()
+    return fingerprint(session_id, GENESIS if first is None else first["hash"])
+
+
+def contains_head(connection: sqlite3.Connection, head: Head) -> bool:
+    """Return True where the journal had that hash at that length."""
     length, hash = head
     if length == 0:
         return hash == GENESIS
@@ -104,7 +111,7 @@ def leads_from(connection: sqlite3.Connection, head: Head) -> bool:
 
 
 def subjects(connection: sqlite3.Connection, after: int) -> tuple[set[str], set[str]]:
-    """The receipts and the authorizations that the entries after this one are about."""
+    """Return the receipts and the authorizations that the entries after this one are about."""
     receipts: set[str] = set()
     authorizations: set[str] = set()
     for entry in connection.execute("SELECT body FROM journal WHERE seq > ?", (after,)):
@@ -119,7 +126,7 @@ def import_rows(connection: sqlite3.Connection) -> None:
     orders = {"authorizations": "created, rowid", "settlements": "rowid", "receipts": "receipt_id"}
     for table, order in orders.items():
         for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall():  # noqa: S608 - our own
-            values = all_sealed(row)
+            values = digest_long_values(row)
             if table == "receipts":
                 about = {"receipt": row["receipt_id"], "authorization": row["authorization_hash"]}
             else:
@@ -147,10 +154,10 @@ def _put(
     if after is None:
         raise sqlite3.DatabaseError(f"{table} did not keep {key}")
     if before is None:
-        return all_sealed(after)
-    return {name: sealed(after[name]) for name in values}
+        return digest_long_values(after)
+    return {name: digest_long(after[name]) for name in values}
 
 
-def all_sealed(row: sqlite3.Row) -> dict[str, Any]:
-    """What the journal holds of a whole row; columns that are NULL are left out."""
-    return {name: sealed(value) for name, value in dict_of(row).items() if value is not None}
+def digest_long_values(row: sqlite3.Row) -> dict[str, Any]:
+    """Return the journal's form of a whole row; columns that are NULL are left out."""
+    return {name: digest_long(value) for name, value in dict_of(row).items() if value is not None}

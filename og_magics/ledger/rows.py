@@ -1,19 +1,22 @@
-"""How rows become values, and values rows."""
+"""Conversion of rows to values, and of values to rows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from .. import amounts
-from ..receipt import Receipt
-from ..types import Authorization, Outcome, Settlement
+from ..core.payment_states import MoneyState
+from ..core.receipt import Authorization, Receipt
+from ..core.redaction import without_logins
+from ..core.secret import fingerprint_of_old, public_url
+from ..core.shares import CallCharge, Share, shares
+from ..core.types import Outcome, Settlement
 
-RECEIPTS = """SELECT r.*, a.expired, s.payment_hash, s.amount FROM receipts r
+RECEIPTS = """SELECT r.*, a.expired, a.money, s.payment_hash, s.amount FROM receipts r
     LEFT JOIN authorizations a ON a.hash = r.authorization_hash
     LEFT JOIN settlements s ON s.authorization_hash = r.authorization_hash"""
 """Rows that `receipt_of` reads."""
@@ -24,9 +27,12 @@ LONG = 128
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """JSON text that is the same for equal values; ASCII, so that any string survives exactly."""
 
+as_sent = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON text with its keys in the order in which they were sent: some gateways sign that order."""
+
 
 def storable(value: Any) -> Any:
-    """A text that UTF-8 can hold: halves of a character that came in two pieces are joined, lone ones replaced."""
+    """Return a text that UTF-8 can hold: halves of one character are joined, lone ones replaced."""
     if not isinstance(value, str) or value.isascii():
         return value
     try:
@@ -36,52 +42,72 @@ def storable(value: Any) -> Any:
     return value
 
 
-def sealed(value: Any) -> Any:
-    """What the journal holds of a column's value: the value, or `{"sha256": ...}` of a long text."""
+def digest_long(value: Any) -> Any:
+    """Return the journal's form of a column's value: the value, or `{"sha256": ...}` of a long text."""
     if isinstance(value, str) and len(value) > LONG:
         return {"sha256": hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()}
     return value
 
 
-_AUTHORIZATION = tuple(f.name for f in fields(Authorization))
+_AUTHORIZATION = tuple(f.name for f in fields(Authorization) if f.name != "extra")
 _SETTLEMENT = tuple(f.name for f in fields(Settlement))
 _RECEIPT = tuple(f.name for f in fields(Receipt))
-_DERIVED = {"status", "cost", "cap", "payer", "pay_to", "replayed", "request", "tool_calls", "enclave_ok", "turn"}
-_PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization", "scrubbed"})
+_DERIVED = {
+    "status", "cost", "cost_basis", "reported_cost", "cap", "payer", "pay_to", "replayed", "request", "tool_calls",
+    "enclave_ok", "turn", "notebook_id",
+}  # fmt: skip
+_PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization", "scrubbed", "extra"})
+_KNOWN_OF_AUTHORIZATION = {*_AUTHORIZATION, "expired", "money", "evidence"}
+_KNOWN_OF_RECEIPT = {*_RECEIPT, "ended", "weight", "verified_hash", "expired", "money", "amount"}
+"""Columns that this version reads; others were added by a newer one."""
 
 
 def dict_of(row: sqlite3.Row) -> dict[str, Any]:
-    """The columns of a row by their names. Its own look-up by name goes through all of them each time."""
+    """Return the columns of a row by their names. Its own look-up by name goes through all of them each time."""
     return dict(zip(row.keys(), row, strict=True))
 
 
 def authorization_row(authorization: Authorization) -> dict[str, Any]:
-    """Columns of an authorization."""
+    """Return the columns of an authorization."""
     row = {name: getattr(authorization, name) for name in _AUTHORIZATION}
     return row | {"cap": str(authorization.cap), "nonce": str(authorization.nonce)}
 
 
 def authorization_of(row: sqlite3.Row) -> Authorization:
-    """The authorization of its row."""
-    values = {name: row[name] for name in _AUTHORIZATION}
-    return Authorization(**values | {"cap": int(row["cap"]), "nonce": int(row["nonce"])})
+    """Make the authorization of its row."""
+    held = dict_of(row)
+    values = {name: held[name] for name in _AUTHORIZATION}
+    numbers = {"cap": int(held["cap"]), "nonce": int(held["nonce"])}
+    extra = _unknown(held, _KNOWN_OF_AUTHORIZATION)
+    return Authorization(**values | numbers | {"gateway": public_url(held["gateway"])}, extra=extra)
+
+
+def _unknown(held: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return what a newer version wrote into columns of its own, as JSON can hold it: a BLOB as hex digits."""
+    if not held.keys() - known:
+        return {}
+    return {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in held.items()
+        if name not in known and value is not None
+    }
 
 
 def settlement_row(settlement: Settlement) -> dict[str, Any]:
-    """Columns of a settlement."""
+    """Return the columns of a settlement."""
     return {name: getattr(settlement, name) for name in _SETTLEMENT} | {"amount": str(settlement.amount)}
 
 
 def settlement_of(row: sqlite3.Row) -> Settlement:
-    """The settlement of its row."""
+    """Make the settlement of its row."""
     return Settlement(**{name: row[name] for name in _SETTLEMENT} | {"amount": int(row["amount"])})
 
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:
-    """Columns of a receipt that an answer fills."""
+    """Return the columns of a receipt that an answer fills."""
     return {
         "text": outcome.text,
-        "tool_calls": canonical(outcome.tool_calls),
+        "tool_calls": as_sent(outcome.tool_calls),
         "finish_reason": outcome.finish_reason,
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.completion_tokens,
@@ -95,56 +121,103 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
         "output_hash": outcome.tee_output_hash,
         "data_settlement_hash": outcome.data_settlement_hash,
         "blob_id": outcome.blob_id,
+        "reported_cost": None if outcome.reported_cost is None else str(outcome.reported_cost),
     }
 
 
-def receipt_of(row: sqlite3.Row, share: int | None, authorization: Authorization | None) -> Receipt:
-    """The receipt of a row of `RECEIPTS`; `share` is its part of the settlement, if there is one."""
+def receipt_of(row: sqlite3.Row, share: Share | None, authorization: Authorization | None) -> Receipt:
+    """Make the receipt of a row of `RECEIPTS`; `share` is its part of the settlement, if there is one."""
     held = dict_of(row)
     values = {name: held[name] for name in _PLAIN}
+    values["session_id"] = fingerprint_of_old(held["session_id"], held["authorization_hash"])
+    values["error"] = without_logins(held["error"])
     return Receipt(
         **values,
         status=status_of(held),
-        cost=share,
+        cost=share.amount if share else None,
+        cost_basis=share.basis if share else None,
+        reported_cost=None if held["reported_cost"] is None else int(held["reported_cost"]),
         cap=authorization.cap if authorization else None,
         payer=authorization.payer if authorization else None,
         pay_to=authorization.pay_to if authorization else None,
         turn=held["turn"] or held["receipt_id"],
+        notebook_id=held["notebook_id"] or "",
         request=json.loads(held["request"]),
         tool_calls=() if held["tool_calls"] == "[]" else tuple(json.loads(held["tool_calls"])),
         enclave_ok=None if held["enclave_ok"] is None else bool(held["enclave_ok"]),
         authorization=authorization,
+        extra=_unknown(held, _KNOWN_OF_RECEIPT),
     )
 
 
 def receipts_of(rows: Sequence[sqlite3.Row], authorizations: Iterable[sqlite3.Row]) -> list[Receipt]:
-    """The receipts of rows of `RECEIPTS`: in order, with all receipts of each authorization that is among them."""
-    shares = _all_shares(rows)
+    """Make the receipts of rows of `RECEIPTS`: in order, with all receipts of each authorization that is among them."""
     paid = {row["hash"]: authorization_of(row) for row in authorizations}
+    shares = _all_shares(rows, paid)
     return [receipt_of(row, shares.get(row["receipt_id"]), paid.get(row["authorization_hash"])) for row in rows]
 
 
-def shares_of(amount: int, members: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Each receipt's part of an amount by its id; the parts add up to it. `members`: (receipt_id, weight), in order."""
-    parts = amounts.split(amount, [int(weight) for _, weight in members])
-    return dict(zip((receipt_id for receipt_id, _ in members), parts, strict=True))
+def read_receipts(
+    connection: sqlite3.Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
+) -> list[Receipt]:
+    """Return all receipts of a ledger, oldest first; or these, and those that these authorizations pay."""
+    if receipts is None or authorizations is None:
+        found = connection.execute(f"{RECEIPTS} ORDER BY r.receipt_id").fetchall()
+        return receipts_of(found, connection.execute("SELECT * FROM authorizations"))
+    those, payers = ", ".join("?" * len(receipts)), ", ".join("?" * len(authorizations))
+    found = connection.execute(
+        f"{RECEIPTS} WHERE r.receipt_id IN ({those}) OR r.authorization_hash IN ({payers}) ORDER BY r.receipt_id",
+        (*receipts, *authorizations),
+    ).fetchall()
+    paid = connection.execute(
+        f"SELECT * FROM authorizations WHERE hash IN ({payers})",  # noqa: S608 - question marks
+        (*authorizations,),
+    )
+    return receipts_of(found, paid)
 
 
-def _all_shares(rows: Iterable[sqlite3.Row]) -> dict[str, int]:
-    groups: dict[str, list[tuple[str, str]]] = {}
-    settled: dict[str, int] = {}
+def shares_of(amount: int, cap: int, members: Sequence[sqlite3.Row]) -> dict[str, Share]:
+    """Return each receipt's part of an amount by its id; the parts add up to it.
+
+    Args:
+        members: rows of one authorization's receipts, in order.
+    """
+    parts = shares(amount, cap, [_charge(row) for row in members])
+    return dict(zip((row["receipt_id"] for row in members), parts, strict=True))
+
+
+def _charge(row: sqlite3.Row) -> CallCharge:
+    reported = row["reported_cost"]
+    return CallCharge(
+        weight=int(row["weight"]),
+        priced=row["cost_usd"] is not None,
+        reported=None if reported is None else int(reported),
+        ended=row["ended"] is not None,
+    )
+
+
+def _all_shares(rows: Iterable[sqlite3.Row], paid: Mapping[str, Authorization]) -> dict[str, Share]:
+    groups: dict[str, list[sqlite3.Row]] = {}
     for row in rows:
         if row["amount"] is not None:
-            groups.setdefault(row["authorization_hash"], []).append((row["receipt_id"], row["weight"]))
-            settled[row["authorization_hash"]] = int(row["amount"])
-    shares: dict[str, int] = {}
+            groups.setdefault(row["authorization_hash"], []).append(row)
+    found: dict[str, Share] = {}
     for authorization_hash, members in groups.items():
-        shares |= shares_of(settled[authorization_hash], members)
-    return shares
+        found |= shares_of(int(members[0]["amount"]), paid[authorization_hash].cap, members)
+    return found
+
+
+def money_of(authorization: Mapping[str, Any] | sqlite3.Row, settlement: sqlite3.Row | None) -> MoneyState:
+    """Return the state of an authorization's money, of its row and of its settlement's."""
+    if settlement is not None:
+        return MoneyState.FINAL if authorization["money"] == MoneyState.FINAL else MoneyState.SETTLED
+    if authorization["money"] == MoneyState.USED:
+        return MoneyState.USED
+    return MoneyState.EXPIRED if authorization["expired"] else MoneyState.PENDING
 
 
 def status_of(row: Mapping[str, Any] | sqlite3.Row) -> str:
-    """The status that a row of `RECEIPTS` amounts to."""
+    """Return the status of a row of `RECEIPTS`."""
     ended, paid = row["ended"], row["payment_hash"]
     if ended == "failed":
         return "failed"
@@ -154,5 +227,5 @@ def status_of(row: Mapping[str, Any] | sqlite3.Row) -> str:
     if paid is None and row["expired"]:
         return "expired"
     if ended == "served":
-        return "served"
+        return "paid" if paid is None and row["money"] == MoneyState.USED else "served"
     return "unpaid" if row["authorization_hash"] is None else "authorized"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import LedgerError
+from ..core.errors import LedgerError
 from . import journal, recordings
 
 Step = str | Callable[[sqlite3.Connection], None]
@@ -18,6 +18,19 @@ APPLICATION_ID = 0x6F677263
 
 WAIT = 10.0
 """Seconds to wait for another process that is writing."""
+
+NOTEBOOKS = """CREATE TABLE IF NOT EXISTS notebooks (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, file TEXT NOT NULL, modified INTEGER NOT NULL, cells TEXT NOT NULL,
+    kernel TEXT NOT NULL, parent TEXT NOT NULL, seen REAL NOT NULL
+)"""
+"""The notebooks that wrote to the file (`notebook_index.py`)."""
+
+
+def _add_notebook_id(connection: sqlite3.Connection) -> None:
+    """Add the column of the notebook that asked; NULL: none did."""
+    if all(column["name"] != "notebook_id" for column in connection.execute("PRAGMA table_info(receipts)")):
+        connection.execute("ALTER TABLE receipts ADD COLUMN notebook_id TEXT")
+
 
 # Amounts, nonces and weights are decimal TEXT: an SQLite INTEGER ends at 63 bits.
 # What follows from other rows (status, payment hash, cost, payer, cap) is not stored in a receipt.
@@ -70,13 +83,28 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "CREATE INDEX turns_by_thread ON turns (thread, position)",
     ),
     (recordings.TABLE, recordings.INDEX, recordings.import_receipts),
+    (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "INSERT INTO meta (name, value) VALUES ('min_reader', '6')",
+    ),
+    ("ALTER TABLE receipts ADD COLUMN reported_cost TEXT",),  # NULL: the gateway did not say
+    (
+        # NULL: what `expired` and the settlement say; "used": paid, transaction not found; "final": cannot be undone.
+        "ALTER TABLE authorizations ADD COLUMN money TEXT",
+        "ALTER TABLE authorizations ADD COLUMN evidence TEXT",
+    ),
+    (NOTEBOOKS, _add_notebook_id),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
-changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal."""
+changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.
+
+`meta.min_reader` is the number of migrations that a program must know to read and write the file. A migration that only
+adds tables, or columns that are NULL or have a default, leaves it: older programs keep what they do not know. One after
+which an older program would read or write something wrong sets it to its own number."""
 
 
 def named(path: Path) -> str:
-    """A path as errors show it, which stay in a saved notebook: from the working directory, or from home."""
+    """Return a path as errors show it, which stay in a saved notebook: from the working directory, or from home."""
     for base, start in ((Path.cwd, ""), (Path.home, "~/")):
         with contextlib.suppress(ValueError, OSError, RuntimeError):
             if len(base().parts) > 1:  # from the root, nothing would be left out
@@ -85,19 +113,24 @@ def named(path: Path) -> str:
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file (a new one, too) to the last step, in write-ahead mode.
+    """Bring a file (a new one, too) to the last step, in write-ahead mode. A newer file stays as it is.
 
     Raises:
-        LedgerError: a database of something else, or of a newer og_magics; it is left as it was.
+        LedgerError: a database of something else, or of a newer og_magics whose `min_reader` this one does not reach;
+            it is left as it was.
     """
     connection.execute("BEGIN")  # one snapshot: another process may be creating the tables just now
     version = _version(connection, path)
     connection.execute("COMMIT")
     _write_ahead_mode(connection)
-    if version == len(MIGRATIONS):
+    if version >= len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
-    for steps in MIGRATIONS[_version(connection, path) :]:  # asked again: another process may have been first
+    version = _version(connection, path)  # asked again: another process may have been first
+    if version >= len(MIGRATIONS):
+        connection.execute("ROLLBACK")
+        return
+    for steps in MIGRATIONS[version:]:
         for step in steps:
             if callable(step):
                 step(connection)
@@ -118,13 +151,31 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             remedy="Set OG_LEDGER to a path of its own.",
         )
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+    needed = min_reader(connection) if version > len(MIGRATIONS) else version
+    if needed > len(MIGRATIONS):
         raise LedgerError(
-            f"{named(path)} was written by a newer og_magics (form {version}, and this one knows {len(MIGRATIONS)}).",
+            f"{named(path)} was written by a newer og_magics (form {version}, for programs that know form {needed}; "
+            f"this one knows {len(MIGRATIONS)}).",
             money="Its receipts are kept as they are, and nothing was paid.",
             remedy="Upgrade with `pip install -U og_magics`, or set OG_LEDGER to another path.",
         )
     return version
+
+
+def min_reader(connection: sqlite3.Connection) -> int:
+    """Return how many migrations a program must know to write a file; all that the file took, where it does not say."""
+    (taken,) = connection.execute("PRAGMA user_version").fetchone()
+    try:
+        found = connection.execute("SELECT value FROM meta WHERE name = 'min_reader'").fetchone()
+        return int(taken) if found is None else int(found[0])
+    except (sqlite3.OperationalError, ValueError):  # no such table, or no number in it
+        return int(taken)
+
+
+def is_newer(connection: sqlite3.Connection) -> bool:
+    """Return True for a file with tables or columns that this version does not know."""
+    (taken,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(taken) > len(MIGRATIONS)
 
 
 def _write_ahead_mode(connection: sqlite3.Connection) -> None:

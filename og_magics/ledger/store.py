@@ -1,7 +1,7 @@
 """The receipts' file. Its storage contract:
 
-- An authorization is written once, synced to disk before `authorize` returns, and never rewritten. Later only its
-  expiry is marked.
+- An authorization is written once, synced to disk before `authorize` returns, and never rewritten. Later only the
+  state of its money is marked (`money.py`), as the table in `core/payment_states.py` allows.
 - A receipt is written when its question is asked. After that three things are filled in, each once: the authorization
   that pays (its session may follow; only `detach` takes it back), the end (served or failed; the first one stands), and
   the payment that was verified.
@@ -9,9 +9,9 @@
   `unsettle` removes it.
 - Nothing else is ever deleted but threads, which are the user's to change (`threads.py`). A process that dies leaves
   its receipts "unpaid" or "authorized", which is what they are.
-- What follows from other rows is worked out when read: status, payment hash, payer, cap, and the cost, a share by
-  weight of what the settlement moved. So shares always add up to it, whichever came last.
-- Signatures and keys are not stored, nor are images.
+- What follows from other rows is worked out when read: status, payment hash, payer, cap, and the cost, a share of what
+  the settlement moved (`core/shares.py`). So shares always add up to it, whichever came last.
+- Signatures and keys are not stored, nor are images. Of a payment session's id there is a hash, salted by ledger.
 - Every write is one transaction: it is there as a whole, or not at all. The same transaction enters what it changed in
   the journal, where each entry holds the hash of the one before (`journal.py`). What a write finds already so, it
   neither writes nor enters.
@@ -25,23 +25,23 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-import threading
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import LedgerError
-from ..ports import EnclaveVerdict
-from ..receipt import Receipt
-from ..types import Authorization, Outcome, Question, Settlement
+from ..core.errors import LedgerError
+from ..core.payment_states import Commitment
+from ..core.protocols import EnclaveVerdict
+from ..core.receipt import Authorization, Receipt
+from ..core.types import ChatRequest, Outcome
 from . import journal, recordings, rows
 from .audit import LedgerAudit, audit
 from .file import RECORD, LedgerFile
 from .journal import Head
-from .recordings import RecordingStore
+from .money import MoneyLedger, commitment
+from .notebook_index import NotebookIdentity
+from .recording_store import RecordingStore
 from .threads import ThreadStore
 
 _UNSENT = "No signature was sent, so nothing is paid."
@@ -51,7 +51,7 @@ _MANY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a reader of the ledger has to take in.
+    """The changes since a reader last looked.
 
     Attributes:
         head: of the journal; to be given next time.
@@ -64,27 +64,26 @@ class Changes:
     complete: bool
 
 
-class Ledger:
+class Ledger(MoneyLedger):
     """`ports.Journal` on an SQLite file, for any number of threads and processes.
 
     The file, and its folder, come into being at the first use; after `close()` the next use opens it again. Every
     method raises `LedgerError` when the file cannot be read or written, or when it has no such receipt or
     authorization.
+
+    Attributes:
+        notebook: that asks, and is noted with its receipts; None in a terminal and in a script.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = LedgerFile(path)
+        super().__init__(LedgerFile(path))
         self._last_id = 0
-
-    @property
-    def path(self) -> Path:
-        """Of the file, absolute."""
-        return self._file.path
+        self.notebook: NotebookIdentity | None = None
 
     @property
     def threads(self) -> ThreadStore:
         """The conversations in the file."""
-        return ThreadStore(self._file)
+        return ThreadStore(self._file, "" if self.notebook is None else self.notebook.scope)
 
     @property
     def recordings(self) -> RecordingStore:
@@ -99,44 +98,67 @@ class Ledger:
     ) -> None:
         self.close()
 
+    @property
+    def read_only(self) -> bool:
+        """True where its folder cannot be written: it is read as it is until a question begins another place."""
+        return self._file.read_only
+
+    def note(self) -> str:
+        """Return, once, what the user should know of the file's place before the next question; else ""."""
+        return self._file.note()
+
     def close(self) -> None:
         """Close the file. It is also closed when the ledger is no longer used, and when the interpreter ends."""
         self._file.close()
 
     # -- the port: writing ---------------------------------------------------------------------
 
-    def open(self, question: Question, network: str, time: float) -> str:
-        """A new receipt in the state "unpaid"; its id: 32 hex digits that sort by time, and by order in a process."""
-        with self._file.writing(money=_UNSENT) as connection:
+    def open(self, question: ChatRequest, network: str, time: float) -> str:
+        """Open a receipt in the state "unpaid".
+
+        Return its id: 32 hex digits that sort by time, and by order in a process.
+        """
+        with self._file.writing(money=_UNSENT, begins=True) as connection:
             # Milliseconds, then 80 random bits. Within one process each id is above the last, even if the clock is not.
             self._last_id = max(int(time * 1000) << 80 | secrets.randbits(80), self._last_id + 1)
             receipt_id = f"{self._last_id:032x}"
+            notebook_id = None if self.notebook is None else self.notebook.note(connection)
             row = {
                 "receipt_id": receipt_id,
                 "time": time,
                 "cell": question.cell,
-                "notebook": question.notebook,
+                "notebook": (self.notebook and self.notebook.name) or question.notebook,
                 "network": network,
                 "provider": question.provider,
                 "model": question.model,
                 "settlement": question.settlement.value,
                 "path": question.path,
-                "request": rows.canonical(dict(question.body)),
+                "request": rows.as_sent(dict(question.body)),
                 "turn": question.turn or None,
+                "notebook_id": notebook_id,
             }
             journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id)
             recordings.note(connection, receipt_id, question)
         return receipt_id
 
-    def authorize(self, authorization: Authorization) -> None:
-        """Write an authorization down, synced to disk before this returns. A second time changes nothing."""
+    def authorize(
+        self, authorization: Authorization, check: Callable[[Callable[[float | None], Commitment]], None] | None = None
+    ) -> None:
+        """Write an authorization down, synced to disk before this returns. A second time changes nothing.
+
+        Args:
+            check: raises what forbids it, for what was committed on its chain since a time, or in all. It is called in
+                the transaction that writes: kernels that ask at once stay within one budget.
+        """
         hash, row = authorization.hash, rows.authorization_row(authorization)
         with self._file.writing(money=_UNSENT, synced=True) as connection:
             if journal.row(connection, "authorizations", hash) is None:
+                if check is not None:
+                    check(lambda since: commitment(connection, authorization.network, since))
                 journal.write(connection, "authorized", {"authorizations": row}, authorization=hash)
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
-        """This question is paid by that authorization. Again with the same one may bring the session that came later.
+        """Note the authorization that pays a request. Again with the same one may bring the session that came later.
 
         Raises:
             LedgerError: it is paid by another authorization already; that one stays.
@@ -150,13 +172,13 @@ class Ledger:
                 )
             self._row(connection, "authorizations", authorization_hash)
             pays = {"authorization_hash": authorization_hash}
-            changes = pays if session_id is None else pays | {"session_id": session_id}
+            changes = pays if session_id is None else pays | {"session_id": journal.salted(connection, session_id)}
             journal.write(
                 connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash
             )
 
     def detach(self, receipt_id: str, authorization_hash: str) -> None:
-        """That authorization turned out not to pay this question. Nothing happens where it was not attached."""
+        """Undo `attach`: the authorization did not pay this request. Nothing happens where it was not attached."""
         none = {"authorization_hash": None, "session_id": None}
         with self._file.writing() as connection:
             if self._row(connection, "receipts", receipt_id)["authorization_hash"] == authorization_hash:
@@ -167,7 +189,7 @@ class Ledger:
     def serve(
         self, receipt_id: str, outcome: Outcome, *, cost_usd: str | None, weight: int, enclave: EnclaveVerdict
     ) -> None:
-        """The answer is complete. `weight`, 0 or more, is its share when the settlement is split."""
+        """Note a complete answer. `weight`, 0 or more, is its share when the settlement is split."""
         end = {
             "cost_usd": cost_usd,
             "enclave_ok": enclave.ok,
@@ -177,36 +199,15 @@ class Ledger:
         self._end(receipt_id, "served", weight, end | rows.outcome_row(outcome))
 
     def fail(self, receipt_id: str, error: str, outcome: Outcome | None, *, weight: int = 0) -> None:
-        """The question ended in an error; `outcome` is what had arrived. A receipt that was served stays served."""
+        """Note a request that ended in an error.
+
+        `outcome` is what had arrived. A receipt that was served stays served.
+        """
         arrived = {} if outcome is None else rows.outcome_row(outcome)
         self._end(receipt_id, "failed", weight, {"error": error} | arrived)
 
-    def settle(self, settlement: Settlement) -> None:
-        """The payment of an authorization was found on chain. The same again changes nothing; another replaces it."""
-        hash, row = settlement.authorization_hash, rows.settlement_row(settlement)
-        with self._file.writing() as connection:
-            self._row(connection, "authorizations", hash)
-            journal.write(connection, "settled", {"settlements": row}, authorization=hash)
-
-    def unsettle(self, authorization_hash: str) -> None:
-        """The transaction that settled it is on the chain no more: the authorization is pending again.
-
-        Nothing happens where it was not settled. The receipts that it pays lose their payment hash and their cost.
-        """
-        changes = {"settlements": None, "authorizations": {"expired": 0}}
-        with self._file.writing() as connection:
-            self._row(connection, "authorizations", authorization_hash)
-            if journal.row(connection, "settlements", authorization_hash) is not None:
-                journal.write(connection, "unsettled", changes, authorization=authorization_hash)
-
-    def expire(self, authorization_hash: str) -> None:
-        """The deadline of an authorization passed and nothing was paid. A settlement, even a later one, outdoes it."""
-        with self._file.writing() as connection:
-            self._row(connection, "authorizations", authorization_hash)
-            journal.write(connection, "expired", {"authorizations": {"expired": 1}}, authorization=authorization_hash)
-
     def mark_verified(self, receipt_id: str) -> None:
-        """The proofs of a settled receipt hold: it becomes "verified". Others stay as they are."""
+        """Mark a settled receipt as "verified": its proofs hold. Others stay as they are."""
         with self._file.writing() as connection:
             row = self._receipt_row(connection, receipt_id)
             if rows.status_of(row) == "settled":
@@ -221,92 +222,52 @@ class Ledger:
     # -- the port: reading ---------------------------------------------------------------------
 
     def receipt(self, receipt_id: str) -> Receipt:
-        """A snapshot."""
+        """Return a snapshot of a receipt."""
         with self._file.reading() as connection:
             row = self._receipt_row(connection, receipt_id)
             hash, share = row["authorization_hash"], None
             paid = None if hash is None else journal.row(connection, "authorizations", hash)
-            if row["amount"] is not None:
+            if row["amount"] is not None and paid is not None:
                 members = connection.execute(
-                    "SELECT receipt_id, weight FROM receipts WHERE authorization_hash = ? ORDER BY receipt_id", (hash,)
+                    """SELECT receipt_id, weight, reported_cost, cost_usd, ended FROM receipts
+                    WHERE authorization_hash = ? ORDER BY receipt_id""",
+                    (hash,),
                 )
-                share = rows.shares_of(int(row["amount"]), members.fetchall())[receipt_id]
+                share = rows.shares_of(int(row["amount"]), int(paid["cap"]), members.fetchall())[receipt_id]
             return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
 
     def receipts(self) -> list[Receipt]:
-        """All, oldest first."""
+        """Return all receipts, oldest first."""
         with self._file.reading() as connection:
-            return _receipts(connection)
-
-    def pending(self) -> list[Authorization]:
-        """Authorizations that are neither settled nor expired, oldest first."""
-        with self._file.reading() as connection:
-            found = connection.execute(
-                """SELECT * FROM authorizations WHERE NOT expired
-                AND hash NOT IN (SELECT authorization_hash FROM settlements) ORDER BY created, rowid"""
-            )
-            return [rows.authorization_of(row) for row in found]
-
-    def committed(self, network: str, since: float | None = None) -> int:
-        """What the authorizations on a chain have cost or may still cost, in base units.
-
-        For each: what was moved, if it is settled; nothing, if it expired; else its cap.
-
-        Args:
-            network: CAIP-2 name of the chain, "eip155:84532".
-            since: unix seconds; only those created then or later count.
-        """
-        with self._file.reading() as connection:
-            found = connection.execute(
-                """SELECT coalesce(s.amount, CASE WHEN a.expired THEN '0' ELSE a.cap END) AS amount
-                FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash
-                WHERE a.network = ? AND a.created >= ?""",
-                (network, float("-inf") if since is None else since),
-            )
-            return sum(int(row["amount"]) for row in found)
-
-    def settled_since(self, block_number: int, network: str) -> list[Settlement]:
-        """The settlements on a chain (its CAIP-2 name) in this block or a later one, in the order of their blocks."""
-        with self._file.reading() as connection:
-            found = connection.execute(
-                """SELECT s.* FROM settlements s JOIN authorizations a ON a.hash = s.authorization_hash
-                WHERE a.network = ? AND s.block_number >= ? ORDER BY s.block_number, s.rowid""",
-                (network, block_number),
-            )
-            return [rows.settlement_of(row) for row in found]
+            return rows.read_receipts(connection)
 
     # -- beside the port -----------------------------------------------------------------------
 
-    def authorization(self, hash: str) -> Authorization:
-        """The authorization with this EIP-712 digest."""
-        with self._file.reading() as connection:
-            return rows.authorization_of(self._row(connection, "authorizations", hash))
-
-    def settlement(self, hash: str) -> Settlement | None:
-        """What settled the authorization with this digest, or None until that is known."""
-        with self._file.reading() as connection:
-            row = journal.row(connection, "settlements", hash)
-            return None if row is None else rows.settlement_of(row)
-
     def version(self) -> int:
-        """A number that changes whenever anything was written, by this process or another. Cheap enough to poll."""
+        """Return a number that changes whenever anything was written, by this process or another.
+
+        Cheap enough to poll.
+        """
         return self._file.version()
 
     def changes(self, since: Head | None = None) -> Changes:
-        """The receipts that may have changed after this head of the journal; all, without one.
+        """Return the receipts that may have changed after this head of the journal; all, without one.
 
         An edit that is not in the journal is no change to it: `audit` finds such.
         """
         with self._file.reading() as connection:
             head = journal.head(connection)
-            if since is not None and journal.leads_from(connection, since):
+            if since is not None and journal.contains_head(connection, since):
                 receipts, authorizations = journal.subjects(connection, since[0])
                 if len(receipts) + len(authorizations) <= _MANY:
-                    return Changes(head, _receipts(connection, receipts, authorizations), complete=False)
-            return Changes(head, _receipts(connection), complete=True)
+                    return Changes(head, rows.read_receipts(connection, receipts, authorizations), complete=False)
+            return Changes(head, rows.read_receipts(connection), complete=True)
 
     def head(self) -> Head:
-        """The journal's length and the hash of its last entry. Note it elsewhere, and `audit` tells what came off."""
+        """Return the journal's length and the hash of its last entry.
+
+        Note it elsewhere, and `audit` finds what was cut off.
+        """
         with self._file.reading() as connection:
             return journal.head(connection)
 
@@ -316,7 +277,7 @@ class Ledger:
         Others can write in the meantime. It takes a second or so for each 10,000 receipts.
 
         Args:
-            expected_head: what `head` told earlier; the journal must have been so.
+            expected_head: a value of `head` from earlier; the journal must have been so.
         """
         with self._file.reading_beside() as connection:
             return audit(connection, expected_head)
@@ -329,6 +290,8 @@ class Ledger:
         with self._file.writing() as connection:
             row = self._row(connection, "receipts", receipt_id)
             if row["ended"] is None:
+                if row["authorization_hash"] and journal.row(connection, "settlements", row["authorization_hash"]):
+                    weight = 0  # its session was settled before it ended, without its cost
                 journal.write(
                     connection,
                     end,
@@ -340,41 +303,3 @@ class Ledger:
     def _receipt_row(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
         found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
         return self._known(found.fetchone(), "receipts", receipt_id)
-
-    def _row(self, connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row:
-        return self._known(journal.row(connection, table, key), table, key)
-
-    def _known(self, row: sqlite3.Row | None, table: str, key: str) -> sqlite3.Row:
-        if row is None:
-            raise LedgerError(f"{self.path} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?")
-        return row
-
-
-_opened: weakref.WeakValueDictionary[Path, Ledger] = weakref.WeakValueDictionary()
-_opening = threading.Lock()
-
-
-def open_ledger(path: str | os.PathLike[str]) -> Ledger:
-    """The ledger of a path: the same one for all who ask in this process, as long as one of them holds it."""
-    with _opening:
-        asked = Ledger(path)
-        return _opened.setdefault(asked.path, asked)
-
-
-def _receipts(
-    connection: sqlite3.Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
-) -> list[Receipt]:
-    """All receipts; or these, and those that these authorizations pay."""
-    if receipts is None or authorizations is None:
-        found = connection.execute(f"{rows.RECEIPTS} ORDER BY r.receipt_id").fetchall()
-        return rows.receipts_of(found, connection.execute("SELECT * FROM authorizations"))
-    those, payers = ", ".join("?" * len(receipts)), ", ".join("?" * len(authorizations))
-    found = connection.execute(
-        f"{rows.RECEIPTS} WHERE r.receipt_id IN ({those}) OR r.authorization_hash IN ({payers}) ORDER BY r.receipt_id",
-        (*receipts, *authorizations),
-    ).fetchall()
-    paid = connection.execute(
-        f"SELECT * FROM authorizations WHERE hash IN ({payers})",  # noqa: S608 - question marks
-        (*authorizations,),
-    )
-    return rows.receipts_of(found, paid)

@@ -17,13 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalogue import nearest
-from ..errors import ConfigError
-from ..origin import Execution
+from ..core.cell_context import CellExecution
+from ..core.errors import ConfigError
+from ..core.models import nearest
 from .file import LedgerFile
 
 _PLACES = "id, cell, source, run, number, time, tokens, '[]' AS messages, '[]' AS receipts"
 """Of a turn, what its place follows from."""
+_BETWEEN = "\x1f"
+"""Between scope and name in the file: no name that a user may give holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class KeptTurn:
         receipts: ids of the calls' receipts, oldest first.
     """
 
-    execution: Execution
+    execution: CellExecution
     number: int
     time: float
     tokens: int
@@ -64,8 +66,8 @@ class KeptTurn:
     receipts: tuple[str, ...]
 
 
-def place_of(turns: Sequence[KeptTurn], execution: Execution, number: int) -> tuple[int, bool]:
-    """Where a turn belongs, by its index, and whether it replaces the one that is there.
+def place_of(turns: Sequence[KeptTurn], execution: CellExecution, number: int) -> tuple[int, bool]:
+    """Find a turn's place: its index, and True where it replaces the turn that is there.
 
     A turn that its cell asked before is replaced, in its place. A cell that asks more than it did before puts the
     further turns behind its others. All else goes to the end.
@@ -79,8 +81,8 @@ def place_of(turns: Sequence[KeptTurn], execution: Execution, number: int) -> tu
     return (max(before) if before else min(after) if after else len(turns)), False
 
 
-def cells_own(turns: Sequence[KeptTurn], execution: Execution) -> list[int]:
-    """The indices of the turns that the cell of an execution asked.
+def cells_own(turns: Sequence[KeptTurn], execution: CellExecution) -> list[int]:
+    """Return the indices of the turns that the cell of an execution asked.
 
     A cell is known by its id. By its text it is known where that cannot tell: it was, or is, run without an id, or with
     one that held only as long as its session.
@@ -100,41 +102,54 @@ class ThreadStore:
 
     Every method raises LedgerError when the file cannot be read or written, and ConfigError where a thread is not
     there, or is there already.
+
+    Args:
+        scope: of the threads that are a notebook's own, in a ledger of several. Those that are no notebook's (of a
+            terminal, and of earlier releases) can be named too, but a question goes on with its own only.
     """
 
-    def __init__(self, file: LedgerFile) -> None:
+    def __init__(self, file: LedgerFile, scope: str = "") -> None:
         self._file = file
+        self._scope = scope
 
     def all(self) -> list[ThreadSummary]:
-        """All threads, the last used first."""
+        """Return all threads, the last used first."""
         with self._file.reading() as connection:
             found = connection.execute(
                 """SELECT t.name, count(u.id) AS turns, coalesce(sum(u.tokens), 0) AS tokens, t.created, t.used
                 FROM threads t LEFT JOIN turns u ON u.thread = t.id GROUP BY t.id ORDER BY t.used DESC, t.rowid DESC"""
             )
-            return [ThreadSummary(**dict(row)) for row in found]
+            rows = [(*_split(row["name"]), row) for row in found]
+        own = {name for scope, name, _ in rows if scope == self._scope}
+        return [
+            ThreadSummary(**{**dict(row), "name": name})
+            for scope, name, row in rows
+            if scope == self._scope or (not scope and name not in own)
+        ]
 
     def find(self, name: str) -> tuple[str, list[KeptTurn]]:
-        """A thread's id and its turns, oldest first; "" and none where there is no such thread."""
+        """Return an own thread's id and its turns, oldest first; "" and none where there is no such thread."""
         with self._file.reading() as connection:
-            thread = _id(connection, name)
+            thread = _id(connection, self._own(name))
             return thread or "", [] if thread is None else [turn for _, turn in _turns(connection, thread)]
 
     def turns(self, name: str) -> list[KeptTurn]:
-        """The turns of a thread, oldest first."""
-        thread, turns = self.find(name)
-        if not thread:
-            raise _unknown(name, [one.name for one in self.all()])
-        return turns
+        """Return the turns of a thread, oldest first."""
+        with self._file.reading() as connection:
+            thread = _id(connection, self._own(name)) or _id(connection, name)
+            if thread is not None:
+                return [turn for _, turn in _turns(connection, thread)]
+        raise _unknown(name, [one.name for one in self.all()])
 
     def keep(self, name: str, thread: str, turn: KeptTurn) -> None:
-        """Put a turn into its place. `thread` is the id that `find` told: the thread may have another name by now.
+        """Put a turn into its place. `thread` is the id that `find` returned: the thread may have another name by now.
 
         The other turns that an earlier run of the same cell asked after this one go: this run asks them anew.
         """
         with self._file.writing() as connection:
             there = connection.execute("SELECT id FROM threads WHERE id = ?", (thread,)).fetchone()
-            thread = there["id"] if there else _id(connection, name) or _new(connection, name)
+            own = self._own(name)
+            thread = there["id"] if there else _id(connection, own) or _new(connection, own)
             rows = _turns(connection, thread, _PLACES)  # others wait meanwhile: what was said is not read
             turns = [kept for _, kept in rows]
             index, replaces = place_of(turns, turn.execution, turn.number)
@@ -149,33 +164,70 @@ class ThreadStore:
             connection.execute("UPDATE threads SET used = ? WHERE id = ?", (time.time(), thread))
 
     def fork(self, name: str, new: str, turns: int | None = None) -> int:
-        """A new thread with the first `turns` turns of another, or with all of them; how many these are."""
+        """Make a thread of the first `turns` turns of another, or of all; return how many these are."""
         with self._file.writing() as connection:
-            source = _known(connection, name)
-            _free(connection, new)
-            rows = _turns(connection, source)[:turns]
-            thread = _new(connection, new)
-            _number(connection, thread, [_add(connection, thread, turn) for _, turn in rows])
-            return len(rows)
+            source = self._known(connection, name)
+            self._assert_free(connection, new)
+            keys = [key for key, _ in _turns(connection, source, _PLACES)][:turns]
+            thread = _new(connection, self._own(new))
+            _number(connection, thread, [_copy(connection, thread, key) for key in keys])
+            return len(keys)
 
     def rename(self, name: str, new: str) -> None:
         """Give a thread another name."""
         with self._file.writing() as connection:
-            thread = _known(connection, name)
-            _free(connection, new)
-            connection.execute("UPDATE threads SET name = ? WHERE id = ?", (new, thread))
+            thread = self._known(connection, name)
+            self._assert_free(connection, new)
+            connection.execute("UPDATE threads SET name = ? WHERE id = ?", (self._own(new), thread))
 
     def reset(self, name: str) -> int:
-        """Take all turns out of a thread; how many there were. Their receipts stay."""
+        """Remove all turns of a thread; return how many there were. Their receipts stay."""
         with self._file.writing() as connection:
-            return connection.execute("DELETE FROM turns WHERE thread = ?", (_known(connection, name),)).rowcount
+            return connection.execute("DELETE FROM turns WHERE thread = ?", (self._known(connection, name),)).rowcount
 
     def delete(self, name: str) -> None:
         """Remove a thread with its turns. Their receipts stay."""
         with self._file.writing() as connection:
-            thread = _known(connection, name)
+            thread = self._known(connection, name)
             connection.execute("DELETE FROM turns WHERE thread = ?", (thread,))
             connection.execute("DELETE FROM threads WHERE id = ?", (thread,))
+
+    def _own(self, name: str) -> str:
+        return f"{self._scope}{_BETWEEN}{name}" if self._scope else name
+
+    def _known(self, connection: sqlite3.Connection, name: str) -> str:
+        thread = _id(connection, self._own(name)) or _id(connection, name)
+        if thread is None:
+            known = [_split(row["name"]) for row in connection.execute("SELECT name FROM threads ORDER BY used DESC")]
+            raise _unknown(name, [one for scope, one in known if scope in ("", self._scope)])
+        return thread
+
+    def _assert_free(self, connection: sqlite3.Connection, name: str) -> None:
+        if _id(connection, self._own(name)) is not None:
+            raise ConfigError(f"There is a thread {name!r} already.", remedy="Choose another name, or delete that one.")
+
+
+def copy_threads(
+    source: sqlite3.Connection, source_scope: str, target: sqlite3.Connection, scope: str, suffix: str
+) -> None:
+    """Copy a notebook's threads into another's, each under its name and a suffix, to be read there. A copy is not
+    copied again. To be called within a write transaction.
+    """
+    for row in source.execute("SELECT * FROM threads ORDER BY used").fetchall():
+        held, name = _split(row["name"])
+        if held != source_scope or suffix[:7] in name:
+            continue
+        new = f"{scope}{_BETWEEN}{name}{suffix}" if scope else name + suffix
+        if _id(target, new) is None:
+            thread = _new(target, new)
+            turns = [turn for _, turn in _turns(source, row["id"])]
+            _number(target, thread, [_add(target, thread, turn) for turn in turns])
+
+
+def _split(stored: str) -> tuple[str, str]:
+    """Return the scope and the name of a thread, from the name in the file."""
+    scope, _, name = stored.rpartition(_BETWEEN)
+    return scope, name
 
 
 def _scope(cell: str) -> str:
@@ -187,23 +239,11 @@ def _id(connection: sqlite3.Connection, name: str) -> str | None:
     return None if found is None else str(found["id"])
 
 
-def _known(connection: sqlite3.Connection, name: str) -> str:
-    thread = _id(connection, name)
-    if thread is None:
-        raise _unknown(name, [row["name"] for row in connection.execute("SELECT name FROM threads ORDER BY used DESC")])
-    return thread
-
-
 def _unknown(name: str, names: Sequence[str]) -> ConfigError:
-    """The error for a thread that is not there."""
+    """Make the error for a thread that is not there."""
     close = nearest(name, names)
     hint = f"Did you mean {close!r}? " if close else ""
     return ConfigError(f"There is no thread {name!r}.", remedy=f"{hint}%og threads lists them.")
-
-
-def _free(connection: sqlite3.Connection, name: str) -> None:
-    if _id(connection, name) is not None:
-        raise ConfigError(f"There is a thread {name!r} already.", remedy="Choose another name, or delete that one.")
 
 
 def _new(connection: sqlite3.Connection, name: str) -> str:
@@ -221,7 +261,7 @@ def _turns(connection: sqlite3.Connection, thread: str, columns: str = "*") -> l
 
 def _turn(row: Mapping[str, Any]) -> KeptTurn:
     return KeptTurn(
-        Execution(row["run"], row["cell"], row["source"]),
+        CellExecution(row["run"], row["cell"], row["source"]),
         row["number"],
         row["time"],
         row["tokens"],
@@ -239,6 +279,18 @@ def _add(connection: sqlite3.Connection, thread: str, turn: KeptTurn) -> int:
         """INSERT INTO turns (thread, position, cell, source, run, number, time, tokens, messages, receipts)
         VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (thread, *values),
+    )
+    return int(added.lastrowid or 0)
+
+
+def _copy(connection: sqlite3.Connection, thread: str, key: int) -> int:
+    """Copy a turn into another thread, with the columns of a newer version; its id."""
+    row = dict(connection.execute("SELECT * FROM turns WHERE id = ?", (key,)).fetchone())
+    del row["id"]
+    names = ", ".join(f'"{name}"' for name in row)
+    added = connection.execute(
+        f"INSERT INTO turns ({names}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608 - names of the table's columns
+        (*(row | {"thread": thread, "position": 0}).values(),),
     )
     return int(added.lastrowid or 0)
 

@@ -1,4 +1,4 @@
-"""The magics' room: `load` puts %ogchat, %%ogchat and %og into a shell, `unload` takes them out again."""
+"""The magics: `load` puts %ogchat, %%ogchat and %og into a shell, `unload` takes them out again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the magics of a notebook share: its shell, its wiring, and what a cell leaves behind."""
+"""The base of the magics: a notebook's shell and session, and the variables that a cell leaves behind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from IPython.core.magic import Magics
 from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..session import Session
 
 
 class NotebookMagics(Magics):
-    """Magics that ask, or tell what was asked."""
+    """Magics that ask, or show what was asked."""
 
     def __init__(self, shell: Any, variable: ReceiptsVariable) -> None:
         super().__init__(shell)
@@ -21,11 +21,11 @@ class NotebookMagics(Magics):
         self._variable = variable
 
     @property
-    def _app(self) -> App:
+    def _app(self) -> Session:
         return notebook()
 
     def _leave(self, result: Any, name: str | None) -> None:
-        """Make this the value of `_`, and of the variable that is named."""
+        """Set `_`, and the variable that is named, to this value."""
         # The shell's own way: a `_` that is merely assigned would never change again.
         self._shell.displayhook.update_user_ns(result)
         if name:

@@ -1,24 +1,24 @@
-"""%og budget: what may be spent, what is, and what is left."""
+"""%og budget: limits, what is spent, and what is left."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..amounts import format_opg, parse_opg
-from .verbs import budget_parser
+from ..core.amounts import format_opg, parse_opg
+from .og_parsers import budget_parser
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..session import Session
 
 
-def budget(app: App, line: str) -> str:
-    """Change the limits that are named, and say how all stand.
+def budget(app: Session, line: str) -> str:
+    """Change the limits that are named; return a line on each.
 
     Raises:
         ConfigError: not an amount.
     """
     flags, _ = budget_parser().parse(line, prompt=False)
-    app.use(
+    app.update_settings(
         max_authorization=None if flags.call is None else parse_opg(flags.call),
         budget_notebook=None if flags.notebook is None else parse_opg(flags.notebook),
         budget_day=None if flags.day is None else parse_opg(flags.day),

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from ..errors import AnswerError, ConfigError, OGError
-from .arguments import chat_parser, check_variable, documented, options_of
+from ..core.errors import AnswerError, ConfigError, OGError
 from .base import NotebookMagics
+from .input_transform import ASSIGNED, unix_lines
+from .parser import chat_parser, check_variable, documented, options_of
 from .prompts import prompt_of, show_context
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from ..conversation import Answer, Turn
+    from ..conversation import Answer
+    from ..core.progress import Progress
+    from ..core.receipt import Receipt
     from ..display import Live
-    from ..progress import Progress
-    from ..receipt import Receipt
 
 
 @magics_class
@@ -30,41 +31,70 @@ class ChatMagics(NotebookMagics):
     @needs_local_scope
     @line_cell_magic
     @documented(chat_parser)
-    def ogchat(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> None:
+    def ogchat(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Answer | None:
         """Ask a model; the answer streams into the cell and leaves a receipt.
 
             %%ogchat [flags]                 the prompt is the cell
             %ogchat [flags] the prompt       the prompt is the rest of the line
+            name = %ogchat [flags] prompt    the same, and the answer gets a name
 
         FLAGS
 
         Flags beat `%og use`, which beats the environment. {name}, {name.attribute} and {name["key"]} stand for what the
         notebook has under that name; {{name}} is {name}. All else is sent as typed: braces, quotes and $ included.
         """
-        flags, rest = chat_parser().parse(line, prompt=cell is None)
-        prompt = rest if cell is None else cell.removesuffix("\n")
-        self.ask(prompt, flags, local_ns)
+        flags, rest = chat_parser().parse(line.removeprefix(ASSIGNED), prompt=cell is None)
+        prompt = rest if cell is None else unix_lines(cell).removesuffix("\n")
+        answer = self.ask(prompt, flags, local_ns)
+        return answer if line.startswith(ASSIGNED) else None  # a cell would show a value once more
 
     def ask(self, prompt: str, flags: argparse.Namespace, local: Mapping[str, Any] | None = None) -> Answer:
-        """Ask as the flags of a cell say, and show it there.
+        """Ask with the flags of a cell, and show the answer there.
 
         Args:
             local: the names of the function that asks, which come before the notebook's.
 
         Raises:
             UsageError: a mistake in the prompt or in a flag; nothing was sent.
-            OGError: see the tree.
+            OGError: the call failed; its `.money` says what it means for the user's money.
         """
+        from ..conversation import follow
+        from ..core.progress import INTERRUPTED
+        from ..display import HEARTBEAT, live_for
+        from ..session import confirm_tool_call
+
         check_variable(flags.output)
         try:
             prompt = prompt_of(self._shell, prompt, local, variables=not flags.no_vars)
-            turn = self._app.turn(prompt, options_of(flags))
+            turn = self._app.build_turn(prompt, options_of(flags))
             show_context(self._shell, turn)
-            result = self._ask(turn, flags.output)
-            if turn.format == "code" and result.text:
-                self._propose(result.text)
+            for note in (*self._app.notes(), self._app.model_notice(turn.request.model)):
+                if note:
+                    print(note)
+            if turn.place is not None and turn.place.note:
+                print(turn.place.note)  # beside the answer, which is signed as it is
+            run = self._app.start(turn, listening=True)
+            live = live_for(self._shell, run.progress, run.model, turn.format)
+            live.show()
+            try:
+                for _ in follow([run], HEARTBEAT, confirm_tool_call):
+                    live.show()
+                result = run.result()
+            except KeyboardInterrupt:
+                self._break_off(live, run.progress, INTERRUPTED, flags.output)
+                raise
+            except AnswerError as error:
+                self._break_off(live, run.progress, error.answer.note)
+                raise
+            except OGError as error:
+                self._break_off(live, run.progress, error.what)
+                raise
         except ConfigError as error:
             raise UsageError(str(error)) from None
+        self._finish(live, result.receipts, result.text, result.note, result.images or ())
+        self._variable.refresh()
+        if turn.format == "code" and result.text:
+            self._propose(result.text)
         self._leave(result, flags.output)
         return result
 
@@ -74,36 +104,8 @@ class ChatMagics(NotebookMagics):
 
         self._shell.set_next_input(first_code(text)[0])
 
-    def _ask(self, turn: Turn, name: str | None) -> Answer:
-        from ..app import confirmed
-        from ..conversation import follow
-        from ..display import HEARTBEAT, live_for
-        from ..progress import INTERRUPTED
-
-        if turn.place is not None and turn.place.note:
-            print(turn.place.note)  # beside the answer, which is signed as it is
-        run = self._app.start(turn, listening=True)
-        live = live_for(self._shell, run.progress, run.model, turn.format)
-        live.show()
-        try:
-            for _ in follow([run], HEARTBEAT, confirmed):
-                live.show()
-            result = run.result()
-        except KeyboardInterrupt:
-            self._break_off(live, run.progress, INTERRUPTED, name)
-            raise
-        except AnswerError as error:
-            self._break_off(live, run.progress, error.answer.note)
-            raise
-        except OGError as error:
-            self._break_off(live, run.progress, error.what)
-            raise
-        self._finish(live, result.receipts, result.text, result.note, result.images or ())
-        self._variable.refresh()
-        return result
-
     def _break_off(self, live: Live, progress: Progress, note: str, name: str | None = None) -> None:
-        """Leave what had arrived, with its receipt, in the cell and in the variable of this name; or nothing."""
+        """Keep what had arrived, with its receipt, in the cell and in the variable of this name; or nothing."""
         from ..conversation import Answer
 
         if progress.receipt_id is None:
@@ -126,5 +128,4 @@ class ChatMagics(NotebookMagics):
     ) -> None:
         explorer, head = self._app.explorer(receipts[-1].network), self._app.ledger.head()
         live.finish(receipts, text, explorer, note, images, head)
-        for receipt in receipts:
-            self._app.shown(receipt, live.refresh)
+        self._app.track_display(receipts, live.refresh)

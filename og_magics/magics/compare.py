@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
-from ..errors import ConfigError
-from .arguments import check_variable, compare_parser, documented, options_of
+from ..core.errors import ConfigError
 from .base import NotebookMagics
+from .input_transform import unix_lines
+from .parser import check_variable, compare_parser, documented, options_of
 from .prompts import prompt_of, show_context
 
 if TYPE_CHECKING:
     from ..conversation import Comparison
+    from ..core.receipt import Column
     from ..display import LiveColumns
-    from ..receipt import Column
 
 _FEWEST, _MOST = 2, 8
 
 
 @magics_class
 class CompareMagics(NotebookMagics):
-    """The magic that asks several."""
+    """The magic that asks several models."""
 
     @no_var_expand
     @cell_magic
@@ -46,16 +46,21 @@ class CompareMagics(NotebookMagics):
                 f"%%ogcompare asks {_FEWEST} to {_MOST} models, and {len(flags.asked)} are named. Name each: "
                 "%%ogcompare -m gpt-5 -m claude-sonnet-4-6 -p google"
             )
-        prompt = cell.removesuffix("\n")
+        prompt = unix_lines(cell).removesuffix("\n")
         try:
             prompt = prompt_of(self._shell, prompt, variables=not flags.no_vars)
             options = options_of(flags)
-            # All questions first: a mistake in one is told before any is asked, and paid.
+            # All requests first: a mistake in one is reported before any is sent, and paid.
             turns = [
-                self._app.turn(prompt, replace(options, model=model, provider=provider))
+                self._app.build_turn(prompt, options.replace(model=model, provider=provider))
                 for model, provider in flags.asked
             ]
             show_context(self._shell, turns[0])
+            for note in self._app.notes():
+                print(note)
+            for turn in turns:
+                if notice := self._app.model_notice(turn.request.model):
+                    print(notice)
             result = self._app.compare(turns)
             try:
                 self._watch(result)
@@ -85,13 +90,12 @@ class CompareMagics(NotebookMagics):
             raise failure
 
     def _finish(self, live: LiveColumns, comparison: Comparison) -> None:
-        """Leave what each has answered, or what had arrived of that, with the receipts."""
+        """Show what each has answered, or what had arrived of that, with the receipts."""
         columns = comparison.columns
         images = [(part.result.images or () if part.result else ()) for part in comparison]
         live.finish(columns, self._app.payment_page, self._app.ledger.head(), images)
-        for column in columns:
-            if column.receipt is not None:
-                self._app.shown(column.receipt, live.refresh)
+        receipts = [column.receipt for column in columns if column.receipt is not None]
+        self._app.track_display(receipts, live.refresh)
         self._variable.refresh()
 
 

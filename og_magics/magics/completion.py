@@ -1,7 +1,7 @@
-"""Tab in `%%ogchat`, `%%ogcompare` and `%og`: flags, and what may stand behind them; in a prompt, names in braces.
+"""Completion in `%%ogchat`, `%%ogcompare` and `%og`: flags and their values; in a prompt, names in braces.
 
 Flags come from the parsers that read them, so that both always know the same. Nothing here imports what is heavy, asks
-a network or raises: what cannot be told at once is not told.
+a network or raises: what cannot be known at once is not offered.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..catalogue import DEFAULTS, TEE_LLM
-from ..networks import NAMES
-from ..settings import CHOICES
-from ..types import x402SettlementMode
-from .arguments import WORD, Parser, chat_parser, compare_parser
+from ..core.models import DEFAULTS, offered
+from ..core.networks import NETWORKS
+from ..core.option import Option
+from .og_parsers import PARSERS, PROMPTED
+from .parser import WORD, Parser, chat_parser, compare_parser
 from .threads import NAME, threads_parsers
-from .verbs import PARSERS, PROMPTED
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -40,7 +39,7 @@ _FIRST = 1000
 
 
 class Offer(NamedTuple):
-    """What may stand at the cursor.
+    """Texts that may stand at the cursor.
 
     Attributes:
         fragment: what is typed of it already.
@@ -54,7 +53,7 @@ class Offer(NamedTuple):
 
 
 class Completion:
-    """Completes in a shell; `install` and `remove` are its whole life.
+    """Completion in a shell; `install` starts it and `remove` ends it.
 
     Args:
         names: the names that the notebook has given to something.
@@ -68,11 +67,11 @@ class Completion:
         self._matcher = self._made()
 
     def install(self) -> None:
-        """Complete from now on."""
+        """Start completing."""
         self._shell.Completer.custom_matchers.append(self._matcher)
 
     def remove(self) -> None:
-        """Complete no more."""
+        """Stop completing."""
         if self._matcher in self._shell.Completer.custom_matchers:
             self._shell.Completer.custom_matchers.remove(self._matcher)
 
@@ -91,7 +90,7 @@ class Completion:
         return match
 
     def offer(self, text: str, line: int, column: int) -> Offer | None:
-        """What may stand at a place of a cell; None where that is not for us to tell."""
+        """Return what may stand at a place of a cell; None where it is not one of our magics."""
         try:
             offer = self._offer(text.split("\n"), line, column)
             if offer is None:
@@ -127,7 +126,7 @@ class Completion:
         if verb == "models":
             return Offer(fragment, DEFAULTS, "provider")
         if verb == "network":
-            return Offer(fragment, NAMES, "network")
+            return Offer(fragment, NETWORKS, "network")
         if verb != "threads":
             parser = PARSERS[verb]() if verb in PARSERS else None
             return None if parser is None else self._flags(parser, rest, prompt=verb in PROMPTED)
@@ -144,7 +143,7 @@ class Completion:
         return self._value(places[given], fragment) if given < len(places) else None
 
     def _flags(self, parser: Parser, text: str, *, prompt: bool) -> Offer | None:
-        """In a line of flags; behind them stands a prompt, or nothing."""
+        """Offer flags and their values in a line of flags; behind them stands a prompt, or nothing."""
         words, fragment = _words(text)
         known = parser._option_string_actions
         wanted: argparse.Action | None = None
@@ -170,42 +169,36 @@ class Completion:
         return Offer(fragment, _flags_of(parser, used), "flag")
 
     def _value(self, action: argparse.Action, fragment: str) -> Offer | None:
-        option = action.option_strings[-1] if action.option_strings else ""
+        option: Option | None = getattr(action, "option", None)
+        completes = "" if option is None else option.completes
         if action.metavar == "FILE":
             return Offer(fragment, _quoted(_files(_plain(fragment)), fragment), "path")
-        if option == "--thread" or (not option and action.metavar == NAME):
+        if completes == "thread" or (not action.option_strings and action.metavar == NAME):
             return Offer(fragment, _quoted(_threads(), fragment), "thread")
-        if option == "--tools":
+        if completes == "functions":
             listed, _, fragment = fragment.rpartition(",")
             given = set(listed.split(","))
             return Offer(fragment, (name for name in self._tools() if name not in given), "function")
         if action.choices is not None:
             return Offer(fragment, map(str, action.choices), "choice")
-        values = self._values(option, fragment)
-        return None if values is None else Offer(fragment, *values)
+        if action.dest == "output":
+            return Offer(fragment, self._variables(), "variable")
+        if completes:
+            return Offer(fragment, self._values(completes, fragment), completes)
+        return Offer(fragment, option.choices, option.name) if option is not None and option.choices else None
 
-    def _values(self, option: str, fragment: str) -> tuple[Iterable[str], str] | None:
-        match option:
-            case "--model":
-                return _models(fragment), "model"
-            case "--provider":
-                return DEFAULTS, "provider"
-            case "--settlement":
-                return [mode.value for mode in x402SettlementMode], "mode"
-            case "--context":
-                return ["last", "all", "errors"], "context"
-            case "--format":
-                return _formats(), "format"
-            case "--replay" | "--pace":
-                return CHOICES[option.removeprefix("--")], "choice"
-            case "--schema":
-                return (name for name, value in self._names().items() if _is_schema(value)), "class"
-            case "--output":
-                return self._variables(), "variable"
-        return None
+    def _values(self, completes: str, fragment: str) -> Iterable[str]:
+        match completes:
+            case "model":
+                return _models(fragment)
+            case "provider":
+                return DEFAULTS
+            case "schema":
+                return (name for name, value in self._names().items() if _is_schema(value))
+        return ()
 
     def _braced(self, before: str) -> Offer | None:
-        """In a prompt: only what stands in braces is ours."""
+        """Offer names in a prompt: only what stands in braces is ours."""
         braced = _BRACED.search(before)
         if braced is None:
             return None
@@ -229,7 +222,7 @@ class Completion:
 
 
 def _words(text: str) -> tuple[list[str], str]:
-    """The words before the cursor, without their quotes, and the one at it, as far as it is typed."""
+    """Return the words before the cursor, without quotes, and the one at it, as far as it is typed."""
     words: list[str] = []
     rest = text.lstrip()
     while True:
@@ -241,7 +234,7 @@ def _words(text: str) -> tuple[list[str], str]:
 
 
 def _flags_of(parser: Parser, used: Iterable[str] = ()) -> Iterator[str]:
-    """All flags that can still be given, the long names first."""
+    """Yield all flags that can still be given, the long names first."""
     left = [
         action
         for action in parser._actions
@@ -263,7 +256,7 @@ def _plain(fragment: str) -> str:
 
 
 def _quoted(texts: Iterable[str], fragment: str) -> Iterator[str]:
-    """Texts as words of the line: in the quotes that were begun, or in some where they are needed."""
+    """Yield texts as words of the line: in the quotes that were begun, or in some where they are needed."""
     for text in texts:
         if fragment[:1] in ("'", '"') and fragment[0] not in text:
             yield f"{fragment[0]}{text}{fragment[0]}"
@@ -275,19 +268,14 @@ def _quoted(texts: Iterable[str], fragment: str) -> Iterator[str]:
 
 
 def _models(fragment: str) -> Iterator[str]:
-    names = [model.value for model in TEE_LLM]
+    names = offered()
     if fragment and "/" not in fragment:
         yield from (name.partition("/")[2] for name in names)
     yield from names
 
 
-def _formats() -> Iterable[str]:
-    forms: Any = sys.modules.get("og_magics.conversation.forms")
-    return () if forms is None else tuple(forms.FORMATS)
-
-
 def _threads() -> Iterable[str]:
-    app: Any = sys.modules.get("og_magics.app")  # imported soon after loading, and not for a tab
+    app: Any = sys.modules.get("og_magics.session")  # imported soon after loading, and not for a tab
     return app.current().threads.names() if app is not None else ()
 
 

@@ -1,4 +1,4 @@
-"""%og devnet: the network of one's own machine, told so that others can use it too."""
+"""%og devnet: the local network's addresses, for this notebook and others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
-from .verbs import devnet_parser
+from ..core.errors import ConfigError
+from .og_parsers import devnet_parser
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..session import Session
 
 _TOLD = {
     "rpc_url": "chain (RPC)",
@@ -22,8 +22,8 @@ _TOLD = {
 }
 
 
-def devnet(app: App, line: str) -> str:
-    """Where the devnet is; it is started if none runs. `--file` writes what OG_DEVNET wants.
+def devnet(app: Session, line: str) -> str:
+    """Return the devnet's addresses as text; start one if none runs. `--file` writes what OG_DEVNET wants.
 
     Raises:
         ConfigError: another network is in use, or the file cannot be written.

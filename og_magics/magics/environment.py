@@ -1,24 +1,24 @@
-"""%og env and %og doctor: what the notebook runs with, kept; and whether it is all that it needs."""
+"""%og env and %og doctor: what the notebook runs with, and whether anything is missing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .verbs import doctor_parser, env_parser
+from .og_parsers import doctor_parser, env_parser
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..session import Session
 
 
-def environment(app: App, line: str) -> None:
-    """Write the lock file beside the notebook, and show what there is; the output carries it for other programs.
+def environment(app: Session, line: str) -> None:
+    """Write the lock file beside the notebook, and show the environment; the output carries it for other programs.
 
     Raises:
         LedgerError: the lock file cannot be written, or the ledger cannot be read.
     """
-    from ..app.environment import MIME, capture
     from ..display.live import show_bundle
+    from ..notebook.environment import MIME, capture
 
     flags, _ = env_parser().parse(line, prompt=False)
     notebook = app.notebook
@@ -29,12 +29,12 @@ def environment(app: App, line: str) -> None:
         else folder / f"{notebook.stem if notebook else 'notebook'}.lock.txt"
     )
     captured = capture(app.records.receipts(), lock)
-    show_bundle({"text/plain": captured.told(), MIME: captured.to_json()})
+    show_bundle({"text/plain": captured.summary(), MIME: captured.to_json()})
 
 
-def doctor(app: App, line: str) -> None:
-    """Print a line for each thing that the notebook needs, with its remedy where it is not well."""
-    from ..app.doctor import diagnose, report
+def doctor(app: Session, line: str) -> None:
+    """Print a line for each thing that the notebook needs, with its remedy where it fails."""
+    from ..session.doctor import diagnose, report
 
     flags, _ = doctor_parser().parse(line, prompt=False)
     notebook = app.notebook

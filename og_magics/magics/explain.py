@@ -1,10 +1,10 @@
-"""%og explain and %og fix: the last exception of the notebook, sent with its cell to be explained or corrected."""
+"""%og explain and %og fix: the last exception, sent with its cell to be explained or corrected."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .arguments import chat_parser
+from .parser import chat_parser
 
 if TYPE_CHECKING:
     from ..conversation import Answer
@@ -19,11 +19,11 @@ _PYTHON = ("python", "py", "python3", "ipython", "")
 
 
 def explain(chat: ChatMagics, line: str) -> None:
-    """Ask why the last cell that failed did. Flags are those of %%ogchat; what follows them is asked too.
+    """Ask why the last cell that failed did. Flags are those of %%ogchat; text behind them is asked too.
 
     Raises:
         UsageError: no cell has failed, or a mistake in a flag; nothing was sent.
-        OGError: see the tree.
+        OGError: the call failed; its `.money` says what it means for the user's money.
     """
     _ask(chat, "%og explain", line, _EXPLAIN)
 
@@ -42,7 +42,7 @@ def fix(chat: ChatMagics, shell: Any, line: str) -> None:
 
 
 def python_in(text: str) -> str:
-    """The longest block of Python in a text; "" where there is none."""
+    """Return the longest block of Python in a text; "" where there is none."""
     from ..display import code_blocks
 
     blocks = [code for code, language in code_blocks(text) if language.lower() in _PYTHON]

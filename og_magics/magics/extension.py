@@ -1,4 +1,4 @@
-"""Loading and unloading: the magics, the guard before the input, and the DataFrame of receipts in the namespace.
+"""Loading and unloading: the magics, the key guard, and the DataFrame of receipts in the namespace.
 
 Loading is quick because nothing heavy is imported for it: a thread imports the rest while the user types a prompt.
 """
@@ -10,32 +10,32 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..origin import Origin, remember_by, tell_by
-from ..settings import notebook_path
-from ..untrusted import recursion_limit_kept
+from ..core.cell_context import Origin, set_cell_provider, set_history_provider
+from ..core.settings import notebook_path
+from ..core.untrusted_json import recursion_limit_kept
+from .cell_history import CellRecorder
+from .cell_identity import Executions
 from .chat import ChatMagics
 from .compare import CompareMagics
 from .completion import Completion
 from .config import settings_of
-from .executions import Executions
-from .lines import AskedLine, cover, uncover
+from .input_transform import AskedAssignment, AskedLine, cover, uncover
+from .key_guard import KeyGuard, own_addresses
 from .og import OgMagics
 from .prompts import names_of
 from .receipts import ReceiptsVariable
-from .recorder import CellRecorder
-from .secrets import KeyGuard
 
-_NEEDED_SOON = ("x402.mechanisms.evm.upto.client", "x402.http.utils", "og_magics.app", "pandas", "coincurve")
+_NEEDED_SOON = ("x402.mechanisms.evm.upto.client", "x402.http.utils", "og_magics.session", "pandas", "coincurve")
 
 _loaded: dict[int, list[Callable[[], None]]] = {}
 
 
 def load(shell: Any) -> None:
-    """Put everything into a shell; a second time changes nothing."""
+    """Install everything in a shell; a second call changes nothing."""
     if id(shell) in _loaded:
         return
     settings = settings_of(shell)  # first: what cannot be set fails before anything is changed
-    guard = KeyGuard(shell)
+    guard = KeyGuard(shell, own_addresses)
     variable = ReceiptsVariable(shell)
     recorder = CellRecorder(shell)
     chat = ChatMagics(shell, variable)
@@ -44,15 +44,15 @@ def load(shell: Any) -> None:
     og = OgMagics(shell, variable, chat)
     shell.register_magics(og)
     completion = Completion(shell, lambda: names_of(shell), og.verbs)
-    shell.input_transformer_manager.token_transformers.append(AskedLine)
+    shell.input_transformer_manager.token_transformers.extend((AskedLine, AskedAssignment))
     shell.input_transformers_cleanup.insert(0, cover)
     shell.input_transformers_cleanup.append(uncover)
     guard.install()
     variable.install()
     recorder.install()
     completion.install()
-    remember_by(recorder.cells)
-    tell_by(lambda: _origin(shell), shell.user_ns, Executions(shell).current)
+    set_history_provider(recorder.cells)
+    set_cell_provider(lambda: _origin(shell), shell.user_ns, Executions(shell).current)
     shell.configurables.append(settings)
     _loaded[id(shell)] = [guard.remove, variable.remove, recorder.remove, completion.remove]
     _loaded[id(shell)].append(lambda: shell.configurables.remove(settings))
@@ -60,14 +60,15 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Take it out again; receipts and variables stay."""
+    """Remove it again; receipts and variables stay."""
     for undo in _loaded.pop(id(shell), []):
         undo()
-    tell_by(None)
-    remember_by(None)
+    set_cell_provider(None)
+    set_history_provider(None)
     manager = shell.input_transformer_manager
     for transformers, ours in (
         (manager.token_transformers, AskedLine),
+        (manager.token_transformers, AskedAssignment),
         (manager.cleanup_transforms, cover),
         (manager.cleanup_transforms, uncover),
     ):
@@ -81,7 +82,7 @@ def unload(shell: Any) -> None:
 
 
 def _origin(shell: Any) -> Origin:
-    """The cell that asks, by its execution count, and its notebook's name."""
+    """Return the execution count of the cell that asks, and its notebook's name."""
     path = notebook_path(shell.user_ns)
     # Not `execution_count`: newer IPythons have counted on already when the cell runs.
     return str(shell.displayhook.prompt_count), path.name if path else ""

@@ -1,28 +1,29 @@
-"""%og: what is set, what is there, what was paid."""
+"""%og: settings, wallet, network and receipts of a notebook."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
-from ..amounts import format_opg, parse_opg
-from ..catalogue import nearest, resolve_provider
-from ..errors import ConfigError
-from ..networks import BASE, DEVNET, NAMES
-from ..settings import choice
-from ..types import x402SettlementMode
+from ..core import log
+from ..core.amounts import format_opg, parse_opg
+from ..core.errors import ConfigError
+from ..core.models import nearest, resolve_provider
+from ..core.networks import NETWORKS, described, network_by_name
+from ..core.options import OPTIONS, SETTINGS
 from .base import NotebookMagics
 from .budget import budget
 from .devnet import devnet
 from .environment import doctor, environment
 from .explain import explain, fix
+from .og_parsers import FILES, log_parser, receipts_parser, use_parser, verb_parser, verify_parser
 from .receipts import ReceiptsVariable, imported
 from .threads import threads
 from .tools import tools
-from .verbs import FILES, receipts_parser, use_parser, verb_parser, verify_parser
 
 if TYPE_CHECKING:
     from .chat import ChatMagics
@@ -32,8 +33,7 @@ _HELP = """\
 %ogchat [flags] prompt  the same in one line
 %%ogcompare -m A -m B   ask several models at once, side by side; -p names a provider's model
 %og                     network, model and mode in use, calls and what they cost
-%og use [flags]         set defaults: -m -p -s -t -n --system, --[no-]stream, --[no-]web-search, --replay, --pace,
-                        --thread NAME, --no-thread, --thread-tokens N, --tools F,G, --nest-asyncio
+%og use [flags]         set defaults: USE
 %og explain [flags]     ask why the last cell that failed did; it is sent with its error
 %og fix [flags]         ask for a corrected cell, which is put below and not run
 %og models [provider]   the models, with prices
@@ -47,16 +47,17 @@ _HELP = """\
 %og cell                put the cell that asks what the panel asked last below this one
 %og tools               the functions that @og.tool registered, for --tools
 %og threads [VERB]      the conversations: list, show, fork, rename, reset, delete, export; %og threads help has more
-%og network [NAME]      show or choose: devnet (local, free), base-sepolia (test tokens), base (real money)
+%og network [NAME]      show or choose: NETWORKS
 %og devnet [--file F]   where the local network is; --file F writes it down, for OG_DEVNET of others
 %og env [--lock FILE]   what this notebook runs with: shown, kept in the output, and all packages in a lock file
+%og log [-n N]          the last steps of calls, with ids and times; --level debug shows new ones as they come
 %og doctor [--offline]  whether everything is there that a call needs, with a remedy for what is not
 %og help                this"""
 
 
 @magics_class
 class OgMagics(NotebookMagics):
-    """The magic with verbs."""
+    """The `%og` magic and its verbs."""
 
     def __init__(self, shell: Any, variable: ReceiptsVariable, chat: ChatMagics) -> None:
         super().__init__(shell, variable)
@@ -65,7 +66,7 @@ class OgMagics(NotebookMagics):
     @no_var_expand
     @line_magic
     def og(self, line: str) -> Any:
-        """Settings, wallet, network and receipts of this notebook. `%og help` lists the verbs."""
+        """Show or change settings, wallet, network and receipts of this notebook. `%og help` lists the verbs."""
         asked = line.strip()
         verb, _, rest = asked.removesuffix(";").strip().partition(" ")
         verbs = self.verbs()
@@ -80,7 +81,7 @@ class OgMagics(NotebookMagics):
         return None if asked.endswith(";") else value
 
     def verbs(self) -> dict[str, Callable[[str], Any]]:
-        """What each verb does with the rest of the line."""
+        """Return the function of each verb, which takes the rest of the line."""
         return {
             "": self._status,
             "status": self._status,
@@ -99,6 +100,7 @@ class OgMagics(NotebookMagics):
             "tools": lambda rest: print(tools(rest)),
             "explain": lambda rest: explain(self._chat, rest),
             "fix": lambda rest: fix(self._chat, self._shell, rest),
+            "log": self._log,
             "env": lambda rest: environment(self._app, rest),
             "doctor": lambda rest: doctor(self._app, rest),
             "help": self._help,
@@ -109,7 +111,7 @@ class OgMagics(NotebookMagics):
         settings = self._app.settings
         receipts = self._app.records.receipts()
         paid = sum(r.cost or 0 for r in receipts)
-        waiting = sum(r.status in ("authorized", "served") for r in receipts)
+        waiting = sum(r.status in ("authorized", "served", "paid") for r in receipts)
         network = settings.network_name()
         lines = [
             f"network     {network}{_tail(network)}",
@@ -134,27 +136,16 @@ class OgMagics(NotebookMagics):
         flags, _ = use_parser().parse(rest, prompt=False)
         if flags.nest_asyncio:
             nest_asyncio()
-        changes: dict[str, Any] = {
-            "temperature": flags.temperature,
-            "max_tokens": flags.max_tokens,
-            "system": flags.system,
-            "thread": flags.thread,
-            "thread_tokens": flags.thread_tokens,
-            "stream": flags.stream,
-            "replay": None if flags.replay is None else choice("replay", flags.replay),
-            "pace": None if flags.pace is None else choice("pace", flags.pace),
-            "web_search": flags.web_search,
-            "tools": "" if flags.tools == "none" else flags.tools,
-        }
+        changes: dict[str, Any] = {name: getattr(flags, name) for name, one in SETTINGS.items() if one.use}
+        if changes["tools"] == "none":
+            changes["tools"] = ""
         if flags.model or flags.provider:
             changes["model"] = self._app.choose_model(flags.model, flags.provider)
-        if flags.settlement:
-            changes["settlement"] = x402SettlementMode.parse(flags.settlement)
-        self._app.use(**changes)
+        self._app.update_settings(**changes)
         self._status("")
 
     def _models(self, rest: str) -> Any:
-        from ..app import models
+        from ..session import models
 
         frame = models()
         return frame[frame["provider"] == resolve_provider(rest)].reset_index(drop=True) if rest else frame
@@ -171,11 +162,10 @@ class OgMagics(NotebookMagics):
                 parser.error("--import reads a file; it takes no other flag")
             return imported(flags.imported)
         if flags.wait is not None:
-            from ..app import settle
+            from ..session.open_payments import open_payments, open_payments_note
 
-            left = settle(flags.wait)
-            if left:
-                print(f"{left} payment{' is' if left == 1 else 's are'} not settled yet.")
+            if note := open_payments_note(open_payments(self._app, flags.wait)):
+                print(note)
         if files:
             from ..ledger import export_receipts
 
@@ -185,9 +175,9 @@ class OgMagics(NotebookMagics):
         return self._variable.refresh()
 
     def _verify(self, rest: str) -> Any:
-        from ..app import verify
         from ..display import proofs_bundle, shown_as
-        from ..verification import COLUMNS, told
+        from ..session import verify
+        from ..verification.verifier import COLUMNS, proofs_summary
 
         parser = verify_parser()
         flags, _ = parser.parse(rest, prompt=False)
@@ -196,7 +186,7 @@ class OgMagics(NotebookMagics):
         frame = verify(online=not flags.offline, expected_pcr=flags.pcr)
         for problem in frame.attrs["problems"]:
             print(f"The ledger: {problem}")
-        print(told(frame))
+        print(proofs_summary(frame))
         about = {r.receipt_id: f"cell {r.cell or '?'}, {r.model}, {r.settlement}" for r in self._app.records.receipts()}
         self._variable.refresh()  # what holds is "verified" now
         return shown_as(frame, lambda: proofs_bundle(frame, COLUMNS, about))
@@ -227,27 +217,28 @@ class OgMagics(NotebookMagics):
 
     def _network(self, rest: str) -> None:
         if rest:
-            if rest not in NAMES:
-                raise UsageError(f"There is no network {rest!r}. Choose one of {', '.join(NAMES)}.")
+            chosen = network_by_name(rest)
             before = self._app.settings.network
-            self._app.use(network=rest)
-            if rest != DEVNET:
+            self._app.update_settings(network=rest)
+            if not chosen.local:
                 try:
-                    _ = self._app.llm  # a missing or malformed key is told now, not at the first call
+                    _ = self._app.llm  # a missing or malformed key is reported now, not at the first call
                 except ConfigError:
-                    self._app.use(network=before)
+                    self._app.update_settings(network=before)
                     raise
         name = self._app.settings.network_name()
         print(f"network  {name}{_tail(name)}")
+        if note := self._app.settings.unused_key_note():
+            print(note)
 
     def _panel(self, rest: str) -> Any:
-        from ..panels import panel
+        from ..widgets import panel
 
         verb_parser("panel", "A control panel.").parse(rest, prompt=False)
         return panel()
 
     def _cell(self, rest: str) -> None:
-        from ..panels import last_cell
+        from ..widgets import last_cell
 
         verb_parser("cell", "The cell that asks what the panel asked last.").parse(rest, prompt=False)
         source = last_cell()
@@ -255,8 +246,28 @@ class OgMagics(NotebookMagics):
             raise UsageError("No panel has asked anything yet. %og panel shows one.")
         self._shell.set_next_input(source)
 
+    def _log(self, rest: str) -> None:
+        flags, _ = log_parser().parse(rest, prompt=False)
+        if flags.level is not None:
+            log.show(flags.level)
+        print("\n".join(log.recent(flags.lines)) or "No call was made in this kernel.")
+
     def _help(self, rest: str) -> None:
-        print(_HELP)
+        print(help_text())
+
+
+def help_text() -> str:
+    """Return the verbs and what each does; the flags of %og use are those of the table of options."""
+    flags = []
+    for one in OPTIONS.values():
+        if one.use:
+            both = f"--[no-]{one.flags[-1].removeprefix('--')}" if one.switches else one.flags[0]
+            flags.append(both)
+    listed = textwrap.fill(", ".join([*flags, "--nest-asyncio"]), 120 - 24, break_on_hyphens=False).replace(
+        "\n", "\n" + " " * 24
+    )
+    offered = ", ".join(f"{one.name} ({one.label})" for one in NETWORKS.values())
+    return _HELP.replace("NETWORKS\n", f"{offered}\n").replace("USE\n", f"{listed}\n")
 
 
 def nest_asyncio() -> None:
@@ -271,6 +282,4 @@ def _allowance(units: int) -> str:
 
 
 def _tail(network: str) -> str:
-    if network == DEVNET:
-        return "  local and free: payments and models are simulated"
-    return "  REAL MONEY" if network == BASE.name else "  test tokens"
+    return f"  {described(network).about}"

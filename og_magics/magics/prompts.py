@@ -1,4 +1,4 @@
-"""From what was typed to what is sent: variables in their places, and no keys."""
+"""Prompts: from the text that was typed to the text that is sent, with variables filled in and no keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..private import holds_key
+from ..core.redaction import holds_key
 
 if TYPE_CHECKING:
     from ..conversation import Turn
@@ -16,7 +16,7 @@ _LAST = "_"
 
 
 def prompt_of(shell: Any, typed: str, local: Mapping[str, Any] | None = None, *, variables: bool) -> str:
-    """The prompt that a cell sends. A value that is not sent whole is told of in the cell.
+    """Return the prompt that a cell sends. A value that is cut is named in the cell.
 
     Args:
         local: the names of the function that asks, which come before the notebook's.
@@ -26,9 +26,9 @@ def prompt_of(shell: Any, typed: str, local: Mapping[str, Any] | None = None, *,
         UsageError: a private key is in a variable.
     """
     if variables and "{" in typed:
-        from ..conversation import fill
+        from ..conversation import substitute
 
-        filled = fill(typed, {**names_of(shell), **_own(local, shell)})
+        filled = substitute(typed, {**names_of(shell), **_own(local, shell)})
         for path, value in filled.values.items():
             if holds_key(f"{path} = {value.text}"):
                 raise UsageError(f"{{{path}}} in the prompt holds a private key. It was not sent.")
@@ -48,7 +48,7 @@ def _own(local: Mapping[str, Any] | None, shell: Any) -> Mapping[str, Any]:
 
 
 def names_of(shell: Any) -> Mapping[str, Any]:
-    """The names that the notebook has given to something; of IPython's own, only `_`, once there is a last result."""
+    """Return the notebook's variables; of IPython's own, only `_`, once there is a last result."""
     hidden: Mapping[str, Any] = shell.user_ns_hidden
     nothing = object()
     names = {
@@ -61,8 +61,8 @@ def names_of(shell: Any) -> Mapping[str, Any]:
 
 
 def show_context(shell: Any, turn: Turn) -> None:
-    """Say which cells are sent along, before they are."""
+    """Show which cells are sent along, before they are."""
     if turn.context is not None:
         from ..display import show_folded
 
-        show_folded(shell, turn.context.told, turn.context.text)
+        show_folded(shell, turn.context.summary, turn.context.text)

@@ -5,26 +5,26 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LedgerError
+from ..core.errors import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..app import App
-    from ..receipt import Receipt
+    from ..core.receipt import Receipt
+    from ..session import Session
 
 NAME = "og_receipts"
 
 
-def notebook() -> App:
-    """The wiring of the notebook that runs in a shell; imported when it is first needed."""
-    from .. import app
+def notebook() -> Session:
+    """Return the session of the notebook that runs in a shell; it is imported when first needed."""
+    from .. import session as app
 
     return app.current()
 
 
 class ReceiptsVariable:
-    """Keeps the variable as the ledger is: after each call, and before each cell that names it.
+    """The variable `og_receipts`, kept up to date: after each call, and before each cell that names it.
 
     So it is there after a kernel restart, and shows settlements that came in the meantime.
     """
@@ -34,16 +34,16 @@ class ReceiptsVariable:
         self._version: tuple[str, int, int] | None = None
 
     def install(self) -> None:
-        """Watch the cells."""
+        """Start watching the cells."""
         self._shell.events.register("pre_run_cell", self._before)
 
     def remove(self) -> None:
-        """Watch no more; the variable stays as it is."""
+        """Stop watching; the variable stays as it is."""
         if self._before in self._shell.events.callbacks["pre_run_cell"]:
             self._shell.events.unregister("pre_run_cell", self._before)
 
     def refresh(self) -> Any:
-        """The current DataFrame, which the variable now holds."""
+        """Return the current DataFrame, which the variable now holds."""
         from ..display import shown_as
 
         records = notebook().records
@@ -66,7 +66,7 @@ class ReceiptsVariable:
 
 
 def imported(file: str) -> Any:
-    """The DataFrame of receipts that were exported to a file, shown as `og_receipts` is.
+    """Return the DataFrame of receipts that were exported to a file, shown as `og_receipts` is.
 
     Raises:
         ConfigError: another kind of file.

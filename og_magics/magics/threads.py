@@ -10,25 +10,25 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
-from .arguments import Parser
+from ..core.errors import ConfigError
+from .parser import Parser
 
 if TYPE_CHECKING:
     import argparse
 
     import pandas as pd
 
-    from ..app import App
     from ..ledger import KeptTurn
+    from ..session import Session
 
 NAME = "NAME"
-"""How arguments that name a thread are called in the help."""
+"""Metavar of arguments that name a thread."""
 
 _SUFFIXES = (".json", ".md")
 
 
 def threads_parsers() -> dict[str, Parser]:
-    """Of each verb of `%og threads`."""
+    """Return the parser of each verb of `%og threads`."""
     parsers: dict[str, Parser] = {}
 
     def verb(name: str, description: str, *positional: str) -> Parser:
@@ -50,8 +50,8 @@ def threads_parsers() -> dict[str, Parser]:
     return parsers
 
 
-def threads(app: App, line: str) -> Any:
-    """Do what a verb says; what there is to show of it.
+def threads(app: Session, line: str) -> Any:
+    """Run a verb of `%og threads`; return what there is to show.
 
     Raises:
         ConfigError: no such thread, or one too many.
@@ -68,7 +68,7 @@ def threads(app: App, line: str) -> Any:
     return _VERBS[name or "list"](app, parser.parse_args(words))
 
 
-def _list(app: App, flags: argparse.Namespace) -> pd.DataFrame:
+def _list(app: Session, flags: argparse.Namespace) -> pd.DataFrame:
     import pandas as pd
 
     from ..display import records_bundle, shown_as
@@ -89,7 +89,7 @@ def _list(app: App, flags: argparse.Namespace) -> pd.DataFrame:
     return shown_as(frame, lambda: records_bundle(("thread", "turns", "tokens", "last used (UTC)"), rows, note))
 
 
-def _show(app: App, flags: argparse.Namespace) -> pd.DataFrame:
+def _show(app: Session, flags: argparse.Namespace) -> pd.DataFrame:
     import pandas as pd
 
     from ..display import records_bundle, shown_as
@@ -116,31 +116,31 @@ def _show(app: App, flags: argparse.Namespace) -> pd.DataFrame:
     return shown_as(frame, lambda: records_bundle(heads, rows, note))
 
 
-def _fork(app: App, flags: argparse.Namespace) -> None:
+def _fork(app: Session, flags: argparse.Namespace) -> None:
     count = app.threads.fork(flags.name, flags.new, flags.at)
     print(f"Thread {flags.new!r} begins with {count} turns of {flags.name!r}.")
 
 
-def _rename(app: App, flags: argparse.Namespace) -> None:
+def _rename(app: Session, flags: argparse.Namespace) -> None:
     from ..conversation import checked_name
 
     app.threads.rename(flags.name, flags.new)
     print(f"Thread {flags.name!r} is {flags.new!r} now.")
     if app.settings.thread == checked_name(flags.name):
-        app.use(thread=flags.new)
+        app.update_settings(thread=flags.new)
 
 
-def _reset(app: App, flags: argparse.Namespace) -> None:
+def _reset(app: Session, flags: argparse.Namespace) -> None:
     count = app.threads.reset(flags.name)
     print(f"{count} turns were taken out of thread {flags.name!r}; their receipts stay.")
 
 
-def _delete(app: App, flags: argparse.Namespace) -> None:
+def _delete(app: Session, flags: argparse.Namespace) -> None:
     app.threads.delete(flags.name)
     print(f"Thread {flags.name!r} was deleted; its receipts stay.")
 
 
-def _export(app: App, flags: argparse.Namespace) -> None:
+def _export(app: Session, flags: argparse.Namespace) -> None:
     from ..display import transcript
     from ..ledger import replace_file
 
@@ -158,11 +158,11 @@ def _export(app: App, flags: argparse.Namespace) -> None:
     print(f"{len(turns)} turns written to {replace_file(path, text.encode('utf-8', 'replace'))}")
 
 
-def _help(app: App, flags: argparse.Namespace) -> None:
+def _help(app: Session, flags: argparse.Namespace) -> None:
     print("\n".join(f"{_usage(parser):<38}{parser.description}" for parser in threads_parsers().values()))
 
 
-_VERBS: dict[str, Callable[[App, argparse.Namespace], Any]] = {
+_VERBS: dict[str, Callable[[Session, argparse.Namespace], Any]] = {
     "list": _list,
     "show": _show,
     "fork": _fork,
@@ -179,7 +179,7 @@ def _usage(parser: Parser) -> str:
 
 
 def _text(turn: KeptTurn, role: str) -> str:
-    """What the user asked, or the assistant said last."""
+    """Return what the user asked, or the assistant said last."""
     messages: Sequence[dict[str, Any]] = turn.messages
     if role == "user":  # cells that were sent along stand before it, and what made the model repair its answer after it
         messages = list(takewhile(lambda message: message.get("role") != "assistant", messages))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .arguments import Parser
+from .parser import Parser
 
 _NONE = """\
 No tool yet. Make one of a function with type hints:
@@ -12,7 +12,7 @@ and let a model call it: %%ogchat --tools price (or all). A plain function of th
 
 
 def tools(line: str) -> str:
-    """What there is, one in a line, for a person to read.
+    """Return the functions as text, one a line.
 
     Raises:
         UsageError: a flag, of which there is none.
@@ -24,10 +24,10 @@ def tools(line: str) -> str:
     lines = []
     for _, tool in sorted(registered().items()):
         marks = [word for word, is_so in (("writes", tool.writes), ("spends", tool.spends)) if is_so]
-        told = [f"[{', '.join(marks)}: each call is confirmed]"] if marks else []
-        told += [f"[at most {tool.timeout:g} s]"] if tool.timeout is not None else []
+        notes = [f"[{', '.join(marks)}: each call is confirmed]"] if marks else []
+        notes += [f"[at most {tool.timeout:g} s]"] if tool.timeout is not None else []
         first = tool.description.partition("\n")[0]
-        lines.append(printable(" ".join([tool.signature, *told])))
+        lines.append(printable(" ".join([tool.signature, *notes])))
         if first:
             lines.append(printable(f"    {first}"))
     return "\n".join(lines) or _NONE

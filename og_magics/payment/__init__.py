@@ -1,4 +1,4 @@
-"""Paying by x402: a wallet that signs, a policy that says what may be signed, sessions that make one signature last.
+"""Payment by x402: a wallet that signs, a policy that says what may be signed, sessions that make one signature last.
 
 The official `x402` package builds and encodes payments; here is what stands before it (the policy), around it (the
 journal) and after it (the sessions).
@@ -6,8 +6,8 @@ journal) and after it (the sessions).
 
 from __future__ import annotations
 
-from .auth import Payments, QuestionAuth
+from .handshake import PaymentAuth, Payments
 from .policy import Budget, Policy
 from .wallet import Wallet, load_wallet
 
-__all__ = ["Budget", "Payments", "Policy", "QuestionAuth", "Wallet", "load_wallet"]
+__all__ = ["Budget", "PaymentAuth", "Payments", "Policy", "Wallet", "load_wallet"]

@@ -1,4 +1,4 @@
-"""Making one authorization: the official package builds it, the journal has it before anything can be sent."""
+"""One authorization: the official package builds it, the journal has it before anything can be sent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GatewayProtocolError, OGError, PaymentRefused
-from ..ports import Clock, Journal
-from ..types import Authorization
-from ..untrusted import recursion_limit_kept
+from ..core.errors import GatewayProtocolError, OGError, PaymentRefused
+from ..core.payment_states import Commitment
+from ..core.protocols import Clock, Journal
+from ..core.receipt import Authorization
+from ..core.secret import Secret, origin_of
+from ..core.untrusted_json import recursion_limit_kept
 from .policy import Policy
 from .wallet import Wallet
 
@@ -25,14 +27,14 @@ class Payment:
     """An authorization and the header that carries it. The header is a secret until it is sent, so no repr."""
 
     authorization: Authorization
-    header: str
+    header: Secret
 
     def __repr__(self) -> str:
         return f"<Payment {self.authorization.hash}>"
 
 
 class Authorizer:
-    """Signs payments that the policy allows and writes each down before it is returned."""
+    """A signer of payments that the policy allows; each is written down before it is returned."""
 
     def __init__(self, wallet: Wallet, journal: Journal, clock: Clock) -> None:
         self._wallet = wallet
@@ -44,22 +46,35 @@ class Authorizer:
         """The wallet's address."""
         return self._wallet.address
 
-    def authorize(self, challenge: str, policy: Policy, *, gateway: str, path: str, reason: str) -> Payment:
-        """The payment for a 402's PAYMENT-REQUIRED header.
+    def check_budgets(self, offer: PaymentRequirements, policy: Policy) -> None:
+        """Refuse an offer that goes over a budget, with what may still be taken of open sessions.
 
         Raises:
-            GatewayProtocolError: the header cannot be read.
-            PaymentRefused: the policy does not allow what it asks for.
+            PaymentRefused: it does.
+        """
+        self._refuse_over(offer, policy, lambda since: self._journal.commitment(policy.network, since))
+
+    def _refuse_over(
+        self, offer: PaymentRequirements, policy: Policy, committed: Callable[[float | None], Commitment]
+    ) -> None:
+        for budget in policy.budgets:
+            found = committed(None if budget.seconds is None else self._clock() - budget.seconds)
+            budget.refuse(int(offer.amount), found.total, found.open)
+
+    def authorize(
+        self, required: PaymentRequired, offer: PaymentRequirements, policy: Policy, *, gateway: str, path: str,
+        reason: str,
+    ) -> Payment:  # fmt: skip
+        """Return the payment for one offer of a challenge, which the policy has chosen.
+
+        Raises:
+            PaymentRefused: a budget does not allow it (another kernel may have been first), or it cannot be signed.
             LedgerError: it could not be written down; it is thrown away unsent.
         """
         from x402.http.utils import encode_payment_signature_header
         from x402.schemas import PaymentPayload
 
-        required = decode_challenge(challenge)
-        offer = policy.choose(required.accepts)
-        for budget in policy.budgets:
-            since = None if budget.seconds is None else self._clock() - budget.seconds
-            budget.refuse(int(offer.amount), self._journal.committed(policy.network, since))
+        self.check_budgets(offer, policy)
         signer = _RecordingSigner(self._wallet)
         # The server's extension offers (gas-sponsored approvals) are not passed on: nothing but the payment is signed.
         try:
@@ -78,12 +93,12 @@ class Authorizer:
                 money="Nothing was sent and nothing was paid.",
                 remedy="Its offer is malformed; use another gateway.",
             ) from None
-        self._journal.authorize(authorization)
-        return Payment(authorization, header)
+        self._journal.authorize(authorization, lambda committed: self._refuse_over(offer, policy, committed))
+        return Payment(authorization, Secret(header, lasting=False))
 
 
 def decode_challenge(header: str) -> PaymentRequired:
-    """The decoded PAYMENT-REQUIRED header.
+    """Return the decoded PAYMENT-REQUIRED header.
 
     Raises:
         GatewayProtocolError: it is not one of x402 version 2.
@@ -103,6 +118,11 @@ def decode_challenge(header: str) -> PaymentRequired:
     if not isinstance(required, PaymentRequired):
         raise GatewayProtocolError("The gateway speaks x402 version 1.", status=402, money="Nothing was signed.")
     return required
+
+
+def is_paid_by_permit2(offer: PaymentRequirements) -> bool:
+    """Return True where an offer is paid through Permit2, which needs an allowance; else by the token itself."""
+    return offer.scheme == "upto" or (offer.extra or {}).get("assetTransferMethod") == "permit2"
 
 
 def _scheme(name: str) -> Callable[[Any], Any]:
@@ -147,7 +167,7 @@ class _RecordingSigner:
     def authorization(
         self, offer: PaymentRequirements, *, gateway: str, path: str, created: int, reason: str
     ) -> Authorization:
-        """What was signed, read from the signed message itself and not from the offer."""
+        """Return the authorization that was signed, read from the signed message itself and not from the offer."""
         message = self._message
         permit = message.get("permitted")
         witness = message.get("witness", {})
@@ -162,7 +182,7 @@ class _RecordingSigner:
             cap=int(permit["amount"] if permit else message["value"]),
             nonce=int.from_bytes(nonce, "big") if isinstance(nonce, bytes) else int(nonce),
             deadline=int(message["deadline"] if permit else message["validBefore"]),
-            gateway=gateway,
+            gateway=origin_of(gateway),
             path=path,
             created=created,
             spender=str(message.get("spender", "")),

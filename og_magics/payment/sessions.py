@@ -1,8 +1,8 @@
 """Payment sessions: one signature that pays for many calls.
 
 An `upto` gateway answers a paid call with a session id; later calls to the same path send the id alone. A session ends
-when the gateway says so or when its authorization comes near its deadline, since what is asked after the deadline could
-no longer be settled.
+when the gateway says so, and before that in time: what is still asked of it must be settled before its authorization's
+deadline, it must not be settled while it is used, and its cap must hold what is asked.
 """
 
 from __future__ import annotations
@@ -12,15 +12,26 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from ..errors import OGError
+from ..core.errors import OGError
+from ..core.secret import Secret
 from .authorize import Payment
 
 SESSION_HEADER = "X-Upto-Session"
 
-_LONGEST_MARGIN = 120.0
-"""Seconds before the deadline at which a session is given up: an idle gateway needs ~100 s to settle it."""
-_MARGIN_SHARE = 0.4
+_SETTLES_AFTER = 100.0
+"""Seconds after a session's last use at which the slowest known gateway settles it."""
+_REAPER = 20.0
+"""Seconds until its reaper has come round and the transaction is in a block."""
+_LONGEST_ANSWER = 60.0
+"""Seconds that an answer may still run for when its session is given up."""
+_MARGIN = _SETTLES_AFTER + _REAPER + _LONGEST_ANSWER
+"""Before the deadline. The newest gateways themselves take no request in the last 120 s."""
+_MARGIN_SHARE = 0.6
 """Of a short authorization's life, likewise."""
+_LONGEST_PAUSE = 55.0
+"""Seconds between uses of a session: the quickest known gateway settles one after 60, also while an answer runs."""
+_CALLS_LEFT = 2
+"""Calls as dear as the dearest so far for which a session's cap must have room."""
 _GRACE = 0.5
 """Seconds a follower waits for the session's id before it sends the same signature, which resumes the session."""
 
@@ -31,31 +42,49 @@ class Session:
 
     Attributes:
         payment: what was signed.
-        id: the gateway's name for it, once told.
+        id: the gateway's name for it, once it has said so. Whoever has it can spend what the session allows: it is in
+            memory alone, and the ledger keeps a salted hash.
         retired: True when no new question may use it.
         fate: the error that the gateway answered the authorization with, if it refused it.
+        used: when the last answer ended, which is when its cost was added; None while none has.
+        spent, dearest: base units that its calls have cost, and the dearest of them, as far as the gateway says.
         known: set when the gateway has answered the first question.
     """
 
     payment: Payment
-    id: str | None = None
+    id: Secret | None = None
     retired: bool = False
     fate: OGError | None = None
+    used: float | None = None
+    spent: int = 0
+    dearest: int = 0
     known: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def fresh(self, now: float) -> bool:
-        """Whether a question asked now can still be settled in time."""
+    def over(self, now: float) -> str:
+        """Return why no call should be made with it now, "" while one may."""
         authorization = self.payment.authorization
         life = authorization.deadline - authorization.created
-        return not self.retired and now < authorization.deadline - min(_LONGEST_MARGIN, _MARGIN_SHARE * life)
+        if now >= authorization.deadline - min(_MARGIN, _MARGIN_SHARE * life):
+            return "the session before it came near its deadline"
+        if self.used is not None and now - self.used > _LONGEST_PAUSE:
+            return "the session before it was not used for a minute, after which gateways settle it"
+        if self.spent and self.spent + _CALLS_LEFT * self.dearest > authorization.cap:
+            return "the session before it came near its cap"
+        return ""
+
+    def note_use(self, now: float, cost: int) -> None:
+        """Note that an answer has ended, and what it cost as far as the gateway says."""
+        self.used = now
+        self.spent += cost
+        self.dearest = max(self.dearest, cost)
 
     async def answered(self) -> None:
-        """Wait until the gateway has answered the first question, or long enough that resuming is safe."""
+        """Wait until the gateway has answered the first call, or long enough that resuming is safe."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.known.wait(), _GRACE)
 
     def retire(self, fate: OGError | None = None) -> None:
-        """No further question uses it."""
+        """Mark it as used by no further call."""
         self.retired = True
         self.fate = self.fate or fate
         self.known.set()
@@ -71,15 +100,17 @@ class Route:
         self._last_end = "first"
 
     def current(self, now: float) -> Session | None:
-        """The session that a question asked now may use."""
-        if self._session is not None and not self._session.fresh(now):
-            if not self._session.retired:
-                self._last_end = "the session before it came near its deadline"
-            self._session = None
+        """Return the session that a call made now may use, or None."""
+        if self._session is not None:
+            end = self._session.over(now)
+            if end and not self._session.retired:
+                self._last_end = end
+            if end or self._session.retired:
+                self._session = None
         return self._session
 
     def opening(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Held while an authorization is asked for and signed. A gateway without sessions needs no queue."""
+        """Hold while an authorization is asked for and signed. A gateway without sessions needs no queue."""
         return contextlib.nullcontext() if self.single_use else self._locked()
 
     @contextlib.asynccontextmanager
@@ -89,11 +120,11 @@ class Route:
 
     @property
     def reason(self) -> str:
-        """Why a new authorization is signed."""
+        """The reason that a new authorization is signed."""
         return "the gateway has no sessions" if self.single_use else self._last_end
 
     def open(self, payment: Payment) -> Session:
-        """A session of a new payment; the route's own unless the gateway has no sessions."""
+        """Return the session of a new payment; it is the route's own unless the gateway has no sessions."""
         session = Session(payment)
         # An exact payment is for one question by its nature; no other needs to try.
         self.single_use = self.single_use or payment.authorization.scheme == "exact"
@@ -102,7 +133,7 @@ class Route:
         return session
 
     def close(self, session: Session, reason: str, fate: OGError | None = None) -> None:
-        """A session that cannot be used any more, and why."""
+        """Close a session that cannot be used any more, and note the reason."""
         session.retire(fate)
         if self._session is session:
             self._session, self._last_end = None, reason

@@ -54,6 +54,17 @@ class Lab:
         if request.url in self.strayed and "csp" in str(request.failure).lower():
             self.strayed.remove(request.url)
 
+    def assert_nothing_strayed(self) -> None:
+        """Fail if the page asked for an address outside of the server.
+
+        A request that the page's policy forbids is announced before it is refused: its refusal is waited for.
+        """
+        for _ in range(50):
+            if not self.strayed:
+                return
+            self.page.wait_for_timeout(100)
+        assert self.strayed == []
+
     def _came(self, frame: str | bytes) -> None:
         self.received.append(len(frame.encode() if isinstance(frame, str) else frame))
 

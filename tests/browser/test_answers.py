@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from .conftest import Lab
+
+pytestmark = pytest.mark.ci
 
 
 def test_an_answer_is_read_before_it_is_complete(lab: Lab) -> None:

@@ -14,13 +14,15 @@ from playwright.sync_api import expect
 
 from .hand import LOAD, PANEL, Hand
 
+pytestmark = pytest.mark.ci
+
 if TYPE_CHECKING:
     from .lab import Lab
 
 BEAT = """
 import asyncio, json, threading, time
 import og_magics as og
-from og_magics.app import current
+from og_magics.session import current
 
 beats = []
 
@@ -158,7 +160,7 @@ class TestAsking:
 
 class TestTheWire:
     def test_a_thousand_tokens_arrive_whole_in_few_bytes_and_the_kernel_stays_free(
-        self, lab: Lab, told: Callable[[str], None]
+        self, lab: Lab, report: Callable[[str], None]
     ) -> None:
         lab.open(LOAD, BEAT, STREAM, PANEL, "").run(0).run(1).run(2).finished(0, 1, 2)
         expect(lab.output(2)).to_contain_text("done")
@@ -181,8 +183,8 @@ class TestTheWire:
         lab.run(4).finished(4)
         without, with_panel, text = json.loads(lab.output(4).inner_text())
         size = len(text.encode())
-        told(f"1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times it")
-        told(f"the main thread's longest [wall, cpu] ms: {without} without the panel, {with_panel} with it")
+        report(f"1000 tokens, {size} bytes of text: {received} bytes on the wire, {received / size:.1f} times it")
+        report(f"the main thread's longest [wall, cpu] ms: {without} without the panel, {with_panel} with it")
         assert shown == text.split()
         assert received <= 10 * size
         assert max(cpu for _, cpu in with_panel) <= 50

@@ -122,10 +122,10 @@ class Payer:
             time.sleep(0.05)
         return value
 
-    @staticmethod
-    def price(answer: dict[str, Any]) -> int:
+    def price(self, answer: dict[str, Any]) -> int:
         usage = answer["usage"]
-        return cost(answer["model"], Usage(usage["prompt_tokens"], usage["completion_tokens"]))
+        counted = Usage(usage["prompt_tokens"], usage["completion_tokens"])
+        return cost(answer["model"], counted, current=self.devnet.profile.tells_costs)
 
     def check_proof(self, proof: dict[str, Any], canonical: dict[str, Any], output: str) -> None:
         """Every claim of a proof, by the gateway's own key."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,15 @@ from eth_utils.crypto import keccak
 
 from og_magics import LLM, Settings, chain
 from og_magics.chain import data as data_room
+from og_magics.core.networks import Network
+from og_magics.core.onchain import Blob, OnchainData
+from og_magics.core.receipt import Receipt
+from og_magics.core.runtime import runtime
+from og_magics.core.types import x402SettlementMode
 from og_magics.devnet import Devnet
 from og_magics.devnet.anvil import find_anvil
 from og_magics.devnet.gateway.enclave import Enclave
-from og_magics.facts import BlobFact, DataFacts
-from og_magics.networks import Network
-from og_magics.proofs import (
+from og_magics.verification import (
     SettledData,
     check_data,
     check_enclave,
@@ -35,9 +36,7 @@ from og_magics.proofs import (
     evidence_of,
     group_costs,
 )
-from og_magics.receipt import Receipt
-from og_magics.runtime import runtime
-from og_magics.types import x402SettlementMode
+from tests.rpc_server import serving
 
 needs_anvil = pytest.mark.skipif(find_anvil() is None, reason="anvil is neither on PATH nor in OG_ANVIL")
 
@@ -77,30 +76,8 @@ class Proxy:
 def proxy(paid: Paid) -> Iterator[Proxy]:
     found = Proxy(paid.network.rpc_url)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
-
-        def do_POST(self) -> None:
-            body = found.answer(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(lambda body: (200, found.answer(body))) as found.url:
+        yield found
 
 
 @dataclass
@@ -109,12 +86,12 @@ class Paid:
 
     network: Network
     receipts: list[Receipt]
-    data: DataFacts
+    data: OnchainData
 
     def one(self, settlement: x402SettlementMode) -> Receipt:
         return next(receipt for receipt in self.receipts if receipt.settlement == settlement.value)
 
-    def row(self, receipt: Receipt, data: DataFacts | None = None) -> Row:
+    def row(self, receipt: Receipt, data: OnchainData | None = None) -> Row:
         """All columns of a receipt an hour later, in a ledger that has this form of it."""
         ledger = [receipt if one.receipt_id == receipt.receipt_id else one for one in self.receipts]
         payments = chain.payment_facts(self.network, [receipt.payment_hash or ""])
@@ -132,7 +109,7 @@ class Paid:
         assert all(verdict.reason for verdict in verdicts)
         return dict(zip(COLUMNS, (verdict.ok for verdict in verdicts), strict=True))
 
-    def blamed(self, receipt: Receipt, data: DataFacts | None = None) -> list[str]:
+    def blamed(self, receipt: Receipt, data: OnchainData | None = None) -> list[str]:
         return [name for name, ok in self.row(receipt, data).items() if ok is False]
 
 
@@ -214,7 +191,7 @@ class TestExactPayments:
                 ask(llm, "What is x402?", PRIVATE)
                 assert llm.settle(30) == 0
                 (receipt,) = llm.journal.receipts()
-                exact = Paid(llm.network, [receipt], DataFacts(0))
+                exact = Paid(llm.network, [receipt], OnchainData(0))
                 assert exact.row(receipt) == dict.fromkeys(COLUMNS, True)
                 assert exact.blamed(replace(receipt, cost=(receipt.cost or 0) - 1)) == ["payment"]
             finally:
@@ -312,7 +289,7 @@ class TestForgedData:
         assert paid.blamed(receipt, replace(data, blobs=blobs)) == ["data"]
 
     @staticmethod
-    def without(fact: BlobFact, receipt: Receipt) -> BlobFact:
+    def without(fact: Blob, receipt: Receipt) -> Blob:
         """The tree, in which this receipt's values stand at the place of another leaf."""
         dump = json.loads(fact.content or b"")
         places = [entry["treeIndex"] for entry in dump["values"]]
@@ -320,7 +297,7 @@ class TestForgedData:
             entry["treeIndex"] = place
         if len(places) == 1:
             dump["values"][0]["value"][2] = "0x" + "11" * 32
-        return BlobFact(json.dumps(dump).encode())
+        return Blob(json.dumps(dump).encode())
 
     def test_an_event_with_another_root_is_the_datas_column(self, paid: Paid) -> None:
         receipt = paid.one(BATCH)
@@ -333,7 +310,7 @@ class TestForgedData:
         receipt = paid.one(INDIVIDUAL)
         data = chain.data_events(paid.network, [receipt])
         held = json.loads(data.blobs[receipt.blob_id or ""].content or b"")
-        lying = BlobFact(json.dumps(held | {part: held[part] + "!"}).encode())
+        lying = Blob(json.dumps(held | {part: held[part] + "!"}).encode())
         assert paid.blamed(receipt, replace(data, blobs={receipt.blob_id or "": lying})) == ["data"]
 
     def test_a_settlement_of_another_call_is_the_datas_column(self, paid: Paid) -> None:

@@ -23,12 +23,12 @@ from x402.mechanisms.evm.exact import ExactEvmClientScheme, ExactEvmFacilitatorS
 from x402.mechanisms.evm.upto import UptoEvmClientScheme, UptoEvmFacilitatorScheme
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from og_magics.amounts import OPG
+from og_magics.core.amounts import OPG
+from og_magics.core.errors import DevnetError
 from og_magics.devnet import addresses, contracts
 from og_magics.devnet.accounts import ACCOUNTS, FACILITATOR, INITIAL_OPG, OPERATOR, PAYEE, DevAccount
 from og_magics.devnet.anvil import AnvilChain, find_anvil
 from og_magics.devnet.chain import Chain, connect, contract, prepare, start_chain, transact
-from og_magics.errors import DevnetError
 
 CHAIN_ID = 31337
 CAP = OPG // 10
@@ -206,7 +206,7 @@ class TestReverts:
     def test_expired(self, web3: Web3, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.time()
         with monkeypatch.context() as past:
-            past.setattr(time, "time", lambda: now - 301)
+            past.setattr(time, "time", lambda: now - 900)
             payload = sign(ACCOUNTS[0], requirements())
         assert revert_of(web3, settle_arguments(payload)) == "SignatureExpired"
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,16 +20,17 @@ from x402.mechanisms.evm.upto.facilitator import UptoEvmScheme as UptoFacilitato
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
 from og_magics import chain
-from og_magics.amounts import OPG
 from og_magics.chain import rpc, settlements
+from og_magics.core.amounts import OPG
+from og_magics.core.errors import ChainError, InsufficientBalance
+from og_magics.core.networks import BASE, PERMIT2, UPTO_PROXY, Network
+from og_magics.core.onchain import OnchainPayment, TransferLog
+from og_magics.core.receipt import Authorization
 from og_magics.devnet import addresses
 from og_magics.devnet import chain as devnet
 from og_magics.devnet.accounts import ACCOUNTS, FACILITATOR, OPERATOR, PAYEE, DevAccount
 from og_magics.devnet.anvil import find_anvil
-from og_magics.errors import ChainError, InsufficientBalance
-from og_magics.facts import PaymentFacts, TransferFact
-from og_magics.networks import BASE, PERMIT2, UPTO_PROXY, Network
-from og_magics.types import Authorization
+from tests.rpc_server import serving
 
 FIRST, SECOND, POOR = ACCOUNTS
 CAP = OPG // 10
@@ -124,6 +123,7 @@ def net(request: pytest.FixtureRequest) -> Iterator[Devnet]:
             BASE,
             name="devnet",
             chain_id=31337,
+            genesis_hash="",
             rpc_url=running.rpc_url,
             opg_token=addresses.opg_token(31337),
             registry_rpc_url=running.rpc_url,
@@ -168,30 +168,8 @@ class Proxy:
 def proxy(net: Devnet) -> Iterator[Proxy]:
     found = Proxy(net.network.rpc_url)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
-
-        def do_POST(self) -> None:
-            body = found.answer(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(lambda body: (200, found.answer(body))) as found.url:
+        yield found
 
 
 class TestApproval:
@@ -261,7 +239,7 @@ class TestSettlements:
     def test_an_unsettled_authorization_costs_one_request(self, net: Devnet, proxy: Proxy) -> None:
         network = replace(net.network, rpc_url=proxy.url)
         assert chain.find_settlement(network, net.authorize(FIRST).authorization) is None
-        assert proxy.methods == [["eth_call"]]
+        assert [sorted(methods) for methods in proxy.methods] == [["eth_call", "eth_chainId", "eth_getBlockByNumber"]]
 
     def test_one_settled_authorization_is_found_in_few_requests(self, net: Devnet, proxy: Proxy) -> None:
         payment = net.authorize(SECOND)
@@ -300,13 +278,13 @@ class TestSettlements:
         payment = net.authorize(FIRST, scheme, method)
         transaction = net.settle(payment)
         facts = chain.payment_facts(net.network, [transaction])[transaction]
-        assert isinstance(facts, PaymentFacts)
+        assert isinstance(facts, OnchainPayment)
         signed, call = payment.authorization, facts.call
         assert call is not None
         assert (call.kind, call.owner, call.payee) == (kind, signed.payer.lower(), signed.pay_to.lower())
         assert (call.token, call.nonce, call.deadline) == (signed.token.lower(), signed.nonce, signed.deadline)
         assert (call.cap, call.amount, facts.succeeded) == (CAP, CAP, True)
-        assert facts.transfers == (TransferFact(call.token, call.owner, call.payee, CAP),)
+        assert facts.transfers == (TransferLog(call.token, call.owner, call.payee, CAP),)
 
     @pytest.mark.parametrize("most", [100, 7])
     def test_a_provider_that_limits_ranges_is_asked_for_less(

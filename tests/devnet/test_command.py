@@ -14,8 +14,8 @@ import httpx
 import pytest
 from web3 import HTTPProvider, Web3
 
+from og_magics.core.errors import DevnetError
 from og_magics.devnet import Devnet
-from og_magics.errors import DevnetError
 
 
 @contextlib.contextmanager
@@ -47,6 +47,7 @@ class TestCommand:
         with pytest.raises(httpx.ConnectError):
             httpx.get(info["gateway_url_http"] + "/health")
 
+    @pytest.mark.ci
     def test_it_stops_when_its_parent_is_gone(self) -> None:
         parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         command = [sys.executable, "-m", "og_magics.devnet", "--parent-pid", str(parent.pid)]
@@ -58,6 +59,7 @@ class TestCommand:
             assert process.wait(30) == 0
         assert parent.returncode == 0
 
+    @pytest.mark.ci
     def test_a_taken_port_is_told_and_not_served(self, devnet: Devnet) -> None:
         port = int(devnet.gateway_url.rsplit(":", 1)[1])
         with pytest.raises(DevnetError, match=f"Port {port} cannot be used"):

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from .conftest import Payer
 
 
+def _weather(payer: Payer, content: str = "The weather?", **more: Any) -> dict[str, Any]:
+    """A question with two functions."""
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    names = ("get_weather", "get_time")
+    tools = [{"type": "function", "function": {"name": name, "parameters": schema}} for name in names]
+    return payer.ask(content, tools=tools, **more)
+
+
 class TestOffers:
     def test_an_unpaid_request_is_told_the_terms(self, payer: Payer) -> None:
         response = payer.post(payer.ask())
@@ -32,9 +40,9 @@ class TestOffers:
                 "scheme": "upto",
                 "network": "eip155:31337",
                 "asset": payer.devnet.opg_token,
-                "amount": str(10**17),
+                "amount": str(int(payer.devnet.profile.cap * 10**18)),
                 "payTo": payer.devnet.pay_to,
-                "maxTimeoutSeconds": 300,
+                "maxTimeoutSeconds": payer.devnet.profile.max_timeout,
                 "extra": {
                     "name": "OpenGradient",
                     "version": "1",
@@ -60,8 +68,7 @@ class TestOffers:
 
     @pytest.mark.parametrize("header", ["not base64", base64.b64encode(b"[]").decode()])
     def test_a_payment_that_cannot_be_read_is_refused(self, payer: Payer, header: str) -> None:
-        response = payer.post(payer.ask(), PAYMENT_SIGNATURE=header)
-        assert payer.offered(response).error == "No matching payment requirements"
+        assert payer.offered(payer.post(payer.ask(), PAYMENT_SIGNATURE=header)).error == "Payment required"
 
     def test_a_payment_for_other_terms_is_refused(self, payer: Payer) -> None:
         payload = json.loads(base64.b64decode(payer.signature()))
@@ -81,8 +88,10 @@ class TestAnswers:
         assert "PAYMENT-RESPONSE" not in response.headers
         text = answer["choices"][0]["message"]["content"]
         assert text.startswith("[simulated gpt-5]")
+        newest = payer.devnet.profile.reads_parts
         parts = [{"type": "text", "text": "Hello"}, {"type": "image_url"}]
-        canonical = payer.ask(parts) | {"max_tokens": 50, "web_search": True}
+        hashed = parts if newest else str(body["messages"][0]["content"])
+        canonical = payer.ask(hashed) | {"max_tokens": 50} | ({"web_search": True} if newest else {})
         payer.check_proof(answer, canonical, text)
 
     def test_a_paid_stream_ends_with_the_proof(self, payer: Payer) -> None:
@@ -91,28 +100,59 @@ class TestAnswers:
         *pieces, final, done = payer.events(response)
         assert done == "[DONE]"
         assert list(pieces[0]) == ["choices", "model"]
+        assert {piece["choices"][0]["delta"]["role"] for piece in pieces} == {"assistant"}
+        # That it was cut is not told: only the count of tokens shows it.
         assert final["choices"] == [{"delta": {}, "index": 0, "finish_reason": "length"}]
         assert final["usage"]["completion_tokens"] == len(pieces) == 9
         payer.check_proof(final, payer.ask() | {"max_tokens": 9}, payer.streamed_text(pieces))
 
-    def test_a_completion_is_hashed_with_its_prompt(self, payer: Payer) -> None:
-        answer = payer.pay({"model": "grok-4", "prompt": "Say hi", "max_tokens": 5}, "/v1/completions").json()
-        canonical = {"model": "grok-4", "prompt": "Say hi", "temperature": 0.0, "max_tokens": 5}
+    @pytest.mark.parametrize("more", [{"temperature": 0.0, "max_tokens": 5}, {}])
+    def test_a_completion_is_hashed_with_its_prompt_and_the_schemas_defaults(
+        self, payer: Payer, more: dict[str, Any]
+    ) -> None:
+        answer = payer.pay({"model": "grok-4", "prompt": "Say hi", "stream": True} | more, "/v1/completions").json()
+        canonical = {"model": "grok-4", "prompt": "Say hi", "temperature": 1.0, "max_tokens": 16} | more
         assert answer["object"] == "text_completion"
         payer.check_proof(answer, canonical, answer["choices"][0]["text"])
 
-    def test_streamed_tool_calls_join_to_what_was_signed(self, payer: Payer) -> None:
-        schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-        tools = [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}]
-        *pieces, final, _done = payer.events(payer.pay(payer.ask("The weather?", tools=tools, stream=True)))
-        deltas = [piece["choices"][0]["delta"]["tool_calls"][0] for piece in pieces]
-        assert deltas[0]["function"] == {"name": "get_weather", "arguments": ""}
-        arguments = "".join(delta["function"]["arguments"] for delta in deltas)
-        assert json.loads(arguments) == {"city": "city"}
-        call = {"id": deltas[0]["id"], "type": "function"}
-        call["function"] = {"name": "get_weather", "arguments": arguments}
-        payer.check_proof(final, payer.ask("The weather?", tools=tools), json.dumps([call], sort_keys=True))
+    @pytest.mark.parametrize(
+        ("model", "deltas"),
+        [
+            ("gpt-5", [{"index": 0, "function": {"name": "get_weather", "arguments": '{"city": "city"}'}}]),
+            (
+                "gemini-2.5-flash",
+                [{"index": None, "function": {"name": "get_weather", "arguments": '{"city": "city"}'}}],
+            ),
+            (
+                "grok-4",
+                [
+                    {"index": 0, "function": {"name": "get_weather"}},
+                    {"index": 0, "function": {"arguments": '{"city":'}},
+                    {"index": 0, "function": {"arguments": ' "city"}'}},
+                ],
+            ),
+        ],
+    )
+    def test_function_calls_stream_as_their_provider_gives_them(
+        self, payer: Payer, model: str, deltas: list[dict[str, Any]]
+    ) -> None:
+        *pieces, final, _done = payer.events(payer.pay(_weather(payer, model=model, stream=True)))
+        found = [piece["choices"][0]["delta"]["tool_calls"][0] for piece in pieces]
+        assert [{name: call[name] for name in ("index", "function")} for call in found] == deltas
+        call = {"id": found[0]["id"], "type": "function"}
+        call["function"] = {"name": "get_weather", "arguments": '{"city": "city"}'}
+        payer.check_proof(final, _weather(payer, model=model), json.dumps([call], sort_keys=True))
         assert final["choices"][0]["finish_reason"] == "tool_calls"
+
+    def test_two_calls_of_gemini_in_a_stream_are_signed_as_one(self, payer: Payer) -> None:
+        asked = {"model": "gemini-2.5-flash", "content": "[[call:get_weather]] [[call:get_time]]"}
+        *pieces, final, _done = payer.events(payer.pay(_weather(payer, stream=True, **asked)))
+        first, last = (piece["choices"][0]["delta"]["tool_calls"][0] for piece in pieces)
+        arguments = first["function"]["arguments"] + last["function"]["arguments"]
+        merged = {"id": last["id"], "type": "function", "function": {"name": "get_time", "arguments": arguments}}
+        payer.check_proof(final, _weather(payer, **asked), json.dumps([merged], sort_keys=True))
+        whole = payer.pay(_weather(payer, **asked)).json()["choices"][0]["message"]["tool_calls"]
+        assert [call["function"]["name"] for call in whole] == ["get_weather", "get_time"]
 
     def test_an_image_model_answers_with_a_picture(self, payer: Payer) -> None:
         message = payer.pay(payer.ask(model="gpt-image-2")).json()["choices"][0]["message"]
@@ -120,7 +160,7 @@ class TestAnswers:
         assert payer.events(payer.pay(payer.ask(model="seedream-4.0", stream=True)))[-2]["images"]
 
     def test_the_health_page_tells_the_price_of_opg(self, payer: Payer) -> None:
-        assert payer.http.get("/health").json()["price_feed"] == {"price_usd": 0.2}
+        assert payer.http.get("/health").json()["price_feed"]["price_usd"] == 0.2
 
     def test_the_registry_vouches_for_the_certificate_that_is_served(self, payer: Payer) -> None:
         registry = payer.web3.eth.contract(address=payer.devnet.tee_registry, abi=contracts.load("TEERegistry").abi)
@@ -141,16 +181,40 @@ class TestFailures:
         assert payer.post(payer.ask(), Authorization="").status_code == 402
         assert payer.pay(payer.ask(), Authorization="").status_code == 401
 
-    def test_an_unknown_mode_or_model_or_body_is_told_after_the_payment(self, payer: Payer) -> None:
+    def test_an_unknown_model_or_body_is_told_after_the_payment(self, payer: Payer) -> None:
         session = payer.pay(payer.ask()).headers["X-Upto-Session"]
-        assert payer.post(payer.ask(), mode="public", X_Upto_Session=session).status_code == 400
         unknown = payer.post(payer.ask(model="gpt-nope"), X_Upto_Session=session)
         assert (unknown.status_code, unknown.json()) == (400, {"error": "Model 'gpt-nope' is not supported"})
         assert unknown.headers["X-Upto-Session"] == session
         assert payer.post({"model": "gpt-5"}, X_Upto_Session=session).status_code == 400
-        for broken in ({"messages": ["hi"]}, {"messages": "hi"}, {"messages": [], "temperature": "warm"}):
-            assert payer.post({"model": "gpt-5"} | broken, X_Upto_Session=session).status_code == 400
-        assert payer.post(payer.ask(model=["gpt-5"]), X_Upto_Session=session).status_code == 400
+        for broken in (
+            {"messages": ["hi"]}, {"messages": "hi"}, {"messages": [], "temperature": "warm"}, {"messages": [None]},
+            {"messages": [{"role": "user", "content": None}]}, {"messages": [{"role": "user", "content": [None]}]},
+            {"messages": [{"role": "alien", "content": "x"}]}, {"messages": [{"role": ["user"], "content": "x"}]},
+            payer.ask(stop=["a"] * 5), payer.ask() | {"temperature": 2.1}, payer.ask(stream="yes"),
+            payer.ask(tools=[1]), payer.ask(max_tokens="9"), payer.ask(model=["gpt-5"]),
+        ):  # fmt: skip
+            refused = payer.post({"model": "gpt-5"} | broken, X_Upto_Session=session)
+            assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json"), broken
+            assert list(refused.json()) == ["detail", "status", "title", "type"]
+
+    @pytest.mark.parametrize("mode", ["public", "", "BATCH", "In-Dividual"])
+    def test_any_mode_is_served(self, payer: Payer, mode: str) -> None:
+        answer = payer.pay(payer.ask(), mode=mode)
+        assert answer.status_code == 200
+        assert ("X-Settlement-Job-ID" in answer.headers) == (mode == "In-Dividual")
+
+    def test_text_without_bytes_is_an_error_and_no_crash(self, payer: Payer) -> None:
+        session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+        for content in (
+            b'{"model": "gpt-5", "messages": [{"role": "user", "content": "\\ud800"}]}',
+            b"[" * 10**5,
+            b'{"a":' * 10**5,
+            b"\xff",
+        ):
+            headers = {"Authorization": "Bearer x", "Content-Type": "application/json", "X-Upto-Session": session}
+            answer = payer.http.post(payer.CHAT, content=content, headers=headers)
+            assert answer.headers["content-type"] == "application/problem+json"
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_failures_before_the_answer_have_a_status(self, payer: Payer, stream: bool) -> None:
@@ -164,13 +228,15 @@ class TestFailures:
 
     def test_a_failing_model_is_a_500_or_an_event(self, payer: Payer) -> None:
         session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+        more = {"exception_type": "RuntimeError"} if payer.devnet.profile.tells_reasons else {}
         whole = payer.post(payer.ask("[[fail:500]]"), X_Upto_Session=session)
-        assert (whole.status_code, whole.json()) == (500, {"error": "Request processing failed"})
+        assert (whole.status_code, whole.json()) == (500, {"error": "Request processing failed"} | more)
+        broken_off = {"error": "Stream processing failed"} | more
         at_start = payer.post(payer.ask("[[fail:500]]", stream=True), X_Upto_Session=session)
-        assert (at_start.status_code, payer.events(at_start)) == (200, [{"error": "Stream processing failed"}])
+        assert (at_start.status_code, payer.events(at_start)) == (200, [broken_off])
         midway = payer.events(payer.post(payer.ask("[[fail:stream]]", stream=True), X_Upto_Session=session))
         assert len(midway) > 2
-        assert midway[-1] == {"error": "Stream processing failed"}
+        assert midway[-1] == broken_off
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_a_connection_can_break_midway(self, payer: Payer, stream: bool) -> None:
@@ -203,17 +269,15 @@ class _OpenAI(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert (self.path, body["stream"]) == ("/v1/chat/completions", True)
         if body["model"] == "broken":
             self.send_error(500)
             return
         usage = {"prompt_tokens": 7, "completion_tokens": 2}
-        if body.get("stream"):
-            pieces = [{"choices": [{"delta": {"content": word}}]} for word in ("from ", body["model"])]
-            pieces += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": usage}]
-            content = "".join(f"data: {json.dumps(piece)}\n\n" for piece in pieces) + "data: [DONE]\n\n"
-        else:
-            message = {"role": "assistant", "content": f"from {body['model']}"}
-            content = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+        pieces = [{"choices": [{"delta": {"content": word}}]} for word in ("from ", body["model"])]
+        pieces += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}]
+        pieces += [] if body["model"] == "uncounted" else [{"choices": [], "usage": usage}]
+        content = "".join(f"data: {json.dumps(piece)}\n\n" for piece in pieces) + "data: [DONE]\n\n"
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -236,5 +300,10 @@ def test_another_server_can_answer_in_place_of_the_simulation(payer_of: type[Pay
             )
             assert payer.streamed_text(pieces) == "from llama3"
             payer.check_proof(final, payer.ask(model="llama3"), "from llama3")
-            assert payer.post(payer.ask(model="broken"), X_Upto_Session=session).status_code == 500
+            completed = payer.pay({"model": "a/b:c", "prompt": "hi"}, "/v1/completions").json()
+            assert completed["choices"][0]["text"] == "from a/b:c"
+            uncounted = payer.post(payer.ask(model="uncounted"), X_Upto_Session=session).json()
+            assert "usage" not in uncounted
+            broken = payer.post(payer.ask(model="broken"), X_Upto_Session=session).status_code
+            assert broken == (502 if running.profile.tells_reasons else 500)
         server.shutdown()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -63,28 +64,69 @@ class TestSessions:
         assert payer.post(payer.ask(), X_Upto_Session=session).status_code == 402
         assert payer.offered(payer.post(payer.ask(), PAYMENT_SIGNATURE=signature)).error != "Payment required"
 
-    def test_a_session_that_reaches_its_cap_settles_the_cap(self, payer: Payer) -> None:
-        response = payer.pay(payer.ask("[[words:1200]]", model="claude-opus-4-5"))
-        assert payer.price(response.json()) > 10**17
-        dead = payer.post(payer.ask(), X_Upto_Session=response.headers["X-Upto-Session"])
-        assert dead.json() == {"error": "Session expired or exhausted"}
-        assert payer.eventually(lambda: payer.payments) == [10**17]
+    def test_a_signature_serves_another_path_in_the_same_session(self, payer: Payer) -> None:
+        signature = payer.signature()
+        chat = payer.post(payer.ask(), PAYMENT_SIGNATURE=signature)
+        completed = payer.post({"model": "gpt-5", "prompt": "hi"}, "/v1/completions", PAYMENT_SIGNATURE=signature)
+        assert completed.headers["X-Upto-Session"] == chat.headers["X-Upto-Session"]
 
-    def test_a_settlement_that_fails_is_logged_and_the_next_one_works(
+    def test_a_call_over_the_cap_is_free_and_its_session_goes_on(self, payer_of: type[Payer]) -> None:
+        with Devnet(settle_after=2.5, cap="0.1", token_delay=0) as running, payer_of(running) as payer:
+            dear = payer.pay(payer.ask("[[words:1200]]", model="claude-opus-4-5"))
+            assert payer.price(dear.json()) > 10**17
+            cheap = payer.post(payer.ask(), X_Upto_Session=dear.headers["X-Upto-Session"])
+            assert payer.eventually(lambda: payer.payments) == [payer.price(cheap.json())]
+
+    @pytest.mark.parametrize("word", ["[[fail:500]]", "[[fail:nousage]]", "[[fail:stream]]"])
+    def test_a_session_that_owes_nothing_is_never_settled_and_stays_open(self, payer: Payer, word: str) -> None:
+        with_usage = payer.pay(payer.ask("paid"), mode="batch")
+        paid = payer.signed
+        free = payer.pay(payer.ask(word, stream=word == "[[fail:stream]]"), mode="batch")
+        nothing, payer.signed = payer.signed, paid
+        payer.eventually(lambda: payer.payments)  # what was begun before it is settled, and so would it be
+        payer.signed = nothing
+        assert payer.payments == []
+        assert with_usage.headers["X-Upto-Session"] != free.headers["X-Upto-Session"]
+        again = payer.post(payer.ask(), X_Upto_Session=free.headers["X-Upto-Session"])
+        assert payer.eventually(lambda: payer.payments) == [payer.price(again.json())]
+
+    def test_a_session_is_settled_while_a_stream_of_it_runs(self, payer_of: type[Payer]) -> None:
+        with Devnet(settle_after=0.5, token_delay=0.05) as running, payer_of(running) as payer:
+            first = payer.pay(payer.ask())
+            headers = {"Authorization": "Bearer any", "X-Upto-Session": first.headers["X-Upto-Session"]}
+            body = payer.ask("[[words:200]]", stream=True)
+            with payer.http.stream("POST", payer.CHAT, json=body, headers=headers) as response:
+                lines = response.iter_lines()
+                assert response.status_code == 200
+                assert next(lines)
+                assert payer.eventually(lambda: payer.payments) == [payer.price(first.json())]
+                assert "tee_signature" in "".join(lines)
+            assert payer.payments == [payer.price(first.json())]
+            assert payer.post(payer.ask(), X_Upto_Session=headers["X-Upto-Session"]).status_code == 402
+
+    def test_before_its_deadline_a_session_takes_no_more_calls_and_is_settled(self, payer_of: type[Payer]) -> None:
+        # A fifth of its time is left to the settlement, which is sent while 6 seconds remain.
+        newest = Devnet(gateway="newest", settle_after=600, max_timeout=45, token_delay=0)
+        with newest as running, payer_of(running) as payer, pytest.MonkeyPatch.context() as patched:
+            real = time.time
+            session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+            assert payer.post(payer.ask(), X_Upto_Session=session).status_code == 200
+            patched.setattr("og_magics.devnet.gateway.settler.time.time", lambda: real() + 37)
+            assert payer.post(payer.ask(), X_Upto_Session=session).status_code == 402
+
+    def test_a_settlement_that_fails_is_logged_and_tried_again(
         self, payer_of: type[Payer], caplog: pytest.LogCaptureFixture
     ) -> None:
-        with Devnet(settle_after=600, token_delay=0) as running, payer_of(running) as payer:
+        with Devnet(settle_after=0.7, token_delay=0) as running, payer_of(running) as payer:
             approve = contract(payer.web3, "OPG").functions.approve
-            to_the_cap = payer.ask("[[words:1200]]", model="claude-opus-4-5")
-            session = payer.pay(payer.ask()).headers["X-Upto-Session"]
+            answered = payer.pay(payer.ask())
+            session = answered.headers["X-Upto-Session"]
             transact(payer.web3, ACCOUNTS[0], approve(running.permit2, 0))
-            assert payer.post(to_the_cap, X_Upto_Session=session).status_code == 200
             payer.eventually(lambda: f"settlement of session {session} failed" in caplog.text)
             assert payer.payments == []
-
-            transact(payer.web3, ACCOUNTS[0], approve(running.permit2, 10**18))
-            payer.pay(to_the_cap)
-            assert payer.eventually(lambda: payer.payments) == [10**17]
+            assert payer.post(payer.ask("[[fail:nousage]]"), X_Upto_Session=session).status_code == 200
+            transact(payer.web3, ACCOUNTS[0], approve(running.permit2, 10**20))
+            assert payer.eventually(lambda: payer.payments) == [payer.price(answered.json())]
 
     def test_closing_the_devnet_settles_what_is_owed_and_buffered(self, payer_of: type[Payer]) -> None:
         chain = start_chain("embedded", 31337, 0)
@@ -101,6 +143,16 @@ class TestSessions:
             assert registry.functions.getActiveTEEs(0).call() == []
         finally:
             chain.close()
+
+
+def _individual(proof: dict[str, Any], response: httpx.Response) -> dict[str, Any]:
+    """What an answer tells of the settlement of its data: in its last event, or in its headers."""
+    if "data_settlement_success" in proof:
+        names = ("data_settlement_transaction_hash", "data_settlement_blob_id", "settlement_job_id")
+        assert proof["data_settlement_success"] is True
+        return dict(zip(("tx", "blob", "job"), (proof[name] for name in names), strict=True))
+    names = ("X-Settlement-Tx-Hash", "X-Settlement-Walrus-Blob-ID", "X-Settlement-Job-ID")
+    return dict(zip(("tx", "blob", "job"), (response.headers[name] for name in names), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -206,17 +258,14 @@ class TestData:
         proof = payer.events(response)[-2] if stream else response.json()
         (log,) = payer.logs("SettlementRelay", "IndividualSettlement", block)
         transaction, blob_id = log["transactionHash"].to_0x_hex(), log["args"]["walrusBlobId"].decode()
-        assert response.headers["X-Settlement-Tx-Hash"] == transaction
-        assert response.headers["X-Settlement-Walrus-Blob-ID"] == blob_id
-        assert response.headers["X-TEE-Output-Hash"] == "0x" + proof["tee_output_hash"]
-        if stream:
-            assert proof["data_settlement_transaction_hash"] == transaction
-            assert proof["data_settlement_blob_id"] == blob_id
+        told = _individual(proof, response)
+        assert (told["tx"], told["blob"]) == (transaction, blob_id)
+        assert stream == ("X-TEE-Output-Hash" not in response.headers)
         assert log["args"]["teeId"].hex() == payer.devnet.tee_id[2:]
         blob = httpx.get(f"{payer.devnet.blob_url}/v1/blobs/{blob_id}").json()
         assert keccak(blob["input"].encode()) == log["args"]["inputHash"]
         assert keccak(blob["output"].encode()) == log["args"]["outputHash"]
-        job = payer.http.get(f"/settle/{response.headers['X-Settlement-Job-ID']}").json()
+        job = payer.http.get(f"/settle/{told['job']}").json()
         assert (job["status"], job["txHash"], job["walrusBlobId"]) == ("succeeded", transaction, blob_id)
 
     def test_an_unknown_blob_or_job_is_not_found(self, payer: Payer) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from web3 import HTTPProvider, Web3
 
+from og_magics.core.receipt import Receipt
 from og_magics.devnet import contracts
 from og_magics.ledger import Ledger
-from og_magics.receipt import Receipt
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from eth_utils.crypto import keccak
 
 import og_magics
 from og_magics import LLM, Settings
-from og_magics.runtime import runtime
+from og_magics.core.runtime import runtime
 
 HERE = Path(__file__).parent
 

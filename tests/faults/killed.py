@@ -27,9 +27,9 @@ import x402.mechanisms.evm.upto.client
 import x402.schemas  # noqa: F401 - imported before the kill, so that none of them hits an import
 
 from og_magics import LLM, Settings
+from og_magics.core.runtime import runtime
 from og_magics.ledger import Ledger
 from og_magics.payment import Wallet
-from og_magics.runtime import runtime
 
 MODEL = "openai/gpt-5"
 STATES = {

@@ -16,16 +16,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from og_magics import LLM, x402SettlementMode
+from og_magics.core.errors import GatewayUnreachable, OGError
+from og_magics.core.types import TextGenerationOutput
 from og_magics.devnet.gateway.model import Delta, SimulatedModel
-from og_magics.errors import OGError
 from og_magics.ledger import Ledger
-from og_magics.types import TextGenerationOutput
 
 from .books import asked, compare
 from .proxy import COMBINATIONS, Fault, Proxy
 
 if TYPE_CHECKING:
     from .conftest import Running
+
+pytestmark = pytest.mark.ci
+
 
 SEED = 20260402
 RUNS = 555
@@ -91,7 +94,7 @@ class Run:
 
 @pytest.mark.timeout(600)
 async def test_under_any_fault_a_call_ends_in_time_and_its_receipt_and_the_chain_agree(
-    devnet_for: Callable[..., Running], told: Callable[[str], None], tmp_path: Path
+    devnet_for: Callable[..., Running], report: Callable[[str], None], tmp_path: Path
 ) -> None:
     devnet = await asyncio.to_thread(devnet_for, AT_ONCE, settle_after=SETTLE_AFTER, token_delay=0.002)
     runs = [Run.draw(number, devnet.keys[number % AT_ONCE]) for number in range(RUNS)]
@@ -112,7 +115,7 @@ async def test_under_any_fault_a_call_ends_in_time_and_its_receipt_and_the_chain
                 problems.append(f"{run}: {question!r} was served and paid by {paid}, and its error said {said!r}")
     struck = Counter((f.stage, f.kind) for run in runs if run.proxy for f in set(run.proxy.struck))
     ends = Counter(run.ended for run in runs)
-    told(
+    report(
         f"fault test: {len(runs)} runs, {sum(struck.values())} faults at {len(struck)} of {len(COMBINATIONS)} points: "
         + ", ".join(f"{count} {end}" for end, count in ends.most_common())
         + f"; {sum(run.disproved for run in runs)} answers disproved by the enclave's signature; the slowest "
@@ -162,7 +165,11 @@ async def _look(run: Run, devnet: Running, folder: Path) -> None:
 
 
 async def _ask_in_peace(run: Run, llm: LLM, name: str, form: str) -> None:
-    error = await _ask(run, llm, name, form)
+    """Ask where nothing breaks; again, as the error says, where this machine was too slow for the short timeout."""
+    for attempt in range(5):
+        error = await _ask(run, llm, f"{name}, attempt {attempt}", form)
+        if not (isinstance(error, GatewayUnreachable) and "did not answer in time" in str(error)):
+            break
     if error is not None:
         run.problems.append(f"{name} the faults it ended in {error!r}")
 

@@ -17,6 +17,9 @@ from .killed import STATES, drawn
 if TYPE_CHECKING:
     from .conftest import Running
 
+pytestmark = pytest.mark.ci
+
+
 SEED = 20260401
 KILLS = 224
 LANES = 8
@@ -26,7 +29,7 @@ LANES = 8
 def test_after_a_kill_at_any_point_each_transfer_has_its_authorization_and_its_receipts(
     devnet_for: Callable[..., Running],
     run_script: Callable[[str, str], subprocess.Popen[str]],
-    told: Callable[[str], None],
+    report: Callable[[str], None],
     tmp_path: Path,
 ) -> None:
     devnet = devnet_for(LANES, settle_after=0.3, token_delay=0.005)
@@ -50,7 +53,7 @@ def test_after_a_kill_at_any_point_each_transfer_has_its_authorization_and_its_r
 
     books = compare(devnet.info, devnet.payers, [Path(way["ledger"]) for way in ways.values()])
     states = Counter(line["state"] for line in lines)
-    told(
+    report(
         f"kill test: {len(lines)} kills, {sum(not way['target'] for way in ways.values())} of them at a random time: "
         + ", ".join(f"{states[state]} {state}" for state in dict.fromkeys(STATES.values()))
         + f"; {len(books.signed)} authorizations, {len(books.transfers)} transfers, {len(books.problems)} problems"

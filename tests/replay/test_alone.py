@@ -12,8 +12,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from og_magics.core.receipt import MIME
 from og_magics.devnet import Devnet
-from og_magics.receipt import MIME
 
 _TOOLS = '''
 import og_magics as og
@@ -111,6 +111,7 @@ class TestTheCopy:
 
 
 @pytest.mark.parametrize("place", ["shown", "receipt", "both", "call", "column"])
+@pytest.mark.ci
 def test_an_answer_of_which_one_byte_was_edited_is_refused_and_its_cell_named(
     copy: Path, execute: Any, place: str
 ) -> None:
@@ -136,6 +137,7 @@ def test_an_answer_of_which_one_byte_was_edited_is_refused_and_its_cell_named(
     assert ran.connections == ""
 
 
+@pytest.mark.ci
 def test_a_prompt_that_was_edited_is_told_as_not_recorded(copy: Path, execute: Any) -> None:
     notebook = nbformat.read(copy, as_version=4)
     notebook.cells[5]["source"] = notebook.cells[5]["source"].replace("The fourth.", "The fifth?")

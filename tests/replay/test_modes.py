@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 
 from og_magics.devnet import Devnet
+from og_magics.ledger import Ledger
+
+pytestmark = pytest.mark.ci
+
 
 _LOOP = "%load_ext og_magics\nimport og_magics as og"
 
@@ -38,13 +44,13 @@ def test_off_asks_again(execute: Any, written: Any, devnet: Devnet, tmp_path: Pa
         assert len(ledger.receipts()) == 2
 
 
-def test_answers_of_a_loop_come_in_their_order_and_auto_pays_for_each_of_the_first_time(
+def test_answers_of_a_loop_come_in_their_order_and_then_the_last_again(
     execute: Any, written: Any, devnet: Devnet, tmp_path: Path
 ) -> None:
     """The ids of the receipts tell the answers apart; the simulated model says the same each time."""
     loop = "for _ in range(3):\n    print(og.ask('Again?', temperature=1.0).receipt.receipt_id)"
     path = written(tmp_path / "a.ipynb", [_LOOP, loop])
-    first = execute(path, devnet, OG_REPLAY="auto")
+    first = execute(path, devnet)
     ids = first.outputs()[1].split()
     assert len(set(ids)) == 3
     for mode in ("auto", "only"):
@@ -54,7 +60,35 @@ def test_answers_of_a_loop_come_in_their_order_and_auto_pays_for_each_of_the_fir
     asked_more.cells[1]["source"] = loop.replace("range(3)", "range(4)")
     nbformat.write(asked_more, path)
     ran = execute(path, devnet, OG_REPLAY="only")
-    assert "more often than it is recorded" in ran.failed
+    assert ran.outputs()[1].split() == [*ids, ids[-1]]
+
+
+def test_what_is_recorded_is_not_paid_again_in_the_same_cell(
+    execute: Any, written: Any, devnet: Devnet, tmp_path: Path
+) -> None:
+    many = "for _ in range(3):\n    og.ask_many(['One?', 'Two?', 'Three?'])"
+    count = "print(len(og.receipts()), og.ask_many(['One?']).frame[['cost_opg', 'replayed']].values.tolist()[0])"
+    path = written(tmp_path / "a.ipynb", [_LOOP, many, "og.settle()", count])
+    ran = execute(path, devnet, OG_REPLAY="auto")
+    assert not ran.failed
+    assert re.search(r"3 \[Decimal\('0\.\d+'\), True\]$", ran.outputs()[3].rstrip()), ran.outputs()[3]
+
+
+def test_a_cell_cannot_lift_the_environments_word(execute: Any, written: Any, devnet: Devnet, tmp_path: Path) -> None:
+    """A headless run that must not pay has no way to, whatever its cells say."""
+    ways = [
+        "%%ogchat --replay auto\nOne?", "%%ogchat --replay off\nOne?", "og.ask('One?', replay='off')",
+        "og.ask_many(['One?'], replay='auto')[0]", "%og use --replay auto\n%ogchat One?",
+        "import os\nos.environ['OG_REPLAY'] = 'off'\nog.LLM().chat_sync('openai/gpt-5', [{'role': 'user', 'content': 'One?'}])",
+        "import og_magics.core.settings as s\nog.LLM(settings=s.Settings(replay='off')).chat_sync('gpt-5', [{'role': 'user', 'content': 'One?'}])",
+    ]  # fmt: skip
+    for number, way in enumerate(ways):
+        ran = execute(written(tmp_path / f"{number}.ipynb", [_LOOP, way]), devnet, OG_REPLAY="only")
+        assert "Nothing was paid" in ran.failed, way
+        assert "OG_REPLAY" in ran.failed
+    for path in tmp_path.glob(".og/*.db"):
+        with Ledger(path) as ledger:
+            assert ledger.receipts() == []
 
 
 def test_the_latest_run_of_a_cell_is_the_one_that_is_shown_again(
@@ -100,6 +134,7 @@ def test_an_answer_that_was_edited_in_the_ledger_is_refused(
     assert "cell 2" in ran.failed
 
 
+@pytest.mark.ci
 class TestOtherPrograms:
     def test_papermill_runs_it_with_three_sets_of_parameters_and_each_replays(
         self, execute: Any, written: Any, devnet: Devnet, tmp_path: Path

@@ -17,6 +17,8 @@ import pytest
 
 from og_magics.devnet import Devnet
 
+pytestmark = pytest.mark.ci
+
 SDK = "opengradient==1.1.4"
 
 SCRIPT = """

@@ -32,13 +32,13 @@ class Function:
     outputs: tuple[str, ...]
 
     def encode(self, *arguments: Any) -> str:
-        """Calldata, 0x hex."""
+        """Return the calldata, 0x hex."""
         from eth_abi.abi import encode
 
         return "0x" + (self.selector + encode(self.inputs, arguments)).hex()
 
     def decode_arguments(self, calldata: bytes) -> tuple[Any, ...] | None:
-        """The arguments in calldata (addresses in lower case), or None when it calls something else."""
+        """Return the arguments in calldata (addresses in lower case), or None for another function's."""
         from eth_abi.abi import decode
         from eth_abi.exceptions import DecodingError
 
@@ -50,7 +50,7 @@ class Function:
             return None
 
     def decode_result(self, data: bytes) -> tuple[Any, ...]:
-        """What the function returned (addresses in lower case).
+        """Return the values in a call's result (addresses in lower case).
 
         Raises:
             ValueError: the data is not of this function.
@@ -66,7 +66,7 @@ class Function:
 
 @cache
 def load(contract: str) -> tuple[dict[str, Any], ...]:
-    """The ABI of a contract: its functions and events. Read once; do not change it."""
+    """Return a contract's ABI, its functions and events. It is read once; do not change it."""
     return tuple(json.loads((resources.files(__name__) / f"{contract}.json").read_text(encoding="utf-8")))
 
 
@@ -87,7 +87,7 @@ class Event:
     plain: Mapping[str, str]
 
     def decode(self, log: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The values by name (addresses in lower case) of a log as JSON-RPC gives it; None when it is another event's.
+        """Return a log's values by name (addresses in lower case), or None for another event's log.
 
         Raises:
             ValueError: it has this event's topic and does not decode.
@@ -112,7 +112,7 @@ class Event:
 
 @cache
 def functions(contract: str, name: str) -> tuple[Function, ...]:
-    """All functions of that name in a contract's ABI: more than one where it is overloaded."""
+    """Return all functions of that name in a contract's ABI: more than one where it is overloaded."""
     from eth_utils.abi import collapse_if_tuple, function_abi_to_4byte_selector
 
     found = []
@@ -123,14 +123,14 @@ def functions(contract: str, name: str) -> tuple[Function, ...]:
 
 
 def function(contract: str, name: str) -> Function:
-    """The one function of that name in a contract's ABI."""
+    """Return the one function of that name in a contract's ABI."""
     (only,) = functions(contract, name)
     return only
 
 
 @cache
 def event(contract: str, name: str) -> Event:
-    """An event of a contract's ABI."""
+    """Return an event of a contract's ABI."""
     from eth_utils.abi import event_abi_to_log_topic
 
     (entry,) = _entries(contract, "event", name)
@@ -142,7 +142,7 @@ def event(contract: str, name: str) -> Event:
 
 
 def topic(contract: str, name: str) -> str:
-    """The first topic of an event's logs, 0x hex."""
+    """Return the first topic of an event's logs, 0x hex."""
     return event(contract, name).topic
 
 

@@ -31,7 +31,7 @@ class Artifact:
 
 @cache
 def load(name: str) -> Artifact:
-    """The committed artifact of one of ``NAMES``.
+    """Return the committed artifact of one of ``NAMES``.
 
     Raises:
         FileNotFoundError: no such contract.

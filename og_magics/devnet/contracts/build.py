@@ -33,7 +33,7 @@ _GETTER_PARAMETERS = {
 
 
 def compile_contract(name: str) -> dict[str, Any]:
-    """The artifact of a source, as it is committed."""
+    """Return the artifact of a source, as it is committed."""
     import vyper
 
     source = (FOLDER / f"{name}.vy").read_text("utf-8")
@@ -48,17 +48,17 @@ def compile_contract(name: str) -> dict[str, Any]:
 
 
 def artifact_path(name: str) -> Path:
-    """Where the artifact of a contract is kept."""
+    """Return the path of a contract's artifact."""
     return FOLDER / "artifacts" / f"{name}.json"
 
 
 def encode(artifact: dict[str, Any]) -> str:
-    """The text of an artifact's file."""
+    """Return the text of an artifact's file."""
     return json.dumps(artifact, indent=1) + "\n"
 
 
 def _mended(entry: dict[str, Any]) -> dict[str, Any]:
-    """An ABI entry under its real names: ``from_`` and ``value_`` are reserved words without the underscore."""
+    """Return an ABI entry under its real names: ``from_`` and ``value_`` are reserved words without the underscore."""
     names = _GETTER_PARAMETERS.get(entry.get("name", ""), ())
     inputs = [dict(parameter) for parameter in entry.get("inputs", [])]
     for parameter, name in zip(inputs, names, strict=False):

@@ -13,11 +13,11 @@ class BlobStore:
         self._blobs: dict[str, bytes] = {}
 
     def put(self, content: bytes) -> str:
-        """Keeps a blob and returns its id: base64url, without padding, of a 32-byte hash (43 characters)."""
+        """Keep a blob and return its id: base64url, without padding, of a 32-byte hash (43 characters)."""
         blob_id = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
         self._blobs[blob_id] = content
         return blob_id
 
     def get(self, blob_id: str) -> bytes | None:
-        """The content, or None for an unknown id."""
+        """Return the content, or None for an unknown id."""
         return self._blobs.get(blob_id)

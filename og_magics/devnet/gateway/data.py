@@ -1,4 +1,4 @@
-"""Where the hashes of the answers go: nowhere (private), into a Merkle tree (batch), or one by one (individual)."""
+"""Data settlement: nothing (private), a Merkle root (batch), or each answer by itself (individual)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from .. import addresses
+from ...core.networks import UPTO_PROXY
 from .blobs import BlobStore
 from .enclave import Proof
-from .operator import Operator
+
+if TYPE_CHECKING:
+    from web3.contract import Contract
+    from web3.contract.contract import ContractFunction
 
 log = logging.getLogger("og_magics.devnet")
 
@@ -32,7 +35,7 @@ class MerkleTree:
     Attributes:
         nodes: the whole tree as an array, root first; the children of node i are 2i + 1 and 2i + 2.
         proofs: the batch in its own order.
-        positions: where each proof's leaf stands in `nodes`.
+        positions: the index of each proof's leaf in `nodes`.
     """
 
     nodes: tuple[bytes, ...]
@@ -41,7 +44,7 @@ class MerkleTree:
 
     @classmethod
     def of(cls, proofs: Sequence[Proof]) -> MerkleTree:
-        """The tree of at least one proof."""
+        """Build the tree of at least one proof."""
         leaves = [leaf_hash(proof) for proof in proofs]
         order = sorted(range(len(leaves)), key=leaves.__getitem__)
         size = 2 * len(leaves) - 1
@@ -59,7 +62,7 @@ class MerkleTree:
         return self.nodes[0]
 
     def path(self, index: int) -> list[bytes]:
-        """The siblings from the leaf of proof `index` up to the root."""
+        """Return the siblings from the leaf of proof `index` up to the root."""
         at, siblings = self.positions[index], []
         while at > 0:
             siblings.append(self.nodes[at + 1 if at % 2 else at - 1])
@@ -67,7 +70,7 @@ class MerkleTree:
         return siblings
 
     def dump(self) -> dict[str, Any]:
-        """The tree as OpenZeppelin's library writes and reads it; uint256 values are decimal strings."""
+        """Return the tree as OpenZeppelin's library writes and reads it; uint256 values are decimal strings."""
         return {
             "format": "standard-v1",
             "leafEncoding": list(LEAF_TYPES),
@@ -80,7 +83,7 @@ class MerkleTree:
 
 
 def leaf_hash(proof: Proof) -> bytes:
-    """A leaf is hashed twice, so that it can never be taken for an inner node."""
+    """Hash a leaf twice, so that it can never be taken for an inner node."""
     values = (proof.tee_id, proof.request_hash, proof.output_hash, proof.signature, proof.timestamp)
     return keccak(keccak(encode(LEAF_TYPES, values)))
 
@@ -96,7 +99,7 @@ def _shown(proof: Proof) -> tuple[str | int, ...]:
 
 @dataclass(slots=True)
 class Job:
-    """One data settlement, as `GET /settle/{jobId}` tells it.
+    """One data settlement, as `GET /settle/{jobId}` reports it.
 
     Attributes:
         status: "queued", "processing", "succeeded" or "failed".
@@ -122,10 +125,11 @@ class Job:
         }
 
     def headers(self) -> dict[str, str]:
+        """Return what an answer's headers say of a job: its state is the one in which it was handed over."""
         headers = {
             "X-Settlement-Job-ID": self.job_id,
-            "X-Settlement-Queue": f"devnet-{self.settlement_type}",
-            "X-Settlement-Status": self.status,
+            "X-Settlement-Queue": f"x402-settle-data-{self.settlement_type}-queue-v1",
+            "X-Settlement-Status": "queued",
             "X-Settlement-Type": self.settlement_type,
             "X-Settlement-Queue-Nonce": str(self.number),
             "X-Settlement-Signer-Address": self.signer,
@@ -135,6 +139,20 @@ class Job:
             headers["X-Settlement-Walrus-Blob-ID"] = self.blob_id
         return headers
 
+    def event_fields(self) -> dict[str, Any]:
+        """Return what the last event of a stream says of a job."""
+        if not self.tx_hash:
+            reason = 'Facilitator settle_data failed (500): {"error":"Failed to queue settlement"}'
+            return {"data_settlement_success": False, "data_settlement_error": reason}
+        return {
+            "data_settlement_success": True,
+            "settlement_type": self.settlement_type,
+            "data_settlement_transaction_hash": self.tx_hash,
+            "data_settlement_blob_id": self.blob_id,
+            "settlement_job_id": self.job_id,
+            "settlement_queue_nonce": str(self.number),
+        }
+
 
 @dataclass(slots=True)
 class _Batch:
@@ -143,13 +161,28 @@ class _Batch:
     timer: asyncio.TimerHandle | None = None
 
 
+class Sender(Protocol):
+    """An account that writes to the chain."""
+
+    @property
+    def address(self) -> str: ...
+
+    def contract(self, name: str) -> Contract:
+        """Return one of the devnet's contracts, at its address."""
+        ...
+
+    def send(self, call: ContractFunction) -> str:
+        """Send a call, wait until it is mined, and return the transaction's hash."""
+        ...
+
+
 class DataSettlement:
     """The devnet's settlement of data, on the same chain as its payments.
 
     A batch is written when it holds `batch_size` answers, or `batch_after` seconds after its last one.
     """
 
-    def __init__(self, operator: Operator, blobs: BlobStore, batch_size: int, batch_after: float) -> None:
+    def __init__(self, operator: Sender, blobs: BlobStore, batch_size: int, batch_after: float) -> None:
         self._operator = operator
         self._relay = operator.contract("SettlementRelay")
         self._blobs = blobs
@@ -160,22 +193,22 @@ class DataSettlement:
         self.jobs: dict[str, Job] = {}
         self.signer_address = operator.address
 
-    async def individual(self, proof: Proof, request: str, output: str) -> Job:
-        """Writes one answer in full. `request` and `output` are the very texts whose hashes were signed."""
+    async def individual(self, proof: Proof, request: Any, answer: Any) -> Job:
+        """Write one answer in full. `request` and `answer` are the very texts whose hashes were signed."""
         blob = {
             "input": request,
-            "output": output,
+            "output": answer,
             "teeSignature": proof.fields()["tee_signature"],
             "teeId": "0x" + proof.tee_id.hex(),
-            "timestamp": proof.timestamp,
-            "ethAddress": addresses.UPTO_PROXY,
+            "timestamp": str(proof.timestamp),
+            "ethAddress": UPTO_PROXY,
         }
         job = self._job("individual")
-        job.blob_id = self._blobs.put(json.dumps(blob).encode())
+        job.blob_id = self._blobs.put(json.dumps(blob, ensure_ascii=False, separators=(",", ":")).encode())
         # As on the network, the address is the payment proxy's and not the payer's.
         call = self._relay.functions.settleIndividual(
             proof.tee_id,
-            addresses.UPTO_PROXY,
+            UPTO_PROXY,
             proof.request_hash,
             proof.output_hash,
             proof.timestamp,
@@ -186,7 +219,7 @@ class DataSettlement:
         return job
 
     def batch(self, proof: Proof) -> None:
-        """Puts one answer into the batch that is open."""
+        """Put one answer into the open batch."""
         batch = self._batch
         now = time.monotonic()
         batch.opened_at = batch.opened_at or now
@@ -200,7 +233,7 @@ class DataSettlement:
             batch.timer = asyncio.get_running_loop().call_later(wait, self._start_flush)
 
     async def close(self) -> None:
-        """Writes what is buffered and waits for it."""
+        """Write what is buffered and wait for it."""
         self._start_flush()
         while self._flushes:
             await asyncio.gather(*self._flushes)

@@ -26,13 +26,13 @@ from eth_utils.crypto import keccak
 
 JSON = dict[str, Any]
 
-# What a request's hash covers besides the model, the input and the temperature, when the request has it.
+# Covered by a request's hash, if present, besides the model, the input and the temperature.
 _COVERED_IF_PRESENT = ("stop", "tools", "response_format")
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the enclave signed about one answer.
+    """Hashes and signature of one answer.
 
     Attributes:
         request_hash: keccak256 of the canonical request, 32 bytes.
@@ -49,7 +49,7 @@ class Proof:
     tee_id: bytes
 
     def fields(self) -> JSON:
-        """The members that an answer's JSON carries."""
+        """Return the members that an answer's JSON carries."""
         return {
             "tee_signature": base64.b64encode(self.signature).decode(),
             "tee_timestamp": self.timestamp,
@@ -59,7 +59,7 @@ class Proof:
         }
 
     def headers(self) -> dict[str, str]:
-        """The same as response headers, where the hashes have a 0x prefix."""
+        """Return the same as response headers, where the hashes have a 0x prefix."""
         return {
             "X-TEE-Signature": base64.b64encode(self.signature).decode(),
             "X-TEE-ID": "0x" + self.tee_id.hex(),
@@ -87,7 +87,7 @@ class Enclave:
         self.certificate_der = self._certificate.public_bytes(serialization.Encoding.DER)
 
     def sign(self, request_hash: bytes, output_hash: bytes) -> Proof:
-        """Signs keccak256(request_hash || output_hash || uint256(now))."""
+        """Sign keccak256(request_hash || output_hash || uint256(now))."""
         timestamp = int(time.time())
         message = keccak(request_hash + output_hash + timestamp.to_bytes(32, "big"))
         signature = self._key.sign(
@@ -96,7 +96,7 @@ class Enclave:
         return Proof(request_hash, output_hash, timestamp, signature, self.tee_id)
 
     def attestation(self, wallet_address: str) -> JSON:
-        """The body of `GET /signing-key`."""
+        """Return the body of `GET /signing-key`."""
         return {
             "enclave_info": {"instance_type": "simulated", "platform": "og-magics-devnet", "version": "1.0.0"},
             "measurements": None,
@@ -107,7 +107,7 @@ class Enclave:
         }
 
     def tls_context(self) -> ssl.SSLContext:
-        """A server context with the enclave's certificate. The key touches the disk only while it is loaded."""
+        """Return a server context with the enclave's certificate. The key touches the disk only while it is loaded."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory(prefix="og-devnet-") as folder:
             pem = Path(folder) / "tls.pem"
@@ -163,14 +163,15 @@ def _may_sign() -> x509.KeyUsage:
 
 
 def request_hash(canonical: str) -> bytes:
-    """keccak256 of a request's canonical text, 32 bytes."""
+    """Hash a request's canonical text: keccak256, 32 bytes."""
     return keccak(canonical.encode())
 
 
-def canonical_request(body: Mapping[str, Any]) -> str:
-    """The text whose hash the enclave signs: JSON with sorted keys and ASCII escapes, of what the hash covers.
+def canonical_request(body: Mapping[str, Any], *, parts: bool = True) -> str:
+    """Return the text that is hashed for a request: JSON with sorted keys and ASCII escapes.
 
-    A completion has its `prompt` where a chat has its `messages`.
+    A completion has its `prompt` where a chat has its `messages`. `parts` is the newer form: lists are hashed part by
+    part, and `web_search` with the rest; before it, a list was hashed as Python shows it.
     """
     temperature = body.get("temperature")
     covered: JSON = {
@@ -180,18 +181,18 @@ def canonical_request(body: Mapping[str, Any]) -> str:
     if "prompt" in body and "messages" not in body:
         covered["prompt"] = body["prompt"]
     else:
-        covered["messages"] = [_canonical_message(m) for m in body.get("messages") or []]
+        covered["messages"] = [_canonical_message(m, parts) for m in body.get("messages") or []]
     if body.get("max_tokens") is not None:
         covered["max_tokens"] = body["max_tokens"]
     for name in _COVERED_IF_PRESENT:
         if body.get(name):
             covered[name] = body[name]
-    if body.get("web_search"):
+    if parts and body.get("web_search"):
         covered["web_search"] = True
     return json.dumps(covered, sort_keys=True)
 
 
-def _canonical_message(message: Mapping[str, Any]) -> JSON:
+def _canonical_message(message: Mapping[str, Any], parts: bool) -> JSON:
     role, content = message.get("role"), message.get("content")
     match role:
         case "system" | "developer":
@@ -206,7 +207,7 @@ def _canonical_message(message: Mapping[str, Any]) -> JSON:
         case "function":
             return {"role": "function", "content": content, "name": message.get("name")}
         case _:
-            return {"role": role, "content": _canonical_content(content)}
+            return {"role": role, "content": _canonical_content(content) if parts else str(content)}
 
 
 def _canonical_call(call: Mapping[str, Any]) -> JSON:
@@ -219,7 +220,7 @@ def _canonical_call(call: Mapping[str, Any]) -> JSON:
 
 
 def _canonical_content(content: Any) -> Any:
-    """A user's text, or its list of parts with the attachments reduced to type and file name."""
+    """Return a user's text, or its list of parts with the attachments reduced to type and file name."""
     if not isinstance(content, list):
         return content if isinstance(content, str) else str(content)
     parts: list[JSON] = []
@@ -239,12 +240,12 @@ def _canonical_content(content: Any) -> Any:
 
 
 def signed_output(text: str, tool_calls: Sequence[Mapping[str, Any]]) -> str:
-    """The text whose hash stands for an answer: its words, or its tool calls as sorted JSON without `index`."""
+    """Return the text that is hashed for an answer: its words, or its tool calls as sorted JSON without `index`."""
     if not tool_calls:
         return text
     return json.dumps([{k: v for k, v in call.items() if k != "index"} for call in tool_calls], sort_keys=True)
 
 
 def output_hash(output: str) -> bytes:
-    """keccak256 of an answer's signed text, 32 bytes."""
+    """Hash an answer's signed text: keccak256, 32 bytes."""
     return keccak(output.encode())

@@ -11,6 +11,7 @@ A test steers it with words in the last user message:
 | `[[fail:cut]]` | a connection that breaks midway |
 | `[[fail:nofinal]]` | a stream that ends, with `[DONE]`, but has no final event (no proof, no usage) |
 | `[[fail:badjson]]` | a stream with an event of broken JSON midway |
+| `[[fail:nousage]]` | an answer whose tokens were not counted: it is free |
 | `[[words:N]]` | an answer of N words |
 | `[[slow:S]]` | S seconds pass before the first token |
 | `[[call:NAME]]` | where functions are offered: NAME is called, be it among them or not; several of these, at once |
@@ -35,26 +36,21 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ...core.models import WEB_SEARCH, catalogue
+from .calls import provider_of
 from .prices import Usage
 from .schema import example
 
 JSON = dict[str, Any]
 
-_MODEL_IDS = """
-    gpt-4.1-2025-04-14 gpt-4.1-mini gpt-4.1-nano o3 o4-mini gpt-5 gpt-5-mini gpt-5.2 gpt-5.4 gpt-5.4-mini
-    gpt-5.4-nano gpt-5.5 gpt-image-2 claude-sonnet-4-5 claude-sonnet-4-6 claude-haiku-4-5 claude-opus-4-5
-    claude-opus-4-6 claude-opus-4-7 claude-opus-4-8 gemini-2.5-flash gemini-2.5-pro gemini-2.5-flash-lite
-    gemini-3-flash-preview gemini-3.1-pro-preview gemini-3.1-flash-lite-preview gemini-3.5-flash
-    gemini-2.5-flash-image gemini-3.1-flash-image grok-4 grok-4-fast grok-4-1-fast grok-4-1-fast-non-reasoning
-    grok-4.20-reasoning grok-4.20-non-reasoning grok-code-fast-1 grok-2-image seed-1.6 seed-1.8 seed-2.0-lite
-    deepseek-v4-flash deepseek-v4-pro seedream-4.0 seedance-4.5 hermes-4-405b hermes-4-70b glm-5.2 glm-image
-"""
-KNOWN_MODELS = frozenset(_MODEL_IDS.split())
+KNOWN_MODELS = frozenset(
+    name for name, id in catalogue().names.items() if id != WEB_SEARCH and catalogue().models[id].status != "removed"
+)
 _IMAGE_MODEL = re.compile(r"image|seedream|seedance")
 _DIRECTIVE = re.compile(r"\[\[(fail:[a-z0-9]+|words:\d+|rounds:\d+|say:[^\[\]:]*|slow:\d+(?:\.\d+)?)\]\]")
 _CALL = re.compile(r"\[\[call:(?P<name>[\w.-]+)(?:\((?P<arguments>.*?)\))?\]\]", re.S)
 
-# How each family opens its answer, so that a comparison of providers shows different texts.
+# Each family's opening words, so that a comparison of providers shows different texts.
 _VOICES = {
     "gpt": "Here is a direct answer to",
     "o": "Thinking it through first, here is an answer to",
@@ -84,15 +80,16 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an answer ended. `silent` asks for no final event.
+    """The end of an answer. `silent` asks for no final event.
 
     Attributes:
-        finish_reason: "stop", "length" or "tool_calls".
+        finish_reason: the provider's; April's gateway does not pass it on.
+        usage: None where the provider counted nothing: the call is free.
         images: data: URIs.
     """
 
     finish_reason: str
-    usage: Usage
+    usage: Usage | None
     images: tuple[str, ...] = ()
     silent: bool = False
 
@@ -105,7 +102,7 @@ class Fault(Exception):
 
     Attributes:
         kind: a word of the table above: "500", "503", "html" or "cut".
-        detail: what went wrong, for stderr; empty for a failure that was asked for.
+        detail: the cause, for stderr; empty for a failure that was asked for.
     """
 
     def __init__(self, kind: str, detail: str = "") -> None:
@@ -113,15 +110,29 @@ class Fault(Exception):
         self.kind, self.detail = kind, detail
 
 
+class ProviderFault(Fault):
+    """The provider refused the request, or did not answer.
+
+    Attributes:
+        status: its own; None where there is none.
+        reason: what it said.
+        late: True where it took too long.
+    """
+
+    def __init__(self, status: int | None, reason: str, *, late: bool = False) -> None:
+        super().__init__("provider", f"the provider answered {status}: {reason}")
+        self.status, self.reason, self.late = status, reason, late
+
+
 class Model(Protocol):
-    """Whoever answers: the simulation, or another server."""
+    """A source of answers: the simulation, or another server."""
 
     def knows(self, model: str) -> bool:
-        """Whether this model id is served."""
+        """Return True if this model id is served."""
         ...
 
     def answer(self, body: Mapping[str, Any]) -> AsyncIterator[Piece]:
-        """The pieces of one answer; the last is an `Ending`. Raises `Fault`."""
+        """Yield the pieces of one answer; the last is an `Ending`. Raises `Fault`."""
         ...
 
 
@@ -148,7 +159,7 @@ class _Script:
 
 
 class SimulatedModel:
-    """Answers from the request alone.
+    """Deterministic answers, made from the request alone.
 
     `token_delay` is the pause, in seconds, between two tokens of a stream.
     """
@@ -195,12 +206,12 @@ def _compose(body: Mapping[str, Any], script: _Script) -> tuple[list[Delta], End
     if _IMAGE_MODEL.search(str(body.get("model"))):
         images = (_picture(_gist(body)),)
     deltas = [Delta({"content": token, "role": "assistant"}) for token in tokens]
-    usage = Usage(prompt_tokens, len(tokens), len(images))
+    usage = None if script.fail == "nousage" else Usage(prompt_tokens, len(tokens), len(images))
     return deltas, Ending(finish_reason, usage, images, silent=script.fail == "nofinal")
 
 
 def _clipped(text: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """The text up to a stop sequence or the token limit, and the finish reason."""
+    """Return the text up to a stop sequence or the token limit, and the finish reason."""
     stop = body.get("stop") or []
     cuts = [at for s in ([stop] if isinstance(stop, str) else stop) if (at := text.find(s)) >= 0]
     if cuts:
@@ -230,13 +241,13 @@ def _text(body: Mapping[str, Any], script: _Script) -> str:
 
 
 def _prose(body: Mapping[str, Any]) -> str:
-    """A few readable sentences about the request."""
+    """Write a few readable sentences about the request."""
     model, gist = str(body.get("model")), _gist(body)
     mark = f"[simulated {model}]"
     results = _tool_results(body)
     if results:
-        told = " ".join(f"The tool {name} returned {_shortened(result, 40)}." for name, result in results)
-        return f'{mark} {told} That is what there is to say about "{gist}".'
+        results_text = " ".join(f"The tool {name} returned {_shortened(result, 40)}." for name, result in results)
+        return f'{mark} {results_text} That is what there is to say about "{gist}".'
     if _IMAGE_MODEL.search(model):
         return f'{mark} One small picture for "{gist}".'
     family = re.match(r"[a-z]+", model)
@@ -256,7 +267,7 @@ def _prose(body: Mapping[str, Any]) -> str:
 
 
 def _calls_to_make(body: Mapping[str, Any], script: _Script) -> list[tuple[str, str]]:
-    """(function, arguments) of each call; none when the request wants text or the tools have answered already."""
+    """Return (function, arguments) of each call; none when text is wanted or the tools have answered already."""
     functions: list[Mapping[str, Any]] = [
         t["function"] for t in body.get("tools") or [] if t.get("type", "function") == "function"
     ]
@@ -272,7 +283,7 @@ def _calls_to_make(body: Mapping[str, Any], script: _Script) -> list[tuple[str, 
 
 
 def _tool_to_call(body: Mapping[str, Any], functions: Sequence[Mapping[str, Any]], choice: Any) -> Mapping[str, Any]:
-    """The function to call where the prompt does not say it."""
+    """Choose the function to call where the prompt does not name it."""
     if isinstance(choice, Mapping):
         name = (choice.get("function") or {}).get("name")
         return next((f for f in functions if f["name"] == name), functions[0])
@@ -287,6 +298,12 @@ def _call_deltas(body: Mapping[str, Any], calls: Sequence[tuple[str, str]], say:
     for index, (name, arguments) in enumerate(calls):
         seed = json.dumps([body.get("model"), body.get("messages"), name, *([index] if index else [])], sort_keys=True)
         call_id = "call_" + hashlib.sha256(seed.encode()).hexdigest()[:24]
+        if provider_of(str(body.get("model"))) == "google":
+            function = {"name": name, "arguments": arguments}
+            whole = {"index": None, "id": call_id, "type": "function", "function": function}
+            deltas.append(Delta({"tool_calls": [whole]}))
+            words += len(arguments.split())
+            continue
         head = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
         deltas.append(Delta({"content": "", "role": "assistant", "tool_calls": [head]}))
         for start in range(0, len(arguments), 8):
@@ -297,7 +314,7 @@ def _call_deltas(body: Mapping[str, Any], calls: Sequence[tuple[str, str]], say:
 
 
 def _rounds_of_results(body: Mapping[str, Any]) -> int:
-    """How often functions were called and answered since the last question."""
+    """Count the rounds of function results since the last question."""
     rounds, called = 0, False
     for message in _messages(body):
         if message.get("role") == "user":
@@ -308,7 +325,7 @@ def _rounds_of_results(body: Mapping[str, Any]) -> int:
 
 
 def _tool_results(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(tool, result) of each tool message since the last question."""
+    """Return (tool, result) of each tool message since the last question."""
     names: dict[Any, str] = {}
     results: list[tuple[str, str]] = []
     for message in _messages(body):
@@ -361,7 +378,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _picture(seed: str) -> str:
-    """A PNG of 8 by 8 pixels in one colour, as a data: URI."""
+    """Draw a PNG of 8 by 8 pixels in one colour, as a data: URI."""
     colour = hashlib.sha256(seed.encode()).digest()[:3]
     rows = b"".join(b"\x00" + colour * 8 for _ in range(8))
 

@@ -1,32 +1,42 @@
-"""Who may ask: payment offers, verification of what is signed, and sessions that are paid already."""
+"""The 402 handshake: payment offers, verification of signatures, and sessions that are paid already."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from x402.extensions.erc20_approval_gas_sponsoring import declare_erc20_approval_gas_sponsoring_extension
 from x402.http.utils import decode_payment_signature_header, encode_payment_required_header
 from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements, ResourceInfo
 
+from ...core.untrusted_json import read_json
+from .responses import Unpaid
 from .settler import Facilitator, Session, Settler
 
 Scheme = Literal["upto", "exact"]
 
-_DESCRIPTIONS = {"/v1/chat/completions": "Chat completion", "/v1/completions": "Completion"}
+_KEPT = 3600.0  # seconds in which a session is remembered whose authorization is void
+_DESCRIPTIONS = {
+    "/v1/chat/completions": "Chat completion",
+    "/v1/completions": "Completion",
+    "/v1/web_search": "Web search",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the gateway asks for.
+    """The payment that the gateway asks for.
 
     Attributes:
         cap: base units; the most that a session may cost, and with scheme "exact" the price of a call.
         max_timeout: seconds that an authorization may be valid.
+        margin: seconds before its end in which no call begins.
         at_once: each authorization pays for one call, settled before its answer ends.
     """
 
@@ -37,6 +47,7 @@ class Terms:
     facilitator: str
     cap: int
     max_timeout: int
+    margin: float
     at_once: bool
 
     def requirements(self) -> PaymentRequirements:
@@ -55,7 +66,7 @@ class Terms:
 
 
 class Paywall:
-    """Turns a request into a session that pays for it, or into the 402 that says why not."""
+    """Admission: a request becomes a session that pays for it, or the 402 that says why not."""
 
     def __init__(self, terms: Terms, facilitator: Facilitator, settler: Settler) -> None:
         self.terms = terms
@@ -67,27 +78,29 @@ class Paywall:
         self._by_permit: dict[str, asyncio.Task[Session | str]] = {}
 
     async def admit(self, request: Request) -> Session | Response:
-        """A session in which one call has begun (the caller ends it), or a 402."""
+        """Return a session in which one call has begun (the caller ends it), or a 402."""
         route = f"{request.method} {request.url.path}"
         session: Session | str | None
         if session_id := request.headers.get("X-Upto-Session"):
             session = self._by_id.get(session_id)
-        elif header := request.headers.get("PAYMENT-SIGNATURE"):
-            payload = _decoded(header)
-            if payload is None or not self._matches(payload):
+            if session is not None and session.route != route:
+                session = None
+        else:
+            payload = _decoded(request.headers.get("PAYMENT-SIGNATURE", ""))
+            if payload is None:
+                return self.offer(request, "Payment required")
+            if not self._matches(payload):
                 return self.offer(request, "No matching payment requirements")
             session = await self._session_for(payload, route)
             if isinstance(session, str):
                 return self.offer(request, session)
-        else:
-            return self.offer(request, "Payment required")
-        if session is None or not session.open or session.route != route:
-            return JSONResponse({"error": "Session expired or exhausted"}, 402)
+        if session is None or not session.open:
+            return Unpaid({"error": "Session expired or exhausted"})
         self._settler.begin(session)
         return session
 
     def offer(self, request: Request, error: str) -> Response:
-        """A 402 that carries the terms in its header."""
+        """Return a 402 that carries the terms in its header."""
         path = request.url.path
         required = PaymentRequired(
             error=error,
@@ -95,7 +108,7 @@ class Paywall:
             accepts=[self._requirements],
             extensions=declare_erc20_approval_gas_sponsoring_extension(),
         )
-        return JSONResponse({}, 402, {"PAYMENT-REQUIRED": encode_payment_required_header(required)})
+        return Unpaid({}, {"PAYMENT-REQUIRED": encode_payment_required_header(required)})
 
     def _matches(self, payload: PaymentPayload) -> bool:
         wanted = self._requirements.model_dump(exclude={"extra"})
@@ -104,7 +117,7 @@ class Paywall:
         return wanted == accepted and all(given.get(k) == v for k, v in self._requirements.extra.items())
 
     async def _session_for(self, payload: PaymentPayload, route: str) -> Session | str:
-        """The open session of an authorization, or the reason why there is none."""
+        """Return the open session of an authorization, or the reason why there is none."""
         permit = _permit_key(payload)
         while True:
             task = self._by_permit.get(permit)
@@ -116,9 +129,16 @@ class Paywall:
             if isinstance(session, Session):
                 if session.payload.payload != payload.payload:
                     return "permit2_invalid_nonce"
-                if session.open and not (self.terms.at_once and session.in_flight):
+                if not self.terms.at_once and (session.open or session.settlement is None):
                     return session
-                await session.done.wait()
+                if self.terms.at_once and session.open and not session.in_flight:
+                    return session
+                if self.terms.at_once:
+                    await session.done.wait()
+                elif session.settlement is not None:
+                    await asyncio.shield(session.settlement)
+                if not session.done.is_set():  # its settlement failed
+                    continue
             if self._by_permit.get(permit) is task:
                 del self._by_permit[permit]
             if isinstance(session, str):
@@ -132,14 +152,16 @@ class Paywall:
         if reason is not None:
             return reason
         session = Session(route, payload, self._requirements, self.terms.cap)
+        if deadline := _deadline(payload):
+            session.deadline, session.last_call = deadline, deadline - self.terms.margin
         if not self.terms.at_once:
             self._forget_settled()
             self._by_id[session.id] = session
         return session
 
     def _forget_settled(self) -> None:
-        """A devnet may run for weeks: what is settled is not kept, its nonce is used on the chain."""
-        self._by_id = {key: session for key, session in self._by_id.items() if not session.done.is_set()}
+        """Drop settled sessions, and those that owe nothing and no longer can: a devnet may run for weeks."""
+        self._by_id = {key: session for key, session in self._by_id.items() if not _is_over(session)}
         self._by_permit = {key: task for key, task in self._by_permit.items() if not _is_settled(task)}
 
 
@@ -147,11 +169,24 @@ def _is_settled(task: asyncio.Task[Session | str]) -> bool:
     if not task.done():
         return False
     session = task.result()
-    return isinstance(session, str) or session.done.is_set()
+    return isinstance(session, str) or _is_over(session)
+
+
+def _is_over(session: Session) -> bool:
+    return session.done.is_set() or (not session.in_flight and time.time() > session.deadline + _KEPT)
+
+
+def _deadline(payload: PaymentPayload) -> float | None:
+    permit: Any = payload.payload.get("permit2Authorization")
+    try:
+        return float(permit["deadline"])
+    except (TypeError, LookupError, ValueError):
+        return None
 
 
 def _decoded(header: str) -> PaymentPayload | None:
     try:
+        read_json(base64.b64decode(header))  # not too deep for the parsers that follow
         payload = decode_payment_signature_header(header)
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
@@ -159,7 +194,7 @@ def _decoded(header: str) -> PaymentPayload | None:
 
 
 def _permit_key(payload: PaymentPayload) -> str:
-    """Payer and nonce of a Permit2 authorization; the whole payload of any other kind."""
+    """Return payer and nonce of a Permit2 authorization; the whole payload of any other kind."""
     permit: Any = payload.payload.get("permit2Authorization")
     if isinstance(permit, dict):
         return f"{permit.get('from')}/{permit.get('nonce')}".lower()

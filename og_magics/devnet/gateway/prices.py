@@ -1,9 +1,11 @@
-"""What a call costs: USD by the model's price, then OPG base units by a fixed OPG price."""
+"""Prices: USD by the model's price, then OPG base units by a fixed OPG price."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
+
+from ...core.models import catalogue
 
 # At this price a hundred words of the dearest text model cost 0.0125 OPG: several calls fit under a cap of 0.1 OPG.
 OPG_PRICE_USD = Decimal("0.20")
@@ -52,11 +54,25 @@ class Usage:
         }
 
 
-def cost(model: str, usage: Usage) -> int:
-    """OPG base units of one call, rounded up to a whole unit."""
+def usd(model: str, usage: Usage, *, current: bool = False) -> Decimal:
+    """Return a call's price in USD: by the catalogue's prices, or by those of April."""
+    rows = catalogue()
+    price = rows.models[rows.names[model]].price if current and model in rows.names else None
+    if price is not None:
+        return price.usd(usage.prompt_tokens, usage.completion_tokens, images=usage.images)
     matching = [row for row in _PRICES if model.startswith(row[0])] or [_DEFAULT]
     _, input_usd, output_usd = max(matching, key=lambda row: len(row[0]))
     with localcontext(prec=60):
-        usd = (usage.prompt_tokens * Decimal(input_usd) + usage.completion_tokens * Decimal(output_usd)) / _MILLION
-        usd += usage.images * IMAGE_USD
-        return int((usd / OPG_PRICE_USD * _BASE_UNITS).to_integral_value(ROUND_CEILING))
+        tokens = usage.prompt_tokens * Decimal(input_usd) + usage.completion_tokens * Decimal(output_usd)
+        return tokens / _MILLION + usage.images * IMAGE_USD
+
+
+def opg(usd: Decimal, price: Decimal = OPG_PRICE_USD) -> int:
+    """Return an amount in OPG base units, rounded up."""
+    with localcontext(prec=60):
+        return int((usd / price * _BASE_UNITS).to_integral_value(ROUND_CEILING))
+
+
+def cost(model: str, usage: Usage, *, current: bool = False) -> int:
+    """Return a call's price in OPG base units, at the price of OPG that the devnet starts with."""
+    return opg(usd(model, usage, current=current))

@@ -30,7 +30,7 @@ _DEEPEST = 6
 
 
 def example(schema: Any, hint: str = "example") -> Any:
-    """A value that satisfies `schema`.
+    """Return a value that satisfies `schema`.
 
     `hint` is the text for strings that have no rule of their own; members use their name instead.
     """
@@ -92,7 +92,7 @@ def _type_of(schema: Mapping[str, Any]) -> Any:
 
 
 def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-    """The schema with its `$ref` followed and its `allOf` merged in."""
+    """Return the schema with its `$ref` followed and its `allOf` merged in."""
     hops = 0
     while "$ref" in schema and hops < 32:
         target: Any = root
@@ -146,7 +146,7 @@ def _array(schema: Mapping[str, Any], root: Mapping[str, Any], hint: str, depth:
 
 
 def _distinct(value: Any, position: int, items: Any, schema: Mapping[str, Any]) -> Any:
-    """With `uniqueItems`, each later item differs from the first as simply as its type allows."""
+    """Vary later items as simply as their type allows, as `uniqueItems` wants."""
     if not schema.get("uniqueItems") or position == 0 or not isinstance(items, Mapping):
         return value
     if items.get("enum"):
@@ -172,13 +172,13 @@ def _string(schema: Mapping[str, Any], hint: str) -> str:
 
 
 def _described(description: Any) -> str | None:
-    """The first example that a description names: "Ticker symbol, e.g. ETH, BTC" gives ETH."""
+    """Return the first example that a description names: "Ticker symbol, e.g. ETH, BTC" gives ETH."""
     found = re.search(r"(?:e\.g\.|for example|such as)[,:]?\s+[\"'`]?([^\s,;\"'`)]+)", str(description or ""), re.I)
     return found[1].rstrip(".") if found else None
 
 
 def _for_pattern(pattern: Any) -> str | None:
-    """A text for the patterns people write in tools: an optional prefix, one character class, a repeat."""
+    """Return a text for the patterns people write in tools: an optional prefix, one character class, a repeat."""
     if not isinstance(pattern, str):
         return None
     for letter in ("A", "a", "0", "_", "-"):

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.ci
 def test_one_command_measures_everything_and_tells_the_goals(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     ran = subprocess.run(

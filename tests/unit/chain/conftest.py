@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from og_magics.core.networks import BASE
+from tests.rpc_server import serving
 
 
 class Refusal(Exception):
@@ -20,9 +21,17 @@ class Refusal(Exception):
         self.error = {"code": code, "message": message}
 
 
+def base_block(number: str, _full: bool = False) -> dict[str, str]:
+    """A block of a chain that says it is Base: the newest is number 100."""
+    known = {"latest": 100}.get(number)
+    number = hex(int(number, 16) if known is None else known)
+    hash = BASE.genesis_hash if number == "0x0" else f"0x{int(number, 16):064x}"
+    return {"number": number, "hash": hash, "timestamp": hex(1_700_000_000 + 2 * int(number, 16))}
+
+
 @dataclass
 class FakeNode:
-    """`methods` maps a method to its result, or to a function of its parameters.
+    """`methods` maps a method to its result, or to a function of its parameters. Its chain is Base.
 
     Attributes:
         url: where it listens.
@@ -30,7 +39,9 @@ class FakeNode:
         intercept: may answer a whole request itself, as (status, body).
     """
 
-    methods: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, Any] = field(
+        default_factory=lambda: {"eth_chainId": hex(BASE.chain_id), "eth_getBlockByNumber": base_block}
+    )
     requests: list[Any] = field(default_factory=list)
     intercept: Callable[[Any], tuple[int, bytes] | None] = lambda request: None
     url: str = ""
@@ -70,30 +81,8 @@ class FakeNode:
 def node() -> Iterator[FakeNode]:
     fake = FakeNode()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
-
-        def do_POST(self) -> None:
-            status, body = fake.answer(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield fake
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(fake.answer) as fake.url:
+        yield fake
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from og_magics.amounts import OPG
 from og_magics.chain import ensure_approval, wallet
-from og_magics.errors import ConfigError, InsufficientBalance, WalletError
-from og_magics.networks import BASE, BASE_SEPOLIA, PERMIT2, Network
+from og_magics.core.amounts import OPG
+from og_magics.core.errors import ConfigError, InsufficientBalance, OGError, WalletError
+from og_magics.core.networks import BASE, BASE_SEPOLIA, PERMIT2, Network
 
 ACCOUNT = Account.from_key("0x" + "42" * 32)
 
@@ -105,7 +105,7 @@ def test_a_node_without_a_priority_fee_method_is_asked_for_its_gas_price(
 
 def test_an_rpc_of_another_chain_is_told_before_anything_is_signed(node: Any, network: Network) -> None:
     node.methods["eth_chainId"] = "0x1"
-    with pytest.raises(ConfigError, match="is of chain 1; base is 8453"):
+    with pytest.raises(ConfigError, match="serves chain 1; base is chain 8453"):
         ensure_approval(network, ACCOUNT, 2 * OPG)
     assert node.sent == []
 
@@ -211,3 +211,76 @@ def test_amounts_that_make_no_sense_are_refused_before_any_request(
     with pytest.raises(ValueError, match=r"min_allowance|approve_amount"):
         ensure_approval(network, ACCOUNT, least, amount)
     assert node.requests == []
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "a negative nonce": {"eth_getTransactionCount": "-0x1"},
+    "a nonce with underscores": {"eth_getTransactionCount": "0x1_0"},
+    "a nonce that is a number": {"eth_getTransactionCount": 7},
+    "no nonce": {"eth_getTransactionCount": None},
+    "a nonce of 300 bits": {"eth_getTransactionCount": hex(2**300)},
+    "a nonce of 64 bits": {"eth_getTransactionCount": hex(2**64)},
+    "negative gas": {"eth_estimateGas": "-0x5208"},
+    "gas without end": {"eth_estimateGas": hex(2**255)},
+    "a negative gas price": {"eth_gasPrice": "-0x1"},
+    "a tip of 17 ETH": {"eth_maxPriorityFeePerGas": hex(17 * OPG)},
+    "a negative tip": {"eth_maxPriorityFeePerGas": "-0x5"},
+    "a base fee of 17 ETH": {"eth_getBlockByNumber": {"number": "0x1", "baseFeePerGas": hex(17 * OPG)}},
+    "a negative base fee": {"eth_getBlockByNumber": {"number": "0x1", "baseFeePerGas": "-0x5"}},
+    "a block that is a list": {"eth_getBlockByNumber": [1]},
+    "no block": {"eth_getBlockByNumber": None},
+    "a negative chain": {"eth_chainId": "-0x2105"},
+    "a chain in words": {"eth_chainId": "base"},
+    "a negative balance": {"eth_getBalance": "-0x1"},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_node_that_lies_has_nothing_signed(
+    node: Any, network: Network, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    seen = signed(monkeypatch)
+    node.methods |= LIES[lie]
+    with pytest.raises(OGError) as caught:
+        ensure_approval(network, ACCOUNT, 2 * OPG)
+    assert (seen, node.sent) == ([], [])
+    assert "OG_RPC_URL" in caught.value.remedy or "OG_MAX_FEE" in caught.value.remedy
+
+
+def test_the_most_that_a_transaction_may_cost_can_be_set(node: Any, network: Network) -> None:
+    node.methods["eth_maxPriorityFeePerGas"] = hex(OPG // 100_000)
+    with pytest.raises(WalletError, match=r"up to 0\.6 ETH, over the limit of 0\.001 ETH") as caught:
+        ensure_approval(network, ACCOUNT, 2 * OPG)
+    assert "OG_MAX_FEE" in caught.value.remedy
+    assert "Nothing was signed" in caught.value.money
+    ensure_approval(network, ACCOUNT, 2 * OPG, max_fee=OPG)
+    assert len(node.sent) == 1
+
+
+def test_what_the_account_raises_is_told_without_its_words_or_its_frames(node: Any, network: Network) -> None:
+    class Leaky:
+        address = ACCOUNT.address
+
+        def sign_transaction(self, transaction_dict: dict[str, Any]) -> Any:
+            private_key = "0x" + "42" * 32
+            raise TypeError(f"cannot sign with {private_key}")
+
+    with pytest.raises(WalletError, match="could not be signed") as caught:
+        ensure_approval(network, Leaky(), 2 * OPG)
+    at, names = caught.value.__traceback__, []
+    while at is not None:
+        names.append(at.tb_frame.f_code.co_name)
+        at = at.tb_next
+    assert "42424242" not in str(caught.value)
+    assert "sign_transaction" not in names
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("receipt", ["0x1", [], 5, {"status": "0x0"}])
+def test_a_receipt_that_is_none_is_looked_for_again(
+    node: Any, network: Network, monkeypatch: pytest.MonkeyPatch, receipt: Any
+) -> None:
+    monkeypatch.setattr(wallet, "RECEIPT_TIMEOUT", 0.05)
+    node.methods["eth_getTransactionReceipt"] = receipt
+    with pytest.raises(WalletError):
+        ensure_approval(network, ACCOUNT, 2 * OPG)

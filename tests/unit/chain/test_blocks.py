@@ -9,6 +9,7 @@ import pytest
 
 from og_magics.chain import rpc
 from og_magics.chain.blocks import TOLERANCE, Timeline
+from og_magics.core.errors import ChainError
 
 
 def serve(node: Any, head: int, time_of: Callable[[int], int]) -> None:
@@ -75,3 +76,24 @@ def test_many_moments_cost_about_as_many_requests_as_one(node: Any, shape: str) 
         assert high - low <= TOLERANCE
     assert brackets[-2:] == [(head, head), (0, 0) if time_of(0) > 5 else brackets[-1]]
     assert len(node.requests) <= 40
+
+
+LIARS: dict[str, Callable[[int], Any]] = {
+    "time that runs backwards": lambda n: {"number": hex(n), "timestamp": hex(10**9 - n)},
+    "another block": lambda n: {"number": hex(n // 2), "timestamp": hex(n)},
+    "a negative number": lambda n: {"number": "-0x5", "timestamp": hex(n)},
+    "a negative time": lambda n: {"number": hex(n), "timestamp": "-0x5"},
+    "no block": lambda n: None,
+    "a chain that is too high": lambda n: {"number": hex(2**200), "timestamp": hex(n)},
+    "a number": lambda n: 5,
+}
+
+
+@pytest.mark.parametrize("liar", LIARS)
+def test_a_node_whose_blocks_make_no_sense_is_an_error_and_no_endless_search(node: Any, liar: str) -> None:
+    node.methods["eth_getBlockByNumber"] = lambda number, _full: LIARS[liar](
+        10**6 if number == "latest" else int(number, 16)
+    )
+    with pytest.raises(ChainError):
+        Timeline(rpc.Node(node.url)).around(5_000)
+    assert len(node.requests) < 500

@@ -10,8 +10,8 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from og_magics.chain import active_enclaves, enclave_by_id
-from og_magics.errors import ChainError
-from og_magics.networks import BASE, Network
+from og_magics.core.errors import ChainError
+from og_magics.core.networks import BASE, Network
 
 OLD = "(address,address,string,bytes,bytes,bytes32,uint8,bool,uint256,uint256"
 SHAPES = {"without OHTTP": OLD + ")", "with OHTTP": OLD + ",(uint8,uint16,uint16,uint16,bytes,bytes,uint256))"}

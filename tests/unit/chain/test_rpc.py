@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from og_magics.chain import abi, rpc
-from og_magics.errors import ChainError
+from og_magics.core.errors import ChainError
 
 
 @pytest.fixture(autouse=True)

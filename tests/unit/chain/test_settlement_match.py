@@ -12,9 +12,9 @@ from eth_utils.abi import collapse_if_tuple, function_abi_to_4byte_selector
 
 from og_magics.chain import find_settlements
 from og_magics.chain.settlements import carries
-from og_magics.errors import ConfigError
-from og_magics.networks import BASE, UPTO_PROXY
-from og_magics.types import Authorization
+from og_magics.core.errors import ChainError, ConfigError
+from og_magics.core.networks import BASE, UPTO_PROXY
+from og_magics.core.receipt import Authorization
 
 CAPTURED = Authorization(
     hash="0x01",
@@ -95,3 +95,47 @@ def test_an_authorization_of_another_network_is_refused_before_any_request() -> 
 
 def test_nothing_is_asked_for_no_authorizations() -> None:
     assert find_settlements(replace(BASE, rpc_url="http://127.0.0.1:1"), []) == {}
+
+
+def test_a_node_with_absurdly_many_blocks_is_an_error_and_no_endless_search(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("og_magics.chain.settlements.MOST_RANGES", 5)
+    head, per_second = 2**60, 2**29
+
+    def block(number: str, _full: bool) -> dict[str, str]:
+        n = head if number == "latest" else int(number, 16)
+        hash = BASE.genesis_hash if n == 0 else "0x1"
+        return {"number": hex(n), "hash": hash, "timestamp": hex(n // per_second)}
+
+    node.methods |= {"eth_call": "0x" + "f" * 64, "eth_getBlockByNumber": block, "eth_getLogs": []}
+    with pytest.raises(ChainError, match="more blocks may hold a settlement"):
+        find_settlements(replace(BASE, rpc_url=node.url), [CAPTURED])
+    assert node.called().count("eth_getLogs") == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"blockNumber": "-0x5"}, {"gasUsed": "-0x1"}, {"blockNumber": hex(2**70)}, {"blockNumber": None}, {"gasUsed": 5}],
+)
+def test_a_receipt_with_numbers_that_are_none_settles_nothing(
+    node: Any, vector: Callable[[str], Any], changes: dict[str, Any]
+) -> None:
+    word = "0x" + "0" * 24
+    log = {
+        "address": CAPTURED.token, "data": "0x1", "transactionHash": "0x" + "7" * 64,
+        "topics": ["0x0", word + CAPTURED.payer[2:].lower(), word + CAPTURED.pay_to[2:].lower()],
+    }  # fmt: skip
+    node.methods |= {
+        "eth_call": "0x" + "f" * 64,
+        "eth_getBlockByNumber": lambda number, _full: {
+            "number": "0x64" if number == "latest" else number,
+            "hash": BASE.genesis_hash if number == "0x0" else "0x1",
+            "timestamp": hex(CAPTURED.created + (100 if number == "latest" else int(number, 16))),
+        },
+        "eth_getLogs": [log],
+        "eth_getTransactionByHash": vector("settle_tx")["tx"],
+        "eth_getTransactionReceipt": {"blockNumber": "0x5", "gasUsed": "0x5", "blockHash": "0x1", **changes},
+    }
+    with pytest.raises(ChainError):
+        find_settlements(replace(BASE, rpc_url=node.url), [CAPTURED])

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from og_magics.cli import main
+from og_magics.core.receipt import Receipt
 from og_magics.devnet.gateway.enclave import Enclave, canonical_request, output_hash, request_hash
 from og_magics.display import answer_bundle
-from og_magics.receipt import Receipt
 
 Notebook = dict[str, Any]
 

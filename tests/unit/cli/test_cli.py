@@ -10,7 +10,7 @@ import pytest
 
 from og_magics._version import __version__
 from og_magics.cli import main
-from og_magics.receipt import MIME, Receipt
+from og_magics.core.receipt import MIME, Receipt
 
 RECEIPT = Receipt(
     receipt_id="01", time=1795343449.0, cell="3", notebook="n.ipynb", network="devnet", provider="openai",
@@ -72,3 +72,17 @@ def test_without_a_verb_the_usage_is_shown():
 def test_the_version_is_the_packages():
     done = subprocess.run([sys.executable, "-m", "og_magics", "--version"], capture_output=True, text=True, check=True)
     assert __version__ in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--port", "99999"), ("--port", "-1"), ("--port", "65535"), ("--rpc-port", "65536"), ("--rpc-port", "x"),
+     ("--chain-id", "0"), ("--chain-id", "-5"), ("--chain-id", str(10**30))],
+)  # fmt: skip
+def test_a_port_or_a_chain_id_that_cannot_be_is_one_line(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["devnet", f"{flag}={value}"])
+    assert ended.value.code == 2
+    assert "is no number from" in capsys.readouterr().err.splitlines()[-1]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from og_magics.cli import main
+from og_magics.core.receipt import Column, Receipt
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.display import columns_bundle, receipts_bundle
 from og_magics.ledger import receipts_frame
-from og_magics.receipt import Column, Receipt
 
 from .conftest import answered
 
@@ -191,3 +191,51 @@ def test_what_is_no_notebook_is_an_error(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "a.ipynb").write_text("{}")
     assert main(["diff", str(tmp_path / "a.ipynb"), str(tmp_path / "no.ipynb")]) == 1
     assert "is not a notebook" in capsys.readouterr().err
+
+
+class TestFormsThatAreNoText:
+    @pytest.mark.parametrize(
+        ("kind", "before", "after"),
+        [
+            ("application/json", {"a": [1, 2]}, {"a": [1, 3]}),
+            ("application/json", ["one", "two"], ["onetwo"]),
+            ("application/vnd.vegalite.v5+json", {"mark": "bar"}, {"mark": "line"}),
+            ("application/geo+json", {"type": "Point"}, {"type": "Polygon"}),
+            ("application/pdf", "JVBERi0x", "JVBERi0y"),
+            ("application/javascript", "f(1)", "f(2)"),
+            ("image/png", "iVBORw0K", "iVBORw0L"),
+            ("text/html", "<p>one</p>", "<p>two</p>"),
+            ("text/html", "<img src='a'>", "<img src='b'>"),
+            ("text/latex", "$a$", "$b$"),
+            ("text/markdown", "one", "two"),
+            ("text/x-other", "one", "two"),
+        ],
+    )
+    @pytest.mark.parametrize("plain", [{}, {"text/plain": "<Object of a display>"}])
+    def test_a_change_in_one_is_seen_whatever_stands_beside_it(
+        self, diff: Any, kind: str, before: Any, after: Any, plain: Notebook
+    ) -> None:
+        first, other = (one(shown({kind: content, **plain})) for content in (before, after))
+        assert diff(first, other)[0] == 1
+        assert diff(first, first) == (0, "")
+
+    def test_json_is_shown_by_its_lines_and_beside_a_text(self, diff: Any) -> None:
+        first, other = (one(shown({"application/json": {"a": n}, "text/plain": "same"})) for n in (1, 2))
+        status, told = diff(first, other)
+        assert (status, '- "a": 1\n+ "a": 2' in told) == (1, True)
+
+    def test_the_order_of_its_members_and_what_is_of_a_run_are_no_change(self, diff: Any) -> None:
+        first = {"b": 1, "a": "2026-01-01T10:00:00Z"}
+        other = {"a": "2027-03-04T11:12:13Z", "b": 1}
+        assert diff(*(one(shown({"application/json": form})) for form in (first, other))) == (0, "")
+
+    def test_a_picture_that_is_attached_to_a_text_is_compared(self, diff: Any) -> None:
+        def attached(*pictures: str) -> Notebook:
+            cell = {"cell_type": "markdown", "source": "![a](attachment:a.png)", "metadata": {}}
+            bundles = {f"{number}.png": {"image/png": picture} for number, picture in enumerate(pictures)}
+            return {"cells": [{**cell, "attachments": bundles}]}
+
+        assert diff(attached("AAAA"), attached("AAAA")) == (0, "")
+        status, told = diff(attached("AAAA"), attached("BBBB"))
+        assert (status, told.count("[attachment 0.png] image/png")) == (1, 2)
+        assert diff(attached("AAAA"), attached("AAAA", "BBBB"))[0] == 1

@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from og_magics.app.doctor import diagnose, report
-from og_magics.app.environment import MIME, capture, locked, needs, release
 from og_magics.cli import main
+from og_magics.core.types import ChatRequest, x402SettlementMode
 from og_magics.devnet import Devnet
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.ledger import Ledger
-from og_magics.settings import x402SettlementMode
-from og_magics.types import Question
+from og_magics.notebook.environment import MIME, capture, locked, needs, release
+from og_magics.session.doctor import diagnose, report
 
 from .conftest import answered
 
@@ -31,8 +29,8 @@ KEY = "0x" + "5e" * 31 + "01"
 class Doctor:
     """Runs `og-magics doctor --json` in a folder, with nothing set but what a test sets."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, run_module: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+        self.folder, self._run = folder, run_module
 
     def __call__(self, *arguments: str, **more: str) -> dict[str, dict[str, str]]:
         told = self.run("doctor", "--json", *arguments, **more)
@@ -42,21 +40,18 @@ class Doctor:
         assert told.returncode == int(any(part["status"] == "fails" for part in parts))
         for part in parts:
             assert part["status"] == "ok" or part["remedy"], part
-            assert str(self.folder) not in part["told"]
-            assert str(Path.home()) + "/" not in part["told"]
+            assert str(self.folder) not in part["summary"]
+            assert str(Path.home()) + "/" not in part["summary"]
         return {part["name"]: part for part in parts}
 
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OG_", "JPY_", "PYTEST"))}
-        return subprocess.run(
-            [sys.executable, "-m", "og_magics", *arguments],
-            capture_output=True, text=True, env=kept | more, cwd=self.folder, timeout=120, check=False,
-        )  # fmt: skip
+        return self._run("og_magics", *arguments, env=kept | more, cwd=self.folder)
 
 
 @pytest.fixture
-def doctor(tmp_path: Path) -> Doctor:
-    return Doctor(tmp_path)
+def doctor(tmp_path: Path, run_module: Callable[..., subprocess.CompletedProcess[str]]) -> Doctor:
+    return Doctor(tmp_path, run_module)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +67,7 @@ class TestAMachineThatIsWell:
             "Python": "ok", "packages": "ok", "kernel": "ok", "widgets": "ok", "JupyterLab": parts["JupyterLab"]["status"],
             "wallet": "ok", "devnet": "ok", "ledger": "ok",
         }  # fmt: skip
-        assert "starts when first needed" in parts["devnet"]["told"]
+        assert "starts when first needed" in parts["devnet"]["summary"]
         assert [*doctor.folder.iterdir()] == []
 
     def test_for_a_person_it_is_a_line_each(self, doctor: Doctor) -> None:
@@ -87,7 +82,7 @@ class TestAMachineThatIsWell:
         parts = doctor(OG_DEVNET=json.dumps(devnet.info), OG_NETWORK="devnet", OG_PRIVATE_KEY=key)
         for name in ("gateway", "enclave", "price feed", "payment chain", "balance"):
             assert parts[name]["status"] == "ok", parts[name]
-        assert parts["wallet"]["told"] == devnet.accounts[0]["address"]
+        assert parts["wallet"]["summary"] == devnet.accounts[0]["address"]
         assert parts["allowance"]["status"] in ("ok", "fails")
         assert key[2:] not in json.dumps(parts)
         assert [*doctor.folder.iterdir()] == []
@@ -112,11 +107,14 @@ class TestWhatIsBroken:
 
     def test_a_chain_that_does_not_answer(self, doctor: Doctor) -> None:
         nowhere = "http://me:hunter2secret@127.0.0.1:9"
-        parts = doctor(OG_PRIVATE_KEY=KEY, OG_RPC_URL=nowhere, OG_REGISTRY_RPC_URL=nowhere)
+        parts = doctor(OG_PRIVATE_KEY=KEY, OG_NETWORK="base", OG_RPC_URL=nowhere, OG_REGISTRY_RPC_URL=nowhere)
         assert parts["gateway"]["status"] == "fails"
         assert parts["payment chain"]["status"] == "fails"
         assert "hunter2secret" not in json.dumps(parts)
-        assert doctor("--offline", OG_PRIVATE_KEY=KEY, OG_RPC_URL=nowhere)["network"]["status"] == "warning"
+        assert (
+            doctor("--offline", OG_PRIVATE_KEY=KEY, OG_NETWORK="base", OG_RPC_URL=nowhere)["network"]["status"]
+            == "warning"
+        )
 
     def test_a_devnet_that_is_gone(self, doctor: Doctor) -> None:
         for told in ("{", "no-such-file.json", '{"chain_id": 1}'):
@@ -133,7 +131,7 @@ class TestWhatIsBroken:
     def test_a_ledger_that_was_edited(self, doctor: Doctor) -> None:
         path = doctor.folder / ".og" / "n.db"
         with Ledger(path) as ledger:
-            question = Question("/v1/chat/completions", "openai/gpt-5", {"messages": []}, x402SettlementMode.PRIVATE)
+            question = ChatRequest("/v1/chat/completions", "openai/gpt-5", {"messages": []}, x402SettlementMode.PRIVATE)
             ledger.open(question, "devnet", 1795343449.0)
         (doctor.folder / "n.ipynb").write_text('{"cells": []}')
         assert doctor("n.ipynb")["ledger"]["status"] == "ok"
@@ -145,7 +143,7 @@ class TestWhatIsBroken:
         connection.close()
         part = doctor("n.ipynb")["ledger"]
         assert part["status"] == "fails"
-        assert "not as they were written" in part["told"]
+        assert "not as they were written" in part["summary"]
 
     def test_a_notebook_that_is_none(self, doctor: Doctor) -> None:
         (doctor.folder / "n.ipynb").write_text("{}")
@@ -162,11 +160,11 @@ class TestWhatIsBroken:
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: httpx\nVersion: 0.1\n")
         part = doctor(PYTHONPATH=str(before))["packages"]
         assert part["status"] == "fails"
-        assert "httpx 0.1 is older than" in part["told"]
+        assert "httpx 0.1 is older than" in part["summary"]
         assert part["remedy"].startswith("pip install -U 'httpx>=")
 
     def test_a_check_that_fails_itself_hides_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("og_magics.app.doctor._python", lambda: 1 / 0)
+        monkeypatch.setattr("og_magics.session.doctor._python", lambda: 1 / 0)
         told = report(diagnose(None, offline=True))
         assert "fails    Python         It could not be looked at: ZeroDivisionError" in told
         assert "ok       packages" in told
@@ -233,10 +231,10 @@ class TestTheEnvironment:
         part = doctor(str(notebook(None, packages=older)))
         assert part["lock file"]["status"] == "warning"
         assert part["notebook"]["status"] == "warning"
-        assert "httpx is " in part["notebook"]["told"]
+        assert "httpx is " in part["notebook"]["summary"]
         part = doctor(str(notebook(captured[1] + "no-such-package==1.0\n", python="CPython 3.9.1")))["notebook"]
         assert part["status"] == "fails"
-        assert "no-such-package 1.0 is not installed; Python is" in part["told"]
+        assert "no-such-package 1.0 is not installed; Python is" in part["summary"]
         assert part["remedy"] == "pip install -r n.lock.txt"
 
     @pytest.mark.parametrize(

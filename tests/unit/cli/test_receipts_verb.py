@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from og_magics.cli import main
+from og_magics.core.receipt import COLUMNS, MIME, Receipt
+from og_magics.core.types import ChatRequest, x402SettlementMode
 from og_magics.ledger import Ledger
-from og_magics.receipt import COLUMNS, MIME, Receipt
-from og_magics.types import Question, x402SettlementMode
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     path = tmp_path / "l.db"
     body = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
-    question = Question("/v1/chat/completions", "openai/gpt-5", body, x402SettlementMode.PRIVATE)
+    question = ChatRequest("/v1/chat/completions", "openai/gpt-5", body, x402SettlementMode.PRIVATE)
     with Ledger(path) as opened:
         opened.open(question, "devnet", 1795343449.0)
     return path
@@ -55,7 +55,7 @@ def test_csv_is_written(source: list[str], tmp_path: Path, capsys: pytest.Captur
     assert main(["receipts", *source, "--csv", str(tmp_path / "out.csv")]) == 0
     assert "1 receipts written to" in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
-    assert [tuple(row) for row in rows] == [COLUMNS]
+    assert [tuple(row) for row in rows] == [(*COLUMNS, "version")]
     assert rows[0]["model"] == "openai/gpt-5"
 
 

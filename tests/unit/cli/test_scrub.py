@@ -14,14 +14,15 @@ import pytest
 import yaml
 
 from og_magics.cli import main
-from og_magics.cli.scrub import scrubbed_source
+from og_magics.core.progress import SCRUBBED
+from og_magics.core.receipt import MIME, Column, Receipt
 from og_magics.devnet.gateway.enclave import Enclave
-from og_magics.display import SCRUBBED, answer_bundle, columns_bundle
-from og_magics.display.turn import turn_bundle
-from og_magics.ledger import receipts_in
-from og_magics.magics.arguments import chat_parser, compare_parser
-from og_magics.magics.verbs import use_parser
-from og_magics.receipt import MIME, Column, Receipt
+from og_magics.display import answer_bundle, columns_bundle
+from og_magics.display.turn_bundle import turn_bundle
+from og_magics.magics.og_parsers import use_parser
+from og_magics.magics.parser import chat_parser, compare_parser
+from og_magics.notebook.file import receipts_in
+from og_magics.notebook.scrub import scrubbed_source
 
 from .conftest import answered
 

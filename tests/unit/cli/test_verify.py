@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from og_magics.cli import main
+from og_magics.core.receipt import MIME, Receipt
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.display import answer_bundle
-from og_magics.receipt import MIME, Receipt
 
 if TYPE_CHECKING:
     from .conftest import Verifier

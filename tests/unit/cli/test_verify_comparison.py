@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from og_magics.core.receipt import MIME, Column, Receipt
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.display import columns_bundle
-from og_magics.receipt import MIME, Column, Receipt
 
 from .conftest import answered
 
@@ -54,7 +54,7 @@ class TestWhatHolds:
         assert verify(content).status == 0
 
     def test_its_receipts_can_be_listed(self, verify: Verifier, pair: list[Column], tmp_path: Any) -> None:
-        from og_magics.ledger import receipts_in
+        from og_magics.notebook.file import receipts_in
 
         verify(notebook(pair))
         assert [receipt.receipt_id for receipt in receipts_in(verify.path)] == ["01", "02"]
@@ -120,7 +120,7 @@ class TestHostileFiles:
         found = verify(content)
         assert (found.status, found.ok()) == (1, [False, None])
 
-    @pytest.mark.parametrize("version", [2, None, "1"])
+    @pytest.mark.parametrize("version", [2, None, "2.0", "one"])
     def test_another_version_cannot_be_read(self, verify: Verifier, pair: list[Column], version: Any) -> None:
         content = notebook(pair)
         verify.data(content)[MIME]["version"] = version

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from og_magics.cli import main
+from og_magics.core.receipt import Authorization, Receipt
+from og_magics.core.types import ChatRequest, Outcome, x402SettlementMode
 from og_magics.ledger import Ledger
-from og_magics.receipt import Authorization, Receipt
-from og_magics.types import Outcome, Question, x402SettlementMode
 
 if TYPE_CHECKING:
     from .conftest import Verifier
@@ -24,7 +24,7 @@ class TestWithALedger:
         """A ledger with the answer, and its receipt."""
         path = tmp_path / "l.db"
         with Ledger(path) as ledger:
-            question = Question(receipt.path, receipt.model, receipt.request, x402SettlementMode.BATCH_HASHED)
+            question = ChatRequest(receipt.path, receipt.model, receipt.request, x402SettlementMode.BATCH_HASHED)
             receipt_id = ledger.open(question, "devnet", receipt.time)
             authorization = Authorization(
                 hash="0x" + "ab" * 32, scheme="upto", network="eip155:31337", payer="0x1", pay_to="0x2", token="0x3",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from og_magics.conversation.forms import repair_of
+from og_magics.cli.verify import _asked
+from og_magics.conversation.structured_output import repair_of
 
 if TYPE_CHECKING:
-    from og_magics.receipt import Receipt
+    from og_magics.core.receipt import Receipt
 
     from .conftest import Verifier
 
@@ -77,3 +78,23 @@ class TestWhatStandsAroundThePrompt:
         self, verify: Verifier, receipt: Receipt, messages: list[dict[str, Any]]
     ) -> None:
         assert accused(verify, receipt, "%%ogchat\nx", messages)
+
+
+def test_the_prompt_beside_pictures_is_the_text_among_them():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "Draw it."}
+    assert _asked([{"role": "user", "content": [text, picture]}]) == "Draw it."
+    assert _asked([{"role": "user", "content": [text, text, picture]}]) is None
+    assert _asked([{"role": "user", "content": [picture, "Draw it."]}]) is None
+
+
+class TestLineEnds:
+    def test_a_cell_saved_with_those_of_windows_is_the_same_cell(self, verify: Verifier, receipt: Receipt) -> None:
+        sent = [{"role": "user", "content": "one\ntwo"}]
+        assert not accused(verify, receipt, "%%ogchat\r\none\r\ntwo\r\n", sent)
+        assert accused(verify, receipt, "%%ogchat\r\none\r\nthree\r\n", sent)
+
+    def test_a_prompt_that_an_earlier_release_sent_with_them_is_not_another_one(
+        self, verify: Verifier, receipt: Receipt
+    ) -> None:
+        assert not accused(verify, receipt, "%%ogchat\r\none\r\ntwo\r\n", [{"role": "user", "content": "one\r\ntwo\r"}])

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from og_magics.conversation import Answer, Comparison, Run
-from og_magics.errors import ConfigError, GatewayError, ModelNotSupported, OGError
-from og_magics.receipt import Receipt
-from og_magics.types import TextGenerationOutput
+from og_magics.core.errors import ConfigError, GatewayError, ModelNotSupported, OGError
+from og_magics.core.receipt import Receipt
+from og_magics.core.types import TextGenerationOutput
 
 RECEIPT = Receipt(
     receipt_id="01", time=1795343449.0, cell="3", notebook="n.ipynb", network="base", provider="openai",
@@ -52,14 +52,14 @@ def run(model="openai/gpt-5", receipt=None, error=None, rows=None):
 def stopped(one):
     """Stopped when its receipt was open."""
     while one.progress.receipt_id is None:
-        assert not one.ended(0.01)
+        assert not one.wait_ended(0.01)
     one.stop()
-    assert one.ended(20)
+    assert one.wait_ended(20)
 
 
 def compare(*runs, rows=None, wait=True):
     for one in runs:
-        assert not wait or one.ended(20)
+        assert not wait or one.wait_ended(20)
     return Comparison(runs, rows or Rows(RECEIPT), lambda columns: {"text/plain": f"{len(columns)} columns"})
 
 

@@ -10,29 +10,29 @@ import pytest
 
 from og_magics.conversation import Answer, Threads, checked_name
 from og_magics.conversation.threads import fitting, tokens_of
-from og_magics.errors import ConfigError
+from og_magics.core.cell_context import CellExecution, set_cell_provider
+from og_magics.core.errors import ConfigError
+from og_magics.core.types import ChatRequest, TextGenerationOutput, x402SettlementMode
 from og_magics.ledger import Ledger
-from og_magics.origin import Execution, tell_by
-from og_magics.types import Question, TextGenerationOutput, x402SettlementMode
 
 
 @pytest.fixture
 def threads(tmp_path: Path) -> Iterator[Threads]:
     with Ledger(tmp_path / "ledger.db") as ledger:
         yield Threads(lambda: ledger)
-    tell_by(None)
+    set_cell_provider(None)
 
 
-def question(*messages: tuple[str, str]) -> Question:
+def question(*messages: tuple[str, str]) -> ChatRequest:
     body = {"model": "gpt-5", "messages": [{"role": role, "content": content} for role, content in messages]}
-    return Question("/v1/chat/completions", "openai/gpt-5", body, x402SettlementMode.PRIVATE)
+    return ChatRequest("/v1/chat/completions", "openai/gpt-5", body, x402SettlementMode.PRIVATE)
 
 
-def contents(asked: Question) -> list[str]:
+def contents(asked: ChatRequest) -> list[str]:
     return [message["content"] for message in asked.body["messages"]]
 
 
-def take(threads: Threads, asked: Question, reply: Any = "answer", budget: int = 8000) -> Answer:
+def take(threads: Threads, asked: ChatRequest, reply: Any = "answer", budget: int = 8000) -> Answer:
     """Ask in the thread t, and keep what a model would have said."""
     sent, place = threads.place("t", asked, budget)
     message = {"role": "assistant", "content": reply} if isinstance(reply, str) else reply
@@ -40,7 +40,7 @@ def take(threads: Threads, asked: Question, reply: Any = "answer", budget: int =
 
 
 def run_of(cell: str) -> None:
-    tell_by(None, run=lambda: Execution("1", f"cell:{cell}", f"{cell}#1"))
+    set_cell_provider(None, run=lambda: CellExecution("1", f"cell:{cell}", f"{cell}#1"))
 
 
 class TestWhatIsSent:
@@ -89,7 +89,7 @@ class TestWhatIsKept:
         take(threads, question(("user", "one")))
         sent, place = threads.place("t", question(("user", "two")), 8000)
         messages = [{"role": "system", "content": "Answer in JSON."}, *sent.body["messages"]]
-        sent = Question(sent.path, sent.model, {**sent.body, "messages": messages}, sent.settlement)
+        sent = ChatRequest(sent.path, sent.model, {**sent.body, "messages": messages}, sent.settlement)
         reply = {"role": "assistant", "content": "{}"}
         place.keep(Answer.of([TextGenerationOutput(chat_output=reply)], messages), sent)
         assert [m["content"] for m in threads.show("t")[1].messages] == ["two", "{}"]
@@ -112,7 +112,7 @@ class TestWhatIsKept:
         for cell in ("a", "b", "c"):
             run_of(cell)
             take(threads, question(("user", cell)))
-        tell_by(None, run=lambda: Execution("2", "cell:b", "b#1"))
+        set_cell_provider(None, run=lambda: CellExecution("2", "cell:b", "b#1"))
         sent, _ = threads.place("t", question(("user", "again")), 8000)
         assert contents(sent) == ["a", "answer", "again"]
 

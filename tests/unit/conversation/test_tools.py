@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 import og_magics as og
 from og_magics.conversation import tools
 from og_magics.conversation.tools import BadArguments, registered, tool_of, toolbox
-from og_magics.errors import ConfigError
+from og_magics.core.errors import ConfigError
 
 
 class Color(enum.Enum):
@@ -104,6 +104,39 @@ class TestSchemas:
         assert made.description == "Send it."
         told = {name: one["description"] for name, one in made.parameters["properties"].items()}
         assert told == {"to": "the person, by name", "amount": "how much"}
+
+    @pytest.mark.parametrize(
+        "docstring",
+        [
+            "Move both,\nat once.\n\nArgs:\n    x, y: metres\n    *more: ignored",
+            "Move both,\nat once.\n\nParameters\n----------\nx, y : int\n    metres\n*more\n    ignored",
+        ],
+        ids=["google", "numpy"],
+    )
+    def test_arguments_that_are_described_together_are_each_described(self, docstring: str) -> None:
+        def move(x: int, y: int, *more: int) -> None: ...
+
+        move.__doc__ = docstring
+        made = tool_of(move)
+        assert made.description == "Move both, at once."
+        assert {name: one["description"] for name, one in made.parameters["properties"].items()} == {
+            "x": "metres", "y": "metres",
+        }  # fmt: skip
+
+    def test_a_docstring_without_sections_is_all_description(self) -> None:
+        def count() -> None:
+            """Count.
+
+            Note: this is no section, and
+            neither is this: a colon.
+
+            - one
+            - two
+            """
+
+        assert tool_of(count).description == (
+            "Count.\n\nNote: this is no section, and neither is this: a colon.\n\n- one\n- two"
+        )
 
     def test_an_argument_may_have_any_name(self) -> None:
         def odd(json: str, copy: int, _private: int = 1, model_config: str = "", self: str = "") -> tuple[Any, ...]:

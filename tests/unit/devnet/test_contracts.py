@@ -18,6 +18,7 @@ def functions(name: str) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in contracts.load(name).abi if entry["type"] == "function"}
 
 
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", contracts.NAMES)
 def test_recompiling_gives_the_committed_artifact(name: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from og_magics.display import columns_bundle, columns_problems, live_columns_for
-from og_magics.progress import Progress
-from og_magics.receipt import MIME, Column, Receipt
+from og_magics.core.progress import Progress
+from og_magics.core.receipt import MIME, Column, Receipt
+from og_magics.display import columns_bundle, live_columns_for
+from og_magics.verification.output_check import columns_problems
 
 ONE = Receipt(
     receipt_id="01", time=1795343449.0, cell="3", notebook="n.ipynb", network="base", provider="openai",

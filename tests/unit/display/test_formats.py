@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
 
-from og_magics.display.formats import HTML, LATEX, MARKDOWN, PLAIN, first_code, pretty_json, shown_as_format
+from og_magics.display.formats import (
+    HTML,
+    LATEX,
+    MARKDOWN,
+    PLAIN,
+    code_blocks,
+    first_code,
+    pretty_json,
+    shown_as_format,
+)
 from og_magics.display.markdown import harmless
 
 
@@ -140,3 +151,23 @@ class TestOthers:
         shown = shown_as_format("**a** <b> ![x](http://e.example)", format)
         assert set(shown) == {PLAIN, MARKDOWN}
         assert harmless(shown[MARKDOWN])
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["`", "~", "```\n", "``` a", "~~~~\n~~~", "a", " ", "\\[ ", "\\(a", "\\[ \\(", "$", "$$", "$5 ", "aa, ", "\n\n"],
+)
+@pytest.mark.parametrize("before", ["", "``````", "\\[ the words of a "])
+def test_time_grows_as_the_text_does(piece: str, before: str) -> None:
+    def needed(characters: int, read: Callable[[str], object]) -> float:
+        text = before + piece * (characters // len(piece))
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            read(text)
+            times.append(time.process_time() - began)
+        return min(times)
+
+    # Sixteen times the text takes 16 times as long, and 256 times where each part is read again for each other.
+    for read, characters in ((code_blocks, 2_000), (lambda text: shown_as_format(text, "math"), 500)):
+        assert needed(16 * characters, read) < 64 * max(needed(characters, read), 0.001)

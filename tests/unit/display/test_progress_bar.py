@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from og_magics.display.bar import bar_for
-from og_magics.display.folded import folded_bundle, show_folded
+from og_magics.display.details import folded_bundle, show_folded
+from og_magics.display.progress_bar import progress_bar_for
 
 
 class _Terminal(io.StringIO):
@@ -18,7 +18,7 @@ class _Terminal(io.StringIO):
 
 def test_in_a_terminal_one_line_is_drawn_over_and_left_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := _Terminal())
-    bar = bar_for(None, 3)
+    bar = progress_bar_for(None, 3)
     for told in ("1 of 3", "1 of 3", "2 of 3, 1 failed", "3 of 3"):
         bar.show(1, told)
     bar.show(3, "3 of 3", last=True)
@@ -26,7 +26,7 @@ def test_in_a_terminal_one_line_is_drawn_over_and_left_at_the_end(monkeypatch: p
 
 
 def test_where_nobody_looks_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    bar_for(None, 3).show(3, "3 of 3", last=True)
+    progress_bar_for(None, 3).show(3, "3 of 3", last=True)
     assert capsys.readouterr() == ("", "")
 
 

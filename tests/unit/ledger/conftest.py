@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from og_magics.core.payment_states import Block
+from og_magics.core.receipt import Authorization
+from og_magics.core.types import ChatRequest, Enclave, Outcome, Settlement, x402SettlementMode
 from og_magics.ledger import Ledger
-from og_magics.types import Authorization, Enclave, Outcome, Question, Settlement, x402SettlementMode
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Make:
 
     verdict = Verdict()
 
-    def question(self, text: str = "How much is 6 * 7?", **changes: Any) -> Question:
+    def question(self, text: str = "How much is 6 * 7?", **changes: Any) -> ChatRequest:
         values: dict[str, Any] = {
             "path": "/v1/chat/completions",
             "model": "openai/gpt-5",
@@ -34,7 +36,7 @@ class Make:
             "cell": "3",
             "notebook": "tour.ipynb",
         }
-        return Question(**values | changes)
+        return ChatRequest(**values | changes)
 
     def authorization(self, number: int = 1, **changes: Any) -> Authorization:
         values: dict[str, Any] = {
@@ -57,6 +59,10 @@ class Make:
 
     def settlement(self, authorization: Authorization, amount: int = 1000, number: int = 7) -> Settlement:
         return Settlement(authorization.hash, f"0x{number:064x}", amount, 100 + number, f"0x{number + 1:064x}", 90_000)
+
+    def block(self, number: int = 10**6, time: int = 2_000_000_000) -> Block:
+        """A block in which a nonce was read: by default after every deadline and settlement here."""
+        return Block(number, f"0x{number:064x}", time)
 
     def outcome(self, **changes: Any) -> Outcome:
         values: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from og_magics.errors import LedgerError
+from og_magics.core.errors import LedgerError
 from og_magics.ledger import Ledger
 from og_magics.ledger.journal import GENESIS, entry_hash
 
@@ -25,7 +25,7 @@ def ids(ledger: Ledger, make: Any) -> list[str]:
     told.append(make.opened(ledger))
     ledger.settle(make.settlement(first, 1000))
     ledger.mark_verified(told[0])
-    ledger.expire(second.hash)
+    ledger.expire(second.hash, make.block())
     ledger.close()
     return told
 
@@ -87,10 +87,10 @@ class TestUntouched:
         ledger.attach(ids[0], make.authorization(1).hash, "session-1")
         ledger.settle(make.settlement(make.authorization(1), 1000))
         ledger.mark_verified(ids[0])
-        ledger.expire(make.authorization(2).hash)
+        ledger.expire(make.authorization(2).hash, make.block())
         ledger.fail(ids[0], "late", None)
         ledger.detach(ids[3], make.authorization(1).hash)
-        ledger.unsettle(make.authorization(2).hash)
+        ledger.unsettle(make.authorization(2).hash, make.block())
         assert (ledger.head(), ledger.version()) == (before, version)
 
     def test_odd_values_hold(self, ledger: Ledger, make: Any) -> None:
@@ -105,7 +105,7 @@ class TestUntouched:
         assert ledger.receipt(receipt_id).tee_timestamp == 1_800_000_001
 
     def test_a_reorganization_holds(self, ledger: Ledger, ids: list[str], make: Any) -> None:
-        ledger.unsettle(make.authorization(1).hash)
+        ledger.unsettle(make.authorization(1).hash, make.block())
         ledger.detach(ids[0], make.authorization(1).hash)
         assert ledger.audit().ok
 
@@ -350,8 +350,11 @@ class TestOlderFiles:
         """The file as it was before there was a journal."""
         connection = sqlite3.connect(ledger.path)
         connection.executescript("DROP TABLE journal; DROP INDEX authorizations_by_time; PRAGMA user_version = 1;")
-        connection.execute("ALTER TABLE receipts DROP COLUMN turn")
-        connection.executescript("DROP TABLE turns; DROP TABLE threads; DROP TABLE recordings;")
+        for column in ("turn", "reported_cost"):
+            connection.execute(f"ALTER TABLE receipts DROP COLUMN {column}")
+        for column in ("money", "evidence"):
+            connection.execute(f"ALTER TABLE authorizations DROP COLUMN {column}")
+        connection.executescript("DROP TABLE turns; DROP TABLE threads; DROP TABLE recordings; DROP TABLE meta;")
         connection.close()
         return ledger
 

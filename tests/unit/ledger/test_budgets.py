@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from og_magics.errors import LedgerError
+from og_magics.core.errors import LedgerError, PaymentRefused
+from og_magics.core.payment_states import Commitment
+from og_magics.core.protocols import Journal
+from og_magics.core.receipt import Receipt
 from og_magics.ledger import Ledger
-from og_magics.ports import Journal
-from og_magics.receipt import Receipt
+from og_magics.payment import Budget
 
 SEPOLIA, BASE = "eip155:84532", "eip155:8453"
 
@@ -28,11 +32,11 @@ class TestCommitted:
         assert journal.committed(SEPOLIA) == 3210
         journal.settle(make.settlement(make.authorization(2), 7))
         assert journal.committed(SEPOLIA) == 3017
-        journal.expire(make.authorization(3).hash)
+        journal.expire(make.authorization(3).hash, make.block())
         assert journal.committed(SEPOLIA) == 17
         journal.settle(make.settlement(make.authorization(3), 5))
         assert journal.committed(SEPOLIA) == 22, "a payment after all outdoes the expiry"
-        journal.unsettle(make.authorization(3).hash)
+        journal.unsettle(make.authorization(3).hash, make.block())
         assert journal.committed(SEPOLIA) == 3017, "it is pending again"
 
     def test_amounts_beyond_64_bits_are_exact(self, ledger: Ledger, make: Any) -> None:
@@ -66,7 +70,7 @@ class TestReorganizations:
         authorization = make.authorization()
         receipt_id = make.served(ledger, authorization)
         ledger.settle(make.settlement(authorization, 1000, number=7))
-        ledger.unsettle(authorization.hash)
+        ledger.unsettle(authorization.hash, make.block())
         receipt = ledger.receipt(receipt_id)
         assert (receipt.status, receipt.payment_hash, receipt.cost) == ("served", None, None)
         assert (ledger.pending(), ledger.settlement(authorization.hash)) == ([authorization], None)
@@ -76,20 +80,20 @@ class TestReorganizations:
 
     def test_one_that_had_expired_before_is_pending_again(self, ledger: Ledger, make: Any) -> None:
         ledger.authorize(make.authorization())
-        ledger.expire(make.authorization().hash)
+        ledger.expire(make.authorization().hash, make.block())
         ledger.settle(make.settlement(make.authorization()))
-        ledger.unsettle(make.authorization().hash)
+        ledger.unsettle(make.authorization().hash, make.block())
         assert ledger.pending() == [make.authorization()]
 
     def test_where_nothing_was_settled_nothing_happens(self, ledger: Ledger, make: Any) -> None:
         ledger.authorize(make.authorization())
-        ledger.expire(make.authorization().hash)
-        ledger.unsettle(make.authorization().hash)
+        ledger.expire(make.authorization().hash, make.block())
+        ledger.unsettle(make.authorization().hash, make.block())
         assert ledger.pending() == []
 
-    def test_an_unknown_authorization_is_an_error(self, ledger: Ledger) -> None:
+    def test_an_unknown_authorization_is_an_error(self, ledger: Ledger, make: Any) -> None:
         with pytest.raises(LedgerError, match="no authorization '0x1'"):
-            ledger.unsettle("0x1")
+            ledger.unsettle("0x1", make.block())
 
 
 class TestAReceiptsAuthorization:
@@ -117,3 +121,44 @@ class TestAReceiptsAuthorization:
         whole = {**form["authorization"], **broken} if isinstance(broken, dict) and broken else broken
         with pytest.raises(ValueError, match=r"not a receipt|invalid literal"):
             Receipt.from_json({**form, "authorization": whole})
+
+
+def _sign(path: str, number: int, authorization: Any, start: Any, ended: Any) -> None:
+    """Sign in a process of its own, as a kernel does, once all are ready."""
+    with Ledger(path) as ledger:
+        start.wait(60)
+        try:
+            ledger.authorize(authorization, lambda committed: BUDGET.refuse(authorization.cap, *_pair(committed(None))))
+        except PaymentRefused as error:
+            ended.put((number, error.what))
+        else:
+            ended.put((number, ""))
+
+
+def _pair(commitment: Commitment) -> tuple[int, int]:
+    return commitment.total, commitment.open
+
+
+BUDGET = Budget("This notebook's budget", 79, None, "%og budget")
+
+
+def test_twenty_processes_that_ask_at_once_sign_what_the_budget_has_room_for(tmp_path: Path, make: Any) -> None:
+    path, processes = str(tmp_path / "shared.db"), multiprocessing.get_context("fork")
+    with Ledger(path) as ledger:
+        ledger.authorize(make.authorization(100, cap=3))
+    start, ended = processes.Barrier(20), processes.Queue()
+    running = [
+        processes.Process(target=_sign, args=(path, number, make.authorization(number, cap=10), start, ended))
+        for number in range(20)
+    ]
+    for one in running:
+        one.start()
+    ends = [ended.get(timeout=120) for _ in running]
+    for one in running:
+        one.join(60)
+        assert one.exitcode == 0
+    assert sum(not refused for _, refused in ends) == 7
+    assert {refused.partition(":")[0] for _, refused in ends if refused} == {"This notebook's budget does not allow it"}
+    with Ledger(path) as ledger:
+        assert ledger.committed(SEPOLIA) == 73
+        assert ledger.audit().ok

@@ -18,9 +18,10 @@ from og_magics.ledger import Ledger, open_ledger
 _PROLOGUE = """
 import sys
 from og_magics.ledger import Ledger
-from og_magics.types import Authorization, Outcome, Question, x402SettlementMode
+from og_magics.core.receipt import Authorization
+from og_magics.core.types import Outcome, ChatRequest, x402SettlementMode
 def question(text):
-    return Question("/v1/completions", "openai/gpt-5", {"prompt": text}, x402SettlementMode.PRIVATE)
+    return ChatRequest("/v1/completions", "openai/gpt-5", {"prompt": text}, x402SettlementMode.PRIVATE)
 def authorization(number):
     return Authorization(f"0x{number}", "upto", "eip155:1", "a", "b", "c", 5, number, 9, "https://g", "/p", number)
 def paid(name):

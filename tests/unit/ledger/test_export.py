@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from og_magics.errors import ConfigError, LedgerError
+from og_magics.core.errors import ConfigError, LedgerError
+from og_magics.core.receipt import COLUMNS, Receipt
 from og_magics.ledger import Ledger, export_receipts, import_receipts, read_frame, receipts_frame
-from og_magics.receipt import COLUMNS, Receipt
+
+from ...conftest import examples
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ class TestJson:
 class TestCsv:
     def test_columns_and_exact_amounts(self, receipts: list[Receipt], tmp_path: Path) -> None:
         rows = cells(export_receipts(receipts, tmp_path / "r.csv"))
-        assert tuple(rows[0]) == COLUMNS
+        assert tuple(rows[0]) == (*COLUMNS, "version")
         paid = next(row for row in rows if row["status"] == "settled")
         assert (paid["cost_opg"], paid["cap_opg"], paid["cost_usd"]) == ("0.111111111111111111", "0.1", "0.0001")
         assert (paid["prompt_tokens"], paid["latency_s"], paid["replayed"]) == ("11", "1.5", "False")
@@ -97,7 +99,7 @@ class TestCsv:
         (row,) = cells(export_receipts([odd], tmp_path / "r.csv"))
         assert (row["latency_s"], row["tee_timestamp"], row["cost_opg"]) == ("-1.5", "-5", "-0." + "0" * 17 + "1")
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         text=st.text(st.characters(codec="utf-8") | st.sampled_from("='+-@\",\r\n\x00\t"), min_size=1),
         latency=st.none() | st.floats(allow_nan=False),
@@ -108,7 +110,7 @@ class TestCsv:
         self, tmp_path: Path, text: str, latency: float | None, cost: int | None, tokens: int | None
     ) -> None:
         receipt = Receipt(
-            "01", 1.5, text, text, "devnet", text, text, "batch", "served", error=text, session_id=text,
+            "01", 1.5, text, text, "devnet", text, text, "batch", "served", error=text,
             latency_s=latency, cost=cost, completion_tokens=tokens, tee_timestamp=tokens,
         )  # fmt: skip
         path = export_receipts([receipt, receipt], tmp_path / "r.csv")

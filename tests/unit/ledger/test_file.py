@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from og_magics.errors import LedgerError
+from og_magics.core.errors import LedgerError
 from og_magics.ledger import Ledger, journal, schema
 
 
@@ -71,7 +71,10 @@ def test_a_file_of_an_older_version_takes_the_steps_that_it_lacks(
 def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(ledger: Ledger, make: Any) -> None:
     make.opened(ledger)
     ledger.close()
-    _statements(ledger.path, f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    newer = len(schema.MIGRATIONS) + 1
+    _statements(
+        ledger.path, f"UPDATE meta SET value = '{newer}' WHERE name = 'min_reader'", f"PRAGMA user_version = {newer}"
+    )
     before = ledger.path.read_bytes()
     with pytest.raises(LedgerError, match="newer og_magics") as caught:
         ledger.receipts()
@@ -114,7 +117,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path: Path, 
     (tmp_path / ".og").write_text("a file where the folder should be")
     with Ledger(tmp_path / ".og" / "tour.db") as ledger, pytest.raises(LedgerError, match=r"tour\.db") as caught:
         make.opened(ledger)
-    assert "can be written" in caught.value.remedy
+    assert "OG_LEDGER" in caught.value.remedy
 
 
 def test_a_read_only_folder_is_an_error_with_a_remedy(read_only: Path, make: Any) -> None:

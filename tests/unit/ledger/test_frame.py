@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from og_magics.core.receipt import COLUMNS
 from og_magics.ledger import FrameCache, Ledger, receipts_frame, store
-from og_magics.receipt import COLUMNS
+
+from ...conftest import examples
 
 _TYPED = {
     "time": "datetime64[us, UTC]",
@@ -52,7 +54,7 @@ def test_a_row_has_exact_amounts_and_real_times(ledger: Ledger, make: Any) -> No
     assert row["cap_opg"] == Decimal("0.1")
     assert row["cost_usd"] == Decimal("0.0001")
     assert (row["prompt_tokens"], row["completion_tokens"], row["latency_s"], row["ttft_s"]) == (11, 2, 1.5, 0.25)
-    assert (row["status"], row["payment_hash"], row["session_id"]) == ("settled", f"0x{7:064x}", "s")
+    assert (row["status"], row["payment_hash"], row["session_id"] is None) == ("settled", f"0x{7:064x}", False)
     assert row["request_hash"] == "aa"
 
 
@@ -119,7 +121,7 @@ class TestCache:
             make.opened(ledger)
         assert_frame_equal(cache.current(), receipts_frame(ledger.receipts()))
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         steps=st.lists(
             st.tuples(
@@ -158,9 +160,9 @@ class TestCache:
                 elif step == "settle":
                     other.settle(make.settlement(authorization, 1000 + which))
                 elif step == "unsettle":
-                    ledger.unsettle(authorization.hash)
+                    ledger.unsettle(authorization.hash, make.block())
                 elif step == "expire":
-                    ledger.expire(authorization.hash)
+                    ledger.expire(authorization.hash, make.block())
                 elif step == "verify":
                     ledger.mark_verified(receipt_id)
                 else:

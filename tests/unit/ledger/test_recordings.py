@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from og_magics.core.cell_context import CellExecution
+from og_magics.core.recording import request_fingerprint
+from og_magics.core.types import x402SettlementMode
 from og_magics.ledger import Ledger
-from og_magics.origin import Execution
-from og_magics.recording import request_key
-from og_magics.types import x402SettlementMode
 
 
 def key_of(question: Any) -> str:
-    return request_key(question.path, question.model, question.body)
+    return request_fingerprint(question.path, question.model, question.body)
 
 
 def answered(ledger: Ledger, make: Any, question: Any, at: float = 1.0) -> str:
@@ -55,7 +55,7 @@ def test_only_complete_answers_are_found(ledger: Ledger, make: Any) -> None:
 
 
 def test_the_stream_and_the_cell_are_kept(ledger: Ledger, make: Any) -> None:
-    where = Execution("run1", "cell:a", "9d#1")
+    where = CellExecution("run1", "cell:a", "9d#1")
     receipt_id = answered(ledger, make, make.question(execution=where))
     ledger.recordings.keep(receipt_id, [(0.1, "4"), (0.25, "2")], ["data:image/png;base64,AA=="])
     (found,) = ledger.recordings.recorded(key_of(make.question()))
@@ -90,8 +90,11 @@ def test_a_ledger_from_before_there_were_recordings_has_them_afterwards(ledger: 
     receipt_id = answered(ledger, make, question)
     ledger.close()
     with sqlite3.connect(ledger.path) as file:
-        (version,) = file.execute("PRAGMA user_version").fetchone()
-        file.executescript(f"DROP TABLE recordings; PRAGMA user_version = {version - 1}")
+        file.executescript(
+            "DROP TABLE recordings; DROP TABLE meta; ALTER TABLE receipts DROP COLUMN reported_cost; "
+            "ALTER TABLE authorizations DROP COLUMN money; ALTER TABLE authorizations DROP COLUMN evidence; "
+            "PRAGMA user_version = 4"
+        )
     (found,) = ledger.recordings.recorded(key_of(question))
     assert found.receipt.receipt_id == receipt_id
     assert ledger.audit().ok

@@ -9,15 +9,17 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from og_magics import amounts
+from og_magics.core import amounts
 from og_magics.ledger import Ledger
+
+from ...conftest import examples
 
 _ENDS = st.lists(
     st.tuples(st.sampled_from(["served", "failed", "running"]), st.integers(0, 10**20)), min_size=1, max_size=8
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ends=_ENDS, amount=st.integers(0, 10**19), late=st.integers(0, 8))
 def test_shares_always_add_up_to_the_amount(make: Any, ends: list[tuple[str, int]], amount: int, late: int) -> None:
     authorization = make.authorization()
@@ -32,18 +34,21 @@ def test_shares_always_add_up_to_the_amount(make: Any, ends: list[tuple[str, int
                 ledger.fail(receipt_id, "It broke.", None, weight=weight)
             if ledger.settlement(authorization.hash):
                 assert sum(receipt.cost or 0 for receipt in ledger.receipts()) == amount
-        weights = [0 if end == "running" else weight for end, weight in ends]
+        settled = min(late, len(ends) - 1)  # what ended after that was settled without its cost
+        weights = [0 if end == "running" or step >= settled else weight for step, (end, weight) in enumerate(ends)]
         assert [receipt.cost for receipt in ledger.receipts()] == amounts.split(amount, weights)
 
 
-def test_a_receipt_that_has_not_ended_costs_nothing_yet(ledger: Ledger, make: Any) -> None:
+def test_a_call_under_which_its_session_was_settled_costs_nothing(ledger: Ledger, make: Any) -> None:
     authorization = make.authorization()
     make.served(ledger, authorization, weight=5)
     late = make.attached(ledger, authorization)
     ledger.settle(make.settlement(authorization, 1000))
     assert [receipt.cost for receipt in ledger.receipts()] == [1000, 0]
+    assert [receipt.cost_basis for receipt in ledger.receipts()] == ["estimate", "estimate"]
     make.serve(ledger, late, weight=15)
-    assert [receipt.cost for receipt in ledger.receipts()] == [250, 750]
+    assert [receipt.cost for receipt in ledger.receipts()] == [1000, 0]
+    assert [receipt.cost_basis for receipt in ledger.receipts()] == ["exact", "exact"]
 
 
 def test_receipts_without_any_weight_share_alike(ledger: Ledger, make: Any) -> None:

@@ -16,14 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from og_magics.errors import ConfigError
+from og_magics.core.cell_context import CellExecution
+from og_magics.core.errors import ConfigError
 from og_magics.ledger import KeptTurn, Ledger, place_of
-from og_magics.origin import Execution
 
-NOWHERE = Execution("", "", "")
+from ...conftest import examples
+
+NO_CELL = CellExecution("", "", "")
 
 
-def kept(text: str, execution: Execution = NOWHERE, number: int = 0, **changes: Any) -> KeptTurn:
+def kept(text: str, execution: CellExecution = NO_CELL, number: int = 0, **changes: Any) -> KeptTurn:
     messages = ({"role": "user", "content": text}, {"role": "assistant", "content": f"{text}!"})
     values: dict[str, Any] = {"time": 1.5, "tokens": 10, "messages": messages, "receipts": ("01",)}
     return KeptTurn(execution, number, **values | changes)
@@ -38,14 +40,14 @@ def keep(ledger: Ledger, turn: KeptTurn, name: str = "t") -> None:
     ledger.threads.keep(name, thread, turn)
 
 
-def a_run(cell: str, run: str = "1", source: str = "s#1") -> Execution:
-    return Execution(run, f"cell:{cell}", source)
+def a_run(cell: str, run: str = "1", source: str = "s#1") -> CellExecution:
+    return CellExecution(run, f"cell:{cell}", source)
 
 
 class TestPlaces:
     def test_what_no_cell_asked_goes_to_the_end(self) -> None:
-        assert place_of([], NOWHERE, 0) == (0, False)
-        assert place_of([kept("a"), kept("b", a_run("x"))], NOWHERE, 0) == (2, False)
+        assert place_of([], NO_CELL, 0) == (0, False)
+        assert place_of([kept("a"), kept("b", a_run("x"))], NO_CELL, 0) == (2, False)
 
     def test_a_cell_takes_the_place_of_its_own_turn(self) -> None:
         turns = [kept("a", a_run("a")), kept("b", a_run("b")), kept("c", a_run("c"))]
@@ -71,9 +73,12 @@ class TestPlaces:
         ],
     )
     def test_by_its_text_a_cell_is_known_only_where_its_id_cannot_tell(self, was: str, runs: str, same: bool) -> None:
-        turns = [kept("a", Execution("1", was, "text#1")), kept("b", Execution("1", was and f"{was}0", "else#1"))]
-        assert place_of(turns, Execution("2", runs, "text#1"), 0) == ((0, True) if same else (2, False))
-        assert place_of(turns, Execution("2", runs, "text#2"), 0) == (2, False)
+        turns = [
+            kept("a", CellExecution("1", was, "text#1")),
+            kept("b", CellExecution("1", was and f"{was}0", "else#1")),
+        ]
+        assert place_of(turns, CellExecution("2", runs, "text#1"), 0) == ((0, True) if same else (2, False))
+        assert place_of(turns, CellExecution("2", runs, "text#2"), 0) == (2, False)
 
 
 class TestKeeping:
@@ -101,7 +106,7 @@ class TestKeeping:
                 keep(ledger, kept(f"{run}.{number}", a_run("a", run), number))
             assert texts(ledger) == [f"{run}.{number}" for number in range(4)]
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=examples(30), deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3), st.permutations(range(3))), max_size=6))
     def test_however_cells_are_run_each_has_the_turns_of_its_last_run_together_and_in_its_place(
         self, runs: list[tuple[int, int, list[int]]]
@@ -155,12 +160,12 @@ class TestKeeping:
         program = f"""
 import sys
 from og_magics.ledger import KeptTurn, Ledger
-from og_magics.origin import Execution
+from og_magics.core.cell_context import CellExecution
 ledger = Ledger({str(path)!r})
 number = 0
 while True:
     text = "x" * 10_000
-    turn = KeptTurn(Execution("1", "cell:a", "s#1"), number % 7, 1.0, 1, ({{"role": "user", "content": text}},) * 2, ())
+    turn = KeptTurn(CellExecution("1", "cell:a", "s#1"), number % 7, 1.0, 1, ({{"role": "user", "content": text}},) * 2, ())
     ledger.threads.keep("t", "", turn)
     number += 1
     if number == 20:

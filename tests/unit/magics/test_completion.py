@@ -11,12 +11,12 @@ from typing import Any, TypedDict
 import pandas as pd
 import pytest
 
-from og_magics.catalogue import DEFAULTS, TEE_LLM
-from og_magics.magics.arguments import chat_parser, compare_parser
+from og_magics.core.models import DEFAULTS, offered
 from og_magics.magics.completion import Completion
-from og_magics.magics.og import _HELP, OgMagics
+from og_magics.magics.og import OgMagics, help_text
+from og_magics.magics.og_parsers import PARSERS, PROMPTED
+from og_magics.magics.parser import chat_parser, compare_parser
 from og_magics.magics.threads import threads_parsers
-from og_magics.magics.verbs import PARSERS, PROMPTED
 
 VERBS = ("", "use", "models", "threads", "receipts", "verify", "network", "budget")
 
@@ -90,7 +90,7 @@ class TestFlags:
 
 class TestValues:
     def test_models_by_their_bare_names_and_their_whole_ones(self, completion: Completion) -> None:
-        assert tab(completion, "%%ogchat -m ") == [model.value for model in TEE_LLM]
+        assert tab(completion, "%%ogchat -m ") == offered()
         assert tab(completion, "%%ogchat -m claude-o")[:2] == ["claude-opus-4-5", "claude-opus-4-6"]
         assert tab(completion, "%%ogcompare -m gpt-5 -m zai/") == ["zai/glm-5.2", "zai/glm-image"]
         assert tab(completion, "%%ogchat --model=zai/") == ["zai/glm-5.2", "zai/glm-image"]
@@ -102,7 +102,7 @@ class TestValues:
             ("%%ogcompare -p an", ["anthropic"]),
             ("%og use -s i", ["individual"]),
             ("%og models x", ["x-ai"]),
-            ("%og network base", ["base-sepolia", "base"]),
+            ("%og network base", ["base", "base-sepolia"]),
             ("%og us", ["use"]),
             ("%og ", list(VERBS[1:])),
             ("%og threads re", ["rename", "reset"]),
@@ -165,17 +165,18 @@ class TestElsewhere:
 
 class TestTheHelp:
     def test_every_verb_and_each_of_its_flags_is_in_it(self) -> None:
+        shown = help_text()
         verbs = OgMagics.verbs(SimpleNamespace(**dict.fromkeys(_methods(), None)))
         for verb in verbs:
-            assert not verb or verb == "status" or f"%og {verb}" in _HELP, verb
+            assert not verb or verb == "status" or f"%og {verb}" in shown, verb
         for verb, parser in PARSERS.items():
             if verb not in PROMPTED:
-                told = _HELP.partition(f"%og {verb}")[2].partition("\n%")[0]
+                told = shown.partition(f"%og {verb}")[2].partition("\n%")[0]
                 for action in parser()._actions:
                     both = f"--[no-]{action.option_strings[-1].removeprefix('--').removeprefix('no-')}"
                     assert any(name in told for name in (*action.option_strings, both)), (verb, both)
         for verb in threads_parsers():
-            assert verb in _HELP.partition("%og threads")[2].partition("\n%")[0]
+            assert verb in shown.partition("%og threads")[2].partition("\n%")[0]
 
 
 def _methods() -> list[str]:

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from og_magics.errors import LedgerError, PaymentRefused, PaymentRejected
+from og_magics.core.errors import ChainError, InsufficientBalance, LedgerError, PaymentRefused, PaymentRejected
+from og_magics.core.types import ChatRequest, Settlement, x402SettlementMode
 from og_magics.ledger import Ledger
-from og_magics.payment import Budget, Payments, Policy, QuestionAuth, Wallet
-from og_magics.types import Question, x402SettlementMode
+from og_magics.payment import Budget, PaymentAuth, Payments, Policy, Wallet
 
 KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 """A development key that everybody knows."""
@@ -31,14 +31,14 @@ SIGNATURE, SESSION = "PAYMENT-SIGNATURE", "X-Upto-Session"
 Handler = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]
 
 
-def challenge(error: str = "Payment required", scheme: str = "upto") -> dict[str, str]:
+def challenge(error: str = "Payment required", scheme: str = "upto", seconds: int = 300) -> dict[str, str]:
     offer = {
         "scheme": scheme,
         "network": "eip155:31337",
         "asset": TOKEN,
         "amount": str(10**17),
         "payTo": PAYEE,
-        "maxTimeoutSeconds": 300,
+        "maxTimeoutSeconds": seconds,
         "extra": {"name": "OPG", "version": "1", "assetTransferMethod": "permit2", "facilitatorAddress": FACILITATOR},
     }
     resource = {"url": "http://gateway", "description": "", "mimeType": "application/json"}
@@ -70,10 +70,10 @@ class Bench:
     def forget_sessions(self) -> None:
         self.payments = Payments(Wallet.from_key(KEY), self.ledger, lambda: time.time() + self.ahead)
 
-    def question(self, path: str = CHAT, policy: Policy = POLICY) -> tuple[str, QuestionAuth]:
-        question = Question(path, "openai/gpt-5", {"model": "gpt-5"}, x402SettlementMode.PRIVATE)
+    def question(self, path: str = CHAT, policy: Policy = POLICY) -> tuple[str, PaymentAuth]:
+        question = ChatRequest(path, "openai/gpt-5", {"model": "gpt-5"}, x402SettlementMode.PRIVATE)
         receipt_id = self.ledger.open(question, "devnet", time.time())
-        auth = self.payments.question(receipt_id, policy, gateway="http://gateway", path=path, note=lambda _: None)
+        auth = self.payments.pay_for(receipt_id, policy, gateway="http://gateway", path=path, note=lambda _: None)
         return receipt_id, auth
 
     async def ask(self, path: str = CHAT) -> httpx.Response:
@@ -127,14 +127,51 @@ class TestSessions:
         assert len(bench.signatures) == 2
         assert bench.reasons == ["first", "first"]
 
-    async def test_a_session_is_left_before_its_deadline(self, bench: Bench) -> None:
-        await bench.ask()
-        bench.ahead = 170
-        await bench.ask()
+    async def test_a_session_is_left_while_a_long_answer_can_still_be_settled_before_its_deadline(
+        self, bench: Bench
+    ) -> None:
+        # Of 300 seconds: an answer of a minute, 100 idle seconds and the reaper come after the last question.
+        for bench.ahead in (0, 50, 100, 115):
+            await bench.ask()
         assert len(bench.signatures) == 1
-        bench.ahead = 190
+        bench.ahead = 125
         await bench.ask()
         assert bench.reasons == ["first", "the session before it came near its deadline"]
+
+    async def test_a_session_of_ten_minutes_is_left_before_the_gateways_own_cutoff(self, bench: Bench) -> None:
+        async def long_lived(request: httpx.Request) -> httpx.Response:
+            if SIGNATURE in request.headers or SESSION in request.headers:
+                return await bench.settles_late(request)
+            return httpx.Response(402, headers=challenge(seconds=600))
+
+        bench.handler = long_lived
+        for bench.ahead in (0, 400, 415):
+            await bench.ask()
+        assert len(bench.signatures) == 1
+        bench.ahead = 425
+        await bench.ask()
+        assert len(bench.signatures) == 2
+
+    async def test_a_session_that_rested_is_left_before_a_gateway_settles_it_under_a_call(self, bench: Bench) -> None:
+        _, auth = bench.question()
+        await bench.client.post(CHAT, json={}, auth=auth)
+        bench.ahead = 58  # the answer still runs: nothing of it was charged yet
+        await bench.ask()
+        auth.note_end(None)
+        bench.ahead = 110
+        await bench.ask()
+        assert len(bench.signatures) == 1
+        bench.ahead = 115
+        await bench.ask()
+        assert bench.reasons[1:] == ["the session before it was not used for a minute, after which gateways settle it"]
+
+    async def test_a_session_is_left_before_its_cap_is_reached(self, bench: Bench) -> None:
+        for expected in (1, 1, 2):
+            _, auth = bench.question()
+            await bench.client.post(CHAT, json={}, auth=auth)
+            auth.note_end(3 * 10**16)  # of 0.1 OPG
+            assert len(bench.signatures) == expected
+        assert bench.reasons == ["first", "the session before it came near its cap"]
 
     async def test_a_session_that_is_over_is_followed_by_one_more_signature(self, bench: Bench) -> None:
         await bench.ask()
@@ -197,7 +234,7 @@ class TestSessions:
         auth.withdraw()
         assert bench.ledger.receipt(receipt_id).authorization_hash is None
         bench.handler = bench.settles_late
-        other = bench.payments.question(receipt_id, POLICY, gateway="http://other", path=CHAT, note=lambda _: None)
+        other = bench.payments.pay_for(receipt_id, POLICY, gateway="http://other", path=CHAT, note=lambda _: None)
         assert (await bench.client.post(CHAT, json={}, auth=other)).status_code == 200
         assert bench.ledger.receipt(receipt_id).authorization_hash == bench.ledger.pending()[1].hash
 
@@ -366,8 +403,43 @@ class TestRefusals:
             await bench.client.post(CHAT, json={}, auth=auth)
         assert len(bench.ledger.pending()) == 1
 
+    async def test_before_a_budget_refuses_what_was_settled_meanwhile_is_looked_for(self, bench: Bench) -> None:
+        await bench.ask()
+        (pending,) = bench.ledger.pending()
+        budget = Budget("The budget of a day", pending.cap + 5, 3600.0, "OG_BUDGET_DAY")
+        bench.forget_sessions()
+
+        async def fails() -> None:
+            raise ChainError("The RPC is down.")
+
+        async def finds() -> None:
+            bench.ledger.settle(Settlement(pending.hash, "0x7", 5, 1, "0x8", 9))
+
+        for look, accepted in ((fails, False), (finds, True)):
+            bench.payments.look = look
+            _, auth = bench.question(policy=replace(POLICY, budgets=(budget,)))
+            if accepted:
+                assert (await bench.client.post(CHAT, json={}, auth=auth)).status_code == 200
+            else:
+                with pytest.raises(PaymentRefused, match="not settled yet"):
+                    await bench.client.post(CHAT, json={}, auth=auth)
+        assert bench.ledger.committed(POLICY.network) == pending.cap + 5
+
+    async def test_a_wallet_without_the_funds_signs_nothing(self, bench: Bench) -> None:
+        seen = []
+
+        async def poor(cap: int, *, by_permit2: bool) -> None:
+            seen.append((cap, by_permit2))
+            raise InsufficientBalance("It holds too little.")
+
+        bench.payments.check_funds = poor
+        with pytest.raises(InsufficientBalance):
+            await bench.ask()
+        assert seen == [(10**17, True)]
+        assert (bench.ledger.pending(), bench.signatures) == ([], [])
+
     async def test_what_cannot_be_written_down_is_not_sent(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(_: Any) -> None:
+        def full(*_: Any) -> None:
             raise LedgerError("The disk is full.")
 
         monkeypatch.setattr(bench.ledger, "authorize", full)
@@ -397,8 +469,8 @@ class TestRefusals:
 
     def test_a_blocking_client_is_refused(self, ledger: Ledger) -> None:
         payments = Payments(Wallet.from_key(KEY), ledger, time.time)
-        question = Question(CHAT, "openai/gpt-5", {}, x402SettlementMode.PRIVATE)
-        auth = payments.question(
+        question = ChatRequest(CHAT, "openai/gpt-5", {}, x402SettlementMode.PRIVATE)
+        auth = payments.pay_for(
             ledger.open(question, "devnet", 0), POLICY, gateway="http://gateway", path=CHAT, note=lambda _: None
         )
         with httpx.Client() as client, pytest.raises(RuntimeError, match="AsyncClient"):

@@ -1,0 +1,1 @@
+"""Values that every room shares: amounts, errors, networks, settings, receipts. Nothing is read at import."""

@@ -1,0 +1,55 @@
+"""Answers that are kept, so that a notebook runs again without paying: how they are found, and what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .cell_context import CellExecution
+from .receipt import Receipt
+
+Deltas = Sequence[tuple[float, str]]
+"""A streamed answer in its pieces, each with the seconds from the question to it."""
+
+
+def request_fingerprint(path: str, model: str, body: Mapping[str, Any]) -> str:
+    """Return the replay key: hex SHA-256 of path, model and body (without `stream`).
+
+    That is the model with its provider, the messages, the parameters, the tools and the schema; not whether it was
+    streamed, and not how it was settled.
+    """
+    asked = {name: value for name, value in body.items() if name != "stream"}
+    canonical = json.dumps([path, model, asked], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An answer that is kept.
+
+    Attributes:
+        receipt: of the call; what was asked and answered is in it.
+        execution: the run of the cell that asked, as far as it is known.
+        deltas: as it was streamed; empty where that is not known.
+        images: that came with it, data: URIs or links.
+        problem: why it must not be shown as the answer, "" where nothing speaks against it.
+    """
+
+    receipt: Receipt
+    execution: CellExecution
+    deltas: Deltas = ()
+    images: Sequence[str] = ()
+    problem: str = ""
+
+
+class RecordingSource(Protocol):
+    """A source of recordings. Safe to call from any thread; its methods may block."""
+
+    def recorded(self, key: str) -> list[Recording]:
+        """Return the complete answers to the requests with this key, oldest first."""
+
+    def following(self, receipt: Receipt) -> Receipt | None:
+        """Return the receipt of the next call of the same turn, or None where it was the last, or is not known."""

@@ -1,0 +1,23 @@
+"""A line that a reader may open to see the text behind it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from .live import show_bundle
+from .sanitize import printable
+
+
+def folded_bundle(line: str, text: str) -> dict[str, str]:
+    """Return the mime bundle of a line, and of the text that it folds away. Both may hold anything."""
+    html = f"<details><summary>{escape(line)}</summary><pre>{escape(text)}</pre></details>"
+    return {"text/html": html, "text/plain": line}
+
+
+def show_folded(shell: Any, line: str, text: str) -> None:
+    """Show it in the cell that runs; a terminal prints the line alone."""
+    if getattr(shell, "kernel", None) is None:
+        print(printable(line))
+    else:
+        show_bundle(folded_bundle(line, text))

@@ -1,0 +1,43 @@
+"""A throttle for streamed displays: the bytes on the wire stay linear in the text."""
+
+from __future__ import annotations
+
+import time
+
+HEARTBEAT = 0.1
+"""Seconds after which who shows an answer looks again, though nothing was heard."""
+
+_FLOOR = 0.05
+"""Seconds between updates, at the least."""
+_FREE = 16_000
+_FACTOR = 8
+"""Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
+
+
+class Pace:
+    """The pace of one display.
+
+    Args:
+        message: bytes of an update besides its text.
+        free, factor: updates may send so many bytes, and so many times the text.
+    """
+
+    def __init__(self, message: int, *, free: int = _FREE, factor: int = _FACTOR) -> None:
+        self._message, self._free, self._factor = message, free, factor
+        self._sent = 0
+        self._last = float("-inf")
+
+    def due(self, size: int, *, part: int | None = None, at_once: bool = False) -> bool:
+        """Return True if a text of so many bytes may be sent now; `at_once` if the time since the last does not matter.
+
+        `part`: bytes of it that the update sends, where that is not all.
+        """
+        if not at_once and time.monotonic() - self._last < _FLOOR:
+            return False
+        sends = size if part is None else part
+        return self._sent + sends + self._message <= self._free + self._factor * size
+
+    def sent(self, size: int) -> None:
+        """Note that so many bytes of text were sent."""
+        self._sent += size + self._message
+        self._last = time.monotonic()

@@ -1,0 +1,143 @@
+"""Bounds on what a gateway may send: bytes, and time without a piece of the answer and in all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+
+from ..core.errors import GatewayProtocolError, StreamError
+
+MIB = 1 << 20
+_TEXT_FLOOR = 8 * MIB
+_BYTES_OF_A_TOKEN = 8 * 1024
+"""Of a stream: an event around each token, with what providers add to it."""
+ERROR_BODY = 256 * 1024
+"""Bytes of an answer that is an error: its reason stands at its beginning."""
+SMALL_BODY = 4 * MIB
+"""Bytes of a key, of a list of models, of a report on health."""
+AFTER_DONE = 256 * 1024
+"""Bytes that may follow the end of a stream."""
+
+_WATCHED = "og_magics.bounds"
+MAY_BE_CHARGED = "The call may be charged, by no more than its authorization allows."
+NOTHING_SERVED = "Nothing was served; what was authorized expires by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds of one answer.
+
+    Attributes:
+        most: bytes of its body.
+        idle: seconds without a piece of the answer; comments and keep-alives are none.
+        total: seconds for all of it.
+    """
+
+    most: int = 64 * MIB
+    idle: float = 120.0
+    total: float = 1800.0
+
+    def for_text(self, max_tokens: object) -> Bounds:
+        """Return the bounds of an answer of so many tokens, of a model that draws no pictures."""
+        if not isinstance(max_tokens, int) or max_tokens <= 0:
+            return self
+        return Bounds(min(self.most, _TEXT_FLOOR + max_tokens * _BYTES_OF_A_TOKEN), self.idle, self.total)
+
+
+class Clock:
+    """The time that is left for one answer."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        now = asyncio.get_running_loop().time()
+        self._bounds, self._end, self._useful = bounds, now + bounds.total, now
+
+    def heard(self) -> None:
+        """Note a piece of the answer."""
+        self._useful = asyncio.get_running_loop().time()
+
+    async def next(self, pieces: AsyncIterator[bytes]) -> bytes | None:
+        """Return the next piece of a body; None at its end.
+
+        Raises:
+            StreamError: the time is over.
+        """
+        limit = min(self._end, self._useful + self._bounds.idle)
+        try:
+            async with asyncio.timeout_at(limit):
+                return await anext(pieces, None)
+        except TimeoutError:
+            idle = limit < self._end
+            seconds = self._bounds.idle if idle else self._bounds.total
+            raise StreamError(
+                f"The gateway sent nothing of the answer for {seconds:.0f} s."
+                if idle
+                else f"The answer was not complete after {seconds:.0f} s.",
+                money=MAY_BE_CHARGED,
+                remedy="What had arrived is kept; "
+                f"{'OG_TIMEOUT' if idle else 'OG_CALL_TIMEOUT'} (seconds) lets it take longer.",
+            ) from None
+
+
+def watch(response: httpx.Response, bounds: Bounds) -> httpx.Response:
+    """Let a body be read within these bounds; its time runs from now."""
+    response.extensions[_WATCHED] = bounds, Clock(bounds)
+    return response
+
+
+def watched(response: httpx.Response) -> tuple[Bounds, Clock]:
+    """Return the bounds of a body, and its time."""
+    if _WATCHED not in response.extensions:
+        watch(response, Bounds())
+    bounds, clock = response.extensions[_WATCHED]
+    return bounds, clock
+
+
+async def bounded(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield a body's pieces within its bounds.
+
+    Raises:
+        StreamError: it is larger, or takes longer.
+        GatewayProtocolError: it is compressed, which was not asked for: a few bytes could hold gigabytes.
+    """
+    refuse_compressed(response)
+    bounds, clock = watched(response)
+    pieces, size = response.aiter_bytes(), 0
+    while (piece := await clock.next(pieces)) is not None:
+        size += len(piece)
+        if size > bounds.most:
+            raise StreamError(
+                f"The answer is larger than {bounds.most / MIB:.0f} MiB: reading was stopped.",
+                money=MAY_BE_CHARGED,
+                remedy="What had arrived is kept. Ask for fewer tokens, or allow more with OG_MAX_ANSWER (MiB).",
+            )
+        yield piece
+
+
+async def read_up_to(response: httpx.Response, most: int, seconds: float) -> bytes:
+    """Return the beginning of a body: at most so many bytes, of those that come in so many seconds."""
+    refuse_compressed(response)
+    read = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in response.aiter_bytes():
+                read += piece[: most - len(read)]
+                if len(read) >= most:
+                    break
+    except TimeoutError:
+        pass
+    return bytes(read)
+
+
+def refuse_compressed(response: httpx.Response) -> None:
+    """Raise GatewayProtocolError for a compressed body."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise GatewayProtocolError(
+            f"The gateway sent a compressed answer ({encoding[:40]}), which was not asked for.",
+            status=response.status_code,
+            money=MAY_BE_CHARGED if response.is_success else NOTHING_SERVED,
+            remedy="A proxy may stand in between; %og network shows the address that was asked.",
+        )

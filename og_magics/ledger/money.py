@@ -1,0 +1,207 @@
+"""The part of the ledger that says what became of authorizations, by the table in `core/payment_states.py`.
+
+Each finding is judged in the transaction that writes it: what stands in the file by then, perhaps from another process,
+is outdone only by better evidence.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import LedgerError
+from ..core.payment_states import Block, Commitment, MoneyEvent, MoneyState, is_past, transition
+from ..core.receipt import Authorization
+from ..core.types import Settlement
+from . import journal, rows
+from .file import LedgerFile
+
+_UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"
+
+
+def commitment(connection: sqlite3.Connection, network: str, since: float | None) -> Commitment:
+    """Return what a file's authorizations on a chain come to; amounts are texts there, as long as they need to be."""
+    found = connection.execute(
+        """SELECT s.amount, CASE WHEN s.amount IS NULL AND NOT a.expired THEN a.cap ELSE '0' END AS open
+        FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash
+        WHERE a.network = ? AND a.created >= ?""",
+        (network, float("-inf") if since is None else since),
+    ).fetchall()
+    still_open = sum(int(row["open"]) for row in found)
+    return Commitment(still_open + sum(int(row["amount"] or 0) for row in found), still_open)
+
+
+class MoneyLedger:
+    """Authorizations, and the states of their money."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    @property
+    def path(self) -> Path:
+        """Of the file, absolute."""
+        return self._file.path
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def settle(self, settlement: Settlement, *, final: bool = False) -> None:
+        """Note a payment that was found on chain. The same again changes nothing; another replaces one not final.
+
+        Args:
+            final: it is deep enough not to be undone.
+        """
+        event = MoneyEvent.CONFIRMED if final else MoneyEvent.FOUND
+        with self._file.writing() as connection:
+            state = self._money(connection, settlement.authorization_hash)
+            after = transition(state, event)
+            if after is None:
+                return
+            money = after.value if after is MoneyState.FINAL else None
+            changes = {
+                "settlements": rows.settlement_row(settlement),
+                "authorizations": {"expired": 0, "money": money, "evidence": None},
+            }
+            journal.write(connection, "settled", changes, authorization=settlement.authorization_hash)
+
+    def mark_used(self, authorization_hash: str, block: Block, why: str = "") -> None:
+        """Note that the nonce of an authorization is used, and that its transaction was not found yet."""
+        self._note(authorization_hash, MoneyEvent.USED, block, why)
+
+    def unsettle(self, authorization_hash: str, block: Block, why: str = "") -> None:
+        """Undo `settle` and `mark_used`: a deep block shows the nonce as unused, and it is pending again.
+
+        Nothing happens where it was not settled, is final, or was seen in a later block. The receipts that it pays lose
+        their payment hash and their cost.
+        """
+        self._note(authorization_hash, MoneyEvent.UNDONE, block, why)
+
+    def expire(self, authorization_hash: str, block: Block, why: str = "") -> None:
+        """Note that nothing was paid: a deep block past the deadline shows the nonce as unused.
+
+        Nothing happens where the block is not past it, or something was paid. A payment, even a later one, outdoes it.
+        """
+        self._note(authorization_hash, MoneyEvent.UNUSED, block, why)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def authorization(self, hash: str) -> Authorization:
+        """Return the authorization with this EIP-712 digest."""
+        with self._file.reading() as connection:
+            return rows.authorization_of(self._row(connection, "authorizations", hash))
+
+    def settlement(self, hash: str) -> Settlement | None:
+        """Return the settlement of the authorization with this digest, None until it is known."""
+        with self._file.reading() as connection:
+            row = journal.row(connection, "settlements", hash)
+            return None if row is None else rows.settlement_of(row)
+
+    def money(self, hash: str) -> MoneyState:
+        """Return the state of an authorization's money."""
+        with self._file.reading() as connection:
+            return self._money(connection, hash)
+
+    def pending(self) -> list[Authorization]:
+        """Return the authorizations that are neither settled nor expired, oldest first."""
+        return self._authorizations(f"NOT expired AND {_UNSETTLED}")
+
+    def chains(self) -> list[str]:
+        """Return the chains (CAIP-2 names) for which something was signed."""
+        with self._file.reading() as connection:
+            return [row["network"] for row in connection.execute("SELECT DISTINCT network FROM authorizations")]
+
+    def expired(self, network: str) -> list[Authorization]:
+        """Return the authorizations on a chain (its CAIP-2 name) that count as not paid, oldest first."""
+        return self._authorizations(f"network = ? AND expired AND {_UNSETTLED}", network)
+
+    def used_at(self, network: str) -> dict[str, int]:
+        """Return, by hash, the block in which the nonces were seen as used whose transactions were not found yet."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT hash, evidence FROM authorizations WHERE network = ? AND money = 'used'", (network,)
+            )
+            return {row["hash"]: _block_of(row["evidence"]) for row in found}
+
+    def committed(self, network: str, since: float | None = None) -> int:
+        """Return the total of `commitment`, in base units."""
+        return self.commitment(network, since).total
+
+    def commitment(self, network: str, since: float | None = None) -> Commitment:
+        """Return what the authorizations on a chain have cost or may still cost.
+
+        Args:
+            network: CAIP-2 name of the chain, "eip155:84532".
+            since: unix seconds; only those created then or later count.
+        """
+        with self._file.reading() as connection:
+            return commitment(connection, network, since)
+
+    def settled_since(self, block_number: int, network: str) -> list[Settlement]:
+        """Return the settlements on a chain in this block or a later one that are not final, by block."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT s.* FROM settlements s JOIN authorizations a ON a.hash = s.authorization_hash
+                WHERE a.network = ? AND s.block_number >= ? AND a.money IS NOT 'final'
+                ORDER BY s.block_number, s.rowid""",
+                (network, block_number),
+            )
+            return [rows.settlement_of(row) for row in found]
+
+    # -- within --------------------------------------------------------------------------------
+
+    def _note(self, hash: str, event: MoneyEvent, block: Block, why: str) -> None:
+        with self._file.writing() as connection:
+            row = self._row(connection, "authorizations", hash)
+            settlement = journal.row(connection, "settlements", hash)
+            after = transition(rows.money_of(row, settlement), event)
+            if after is None or (event is MoneyEvent.UNUSED and not is_past(row["deadline"], block)):
+                return
+            if event is MoneyEvent.UNDONE and block.number < _seen_at(row, settlement):
+                return
+            evidence = {"event": event.value, "block": block.number, "hash": block.hash, "time": block.time, "why": why}
+            values = {
+                "expired": int(after is MoneyState.EXPIRED),
+                "money": after.value if after is MoneyState.USED else None,
+                "evidence": rows.canonical(evidence),
+            }
+            changes: dict[str, Mapping[str, Any] | None] = {"authorizations": values}
+            if settlement is not None:
+                changes["settlements"] = None
+            journal.write(connection, _KINDS[event], changes, authorization=hash)
+
+    def _authorizations(self, where: str, *values: Any) -> list[Authorization]:
+        with self._file.reading() as connection:
+            found = connection.execute(
+                f"SELECT * FROM authorizations WHERE {where} ORDER BY created, rowid",  # noqa: S608 - our own words
+                values,
+            )
+            return [rows.authorization_of(row) for row in found]
+
+    def _money(self, connection: sqlite3.Connection, hash: str) -> MoneyState:
+        row = self._row(connection, "authorizations", hash)
+        return rows.money_of(row, journal.row(connection, "settlements", hash))
+
+    def _row(self, connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row:
+        return self._known(journal.row(connection, table, key), table, key)
+
+    def _known(self, row: sqlite3.Row | None, table: str, key: str) -> sqlite3.Row:
+        if row is None:
+            raise LedgerError(f"{self.path} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?")
+        return row
+
+
+_KINDS = {MoneyEvent.USED: "used", MoneyEvent.UNDONE: "unsettled", MoneyEvent.UNUSED: "expired"}
+"""The kinds of entries in the journal."""
+
+
+def _seen_at(authorization: sqlite3.Row, settlement: sqlite3.Row | None) -> int:
+    return int(settlement["block_number"]) if settlement is not None else _block_of(authorization["evidence"])
+
+
+def _block_of(evidence: str | None) -> int:
+    try:
+        return int(json.loads(evidence or "")["block"])
+    except (ValueError, TypeError, LookupError):
+        return 2**63 - 1  # nothing is known to be later

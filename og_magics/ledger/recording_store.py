@@ -1,0 +1,73 @@
+"""Recordings of a ledger's file: how each answer came, found again by what was asked.
+
+A stream that does not add up to its receipt's text is not used.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Sequence
+
+from ..core.cell_context import CellExecution
+from ..core.receipt import Receipt
+from ..core.recording import Deltas, Recording
+from .file import LedgerFile
+
+_LARGEST = 50_000_000
+"""Bytes of a stream when it is unpacked."""
+
+
+class RecordingStore:
+    """The recordings of a ledger's file: a `RecordingSource`. Its methods raise `LedgerError` as the ledger's do."""
+
+    def __init__(self, file: LedgerFile, receipt: Callable[[str], Receipt]) -> None:
+        self._file = file
+        self._receipt = receipt
+
+    def keep(self, receipt_id: str, deltas: Deltas, images: Sequence[str]) -> None:
+        """Keep the stream and the images of an answer."""
+        packed = zlib.compress(json.dumps([[round(at, 3), text] for at, text in deltas]).encode()) if deltas else None
+        with self._file.writing() as connection:
+            connection.execute(
+                "UPDATE recordings SET stream = ?, images = ? WHERE receipt_id = ?",
+                (packed, json.dumps(list(images)) if images else None, receipt_id),
+            )
+
+    def recorded(self, key: str) -> list[Recording]:
+        """Return the complete answers to the requests with this key, oldest first."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT k.* FROM recordings k JOIN receipts r ON r.receipt_id = k.receipt_id "
+                "WHERE k.key = ? AND r.ended = 'served' ORDER BY k.receipt_id",
+                (key,),
+            ).fetchall()
+        return [_recording(self._receipt(row["receipt_id"]), row) for row in found]
+
+    def following(self, receipt: Receipt) -> Receipt | None:
+        """Return the next call of the same turn, or None."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT receipt_id FROM receipts WHERE turn = ? AND receipt_id > ? ORDER BY receipt_id LIMIT 1",
+                (receipt.turn or receipt.receipt_id, receipt.receipt_id),
+            ).fetchone()
+        return None if found is None else self._receipt(found["receipt_id"])
+
+
+def _recording(receipt: Receipt, row: sqlite3.Row) -> Recording:
+    images = json.loads(row["images"]) if row["images"] else []
+    where = CellExecution(row["run"], row["cell"], row["source"])
+    return Recording(receipt, where, _deltas(row["stream"], receipt.text), tuple(map(str, images)))
+
+
+def _deltas(packed: bytes | None, text: str) -> Deltas:
+    """Read the stream, if it is one and adds up to the text."""
+    if packed is None:
+        return ()
+    try:
+        unpacked = zlib.decompressobj().decompress(packed, _LARGEST)
+        deltas = tuple((float(at), str(piece)) for at, piece in json.loads(unpacked))
+    except (zlib.error, ValueError, TypeError):
+        return ()
+    return deltas if "".join(piece for _, piece in deltas) == text else ()

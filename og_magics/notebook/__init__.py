@@ -1,0 +1,1 @@
+"""Reads and writes .ipynb files: receipts in outputs, recordings, scrubbed copies, differences, environment."""

@@ -1,0 +1,98 @@
+"""Saved notebooks as recordings: the answers in their outputs, with receipts, can be shown again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..core.cell_context import CellExecution
+from ..core.errors import LedgerError
+from ..core.receipt import Receipt
+from ..core.recording import Recording, request_fingerprint
+from ..notebook.file import ShownAnswer, answers_in
+from ..verification.output_check import columns_problems, shown_problem
+from ..verification.turn_check import turn_problems
+
+_COMPLETE = ("served", "paid", "settled", "verified", "expired")
+_MOST = 100
+"""Notebooks of a folder that are looked into."""
+
+
+def output_problems(answers: Sequence[ShownAnswer]) -> Iterator[tuple[bool, str] | None]:
+    """Yield for each answer the problem with what its output shows, or None: see `output_check.Problem`."""
+    columns, problems = None, []
+    for answer in answers:
+        if answer.turn:
+            yield turn_problems(answer.turn, answer.shown, answer.format)[answer.place]
+            continue
+        if not answer.columns:
+            yield shown_problem(answer.receipt, answer.shown) if answer.receipt else None
+            continue
+        if answer.columns is not columns:  # once for all columns of an output
+            columns, problems = answer.columns, columns_problems(answer.columns, answer.shown)
+        yield problems[answer.place]
+
+
+def notebooks_of(notebook: Path | None) -> list[Path]:
+    """Return the files that may hold answers of this notebook; all of the folder if it is not known which one runs."""
+    if notebook is not None and notebook.is_file():
+        return [notebook]
+    return sorted(Path.cwd().glob("*.ipynb"))[:_MOST]
+
+
+class NotebookRecordings:
+    """A `RecordingSource` of the answers in notebook files. A changed file is read again.
+
+    Args:
+        files: the paths to look into, asked each time.
+    """
+
+    def __init__(self, files: Callable[[], Sequence[Path]]) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._read: dict[Path, tuple[tuple[int, int], list[Recording]]] = {}
+
+    def recorded(self, key: str) -> list[Recording]:
+        """Return the complete answers to the requests with this key, in the order of the cells."""
+        return [one for one in self._all() if _key(one.receipt) == key]
+
+    def following(self, receipt: Receipt) -> Receipt | None:
+        """Return the next call of the same turn, or None."""
+        first = receipt.turn or receipt.receipt_id
+        later = [
+            one.receipt
+            for one in self._all()
+            if one.receipt.turn == first and one.receipt.receipt_id > receipt.receipt_id
+        ]
+        return min(later, key=lambda one: one.receipt_id, default=None)
+
+    def _all(self) -> list[Recording]:
+        found = []
+        for path in self._files():
+            try:
+                stat = path.stat()
+                stamp = stat.st_mtime_ns, stat.st_size
+                with self._lock:
+                    known = self._read.get(path)
+                    if known is None or known[0] != stamp:
+                        known = self._read[path] = stamp, _recordings(path)
+                found += known[1]
+            except (OSError, LedgerError):  # gone, or half written: there is nothing in it to be shown
+                continue
+        return found
+
+
+def _recordings(path: Path) -> list[Recording]:
+    answers = answers_in(path)
+    found = []
+    for answer, problem in zip(answers, output_problems(answers), strict=True):
+        if answer.receipt is not None and answer.receipt.status in _COMPLETE:
+            where = CellExecution(f"{path}#{answer.cell}", "", "")
+            reason = problem[1] if problem and problem[0] else ""
+            found.append(Recording(answer.receipt, where, problem=reason))
+    return found
+
+
+def _key(receipt: Receipt) -> str:
+    return request_fingerprint(receipt.path, receipt.model, receipt.request)

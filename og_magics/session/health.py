@@ -1,0 +1,206 @@
+"""The wallet's status, the budgets, and checks of gateway, chain and ledger. Everything here asks a network, and
+blocks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from .. import chain
+from ..core.errors import OGError
+from ..core.networks import Network
+from ..core.runtime import runtime
+from ..core.types import Enclave
+from ..payment.spending import budgets_of
+
+if TYPE_CHECKING:
+    from ..client.llm import LLM
+    from ..core.settings import Settings
+    from ..ledger import Ledger
+
+_PATIENCE = 10.0
+"""Seconds that a check waits for its part."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A budget, and how much of it is used. Amounts in base units.
+
+    Attributes:
+        name: "notebook" or "24 hours".
+        limit: what may be paid or authorized; None for no limit.
+        used: what is. left: what is not, None for no limit.
+    """
+
+    name: str
+    limit: int | None
+    used: int
+    left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WalletStatus:
+    """A wallet on its network. Amounts in base units (`gas` in wei).
+
+    Attributes:
+        network, address: where, and who.
+        opg, gas: held. allowance: OPG that Permit2 may move.
+        needed: the largest authorization that gateways ask for; with less, or a smaller allowance, a call may fail.
+        budgets: as `budgets` tells them.
+    """
+
+    network: Network
+    address: str
+    opg: int
+    gas: int
+    allowance: int
+    needed: int
+    budgets: tuple[BudgetState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """The result of one check.
+
+    Attributes:
+        name: "gateway", "enclave", "price feed", "payment chain" or "receipts".
+        ok: False where it fails; None where it could not be asked, or does not say.
+        summary: what was found. remedy: what to do where it fails, else "".
+    """
+
+    name: str
+    ok: bool | None
+    summary: str
+    remedy: str = ""
+
+
+def budgets(network: Network, settings: Settings, ledger: Ledger) -> tuple[BudgetState, ...]:
+    """Return the notebook's budget and that of 24 hours.
+
+    Raises:
+        OGError: no devnet could be started, or the ledger cannot be read.
+    """
+    limits = {limit.seconds is None: limit for limit in budgets_of(network, settings)}
+    states = []
+    for name, whole in (("notebook", True), ("24 hours", False)):
+        limit = limits.get(whole)
+        seconds = None if whole else 24 * 3600.0
+        used = ledger.committed(network.caip2, None if seconds is None else time.time() - seconds)
+        if limit is None:
+            states.append(BudgetState(name, None, used, None))
+        else:
+            states.append(BudgetState(name, limit.limit, used, max(limit.limit - used, 0)))
+    return tuple(states)
+
+
+def session_cap_of(network: Network, settings: Settings) -> int:
+    """Return the largest authorization that the network's gateways ask for and that the settings allow."""
+    return min(network.session_cap, settings.max_authorization)
+
+
+def wallet_status(llm: LLM, settings: Settings, ledger: Ledger) -> WalletStatus:
+    """Return what the wallet holds and may spend.
+
+    Raises:
+        OGError: no wallet, or the chain cannot be read.
+    """
+    network, address = llm.network, llm.wallet.address
+    held = chain.balances(network, address)
+    needed = session_cap_of(network, settings)
+    return WalletStatus(
+        network, address, held.opg, held.gas, held.allowance, needed, budgets(network, settings, ledger)
+    )
+
+
+def health_checks(llm: LLM, ledger: Ledger) -> tuple[HealthCheck, ...]:
+    """Check everything that a call needs. A failure is a result, and not raised."""
+    try:
+        network = llm.network
+    except OGError as error:
+        return (HealthCheck("network", False, error.what, error.remedy),)
+    if not llm.paid:
+        return _plain_server(llm), _checked("receipts", lambda: _kept(ledger))
+    return (
+        *_gateway(llm),
+        _checked("payment chain", lambda: _chain(network)),
+        _checked("receipts", lambda: _kept(ledger)),
+    )
+
+
+def _plain_server(llm: LLM) -> HealthCheck:
+    try:
+        server, health = runtime.wait(llm.gateway(), _PATIENCE)
+    except (OGError, TimeoutError) as error:
+        return _failed("gateway", error)
+    models = [str(name) for name in health.get("models", ())]
+    listed = ", ".join(models[:5]) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
+    return HealthCheck(
+        "gateway", True, f"{server.endpoint}, a plain server with {listed or 'no models'}. Nothing is paid or proven."
+    )
+
+
+def _gateway(llm: LLM) -> tuple[HealthCheck, ...]:
+    began = time.perf_counter()
+    try:
+        enclave, reported = runtime.wait(llm.gateway(), _PATIENCE)
+    except (OGError, TimeoutError) as error:
+        part = _failed("gateway", error)
+        unknown = "Not known while the gateway does not answer."
+        return part, HealthCheck("enclave", None, unknown), HealthCheck("price feed", None, unknown)
+    took = (time.perf_counter() - began) * 1000
+    simulated = ", simulated models" if reported.get("simulated") is True else ""
+    gateway = HealthCheck("gateway", True, f"{enclave.endpoint} answers in {took:.0f} ms{simulated}")
+    return gateway, _enclave(enclave), _price(reported)
+
+
+def _enclave(enclave: Enclave) -> HealthCheck:
+    if not enclave.tee_id:
+        return HealthCheck(
+            "enclave", False, "The gateway shows no key.", "Its answers cannot be proven. Use another gateway."
+        )
+    if not enclave.registered:
+        summary = f"{enclave.tee_id} by the gateway's own word"
+        return HealthCheck("enclave", None, summary, "Leave OG_GATEWAY_URL out to use one of the registry.")
+    return HealthCheck("enclave", True, f"{enclave.tee_id} in the registry, certificate pinned")
+
+
+def _price(reported: dict[str, Any]) -> HealthCheck:
+    feed = reported.get("price_feed")
+    if not isinstance(feed, dict):
+        return HealthCheck("price feed", None, "The gateway does not tell its price of OPG.")
+    try:
+        price = Decimal(str(feed.get("price_usd")))
+    except InvalidOperation:
+        price = Decimal(0)
+    if price > 0:
+        return HealthCheck("price feed", True, f"1 OPG is ${price.normalize():f}")
+    return HealthCheck(
+        "price feed", False, "The gateway has no price of OPG.", "Calls fail until it has one; try again later."
+    )
+
+
+def _chain(network: Network) -> HealthCheck:
+    return HealthCheck("payment chain", True, f"{network.name}, chain {network.chain_id}, block {chain.head(network)}")
+
+
+def _kept(ledger: Ledger) -> HealthCheck:
+    return HealthCheck(
+        "receipts", True, f"{ledger.head()[0]} entries in {ledger.path.name}, {len(ledger.pending())} to settle"
+    )
+
+
+def _checked(name: str, check: Callable[[], HealthCheck]) -> HealthCheck:
+    try:
+        return check()
+    except OGError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: OGError | TimeoutError) -> HealthCheck:
+    if isinstance(error, OGError):
+        return HealthCheck(name, False, error.what, error.remedy)
+    return HealthCheck(name, False, f"No answer in {_PATIENCE:.0f} seconds.", "Check the network, and try again.")

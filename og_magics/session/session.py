@@ -1,0 +1,386 @@
+"""One notebook: its settings, wallet, network, ledger and runs meet here and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..client.devnet_process import devnet_info
+from ..client.llm import LLM
+from ..client.requests import chat_request
+from ..conversation import (
+    BatchResult,
+    BatchRun,
+    Comparison,
+    Options,
+    Run,
+    Threads,
+    Turn,
+    checked_name,
+    content_with_images,
+    context_of,
+    run_turn,
+    with_tools_and_schema,
+)
+from ..core import allowance
+from ..core.amounts import to_opg
+from ..core.cell_context import cell_history, execution, namespace, origin
+from ..core.errors import ConfigError, UnknownModel
+from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
+from ..core.networks import Network, described, devnet
+from ..core.options import BODY, LIMITS, SETTINGS, known
+from ..core.receipt import Receipt
+from ..core.redaction import holds_this_key, key_in
+from ..core.runtime import runtime
+from ..core.settings import Settings, limit_all, notebook_path
+from ..core.types import ChatRequest, Permit2ApprovalResult
+from ..display.answer_repr import answer_repr
+from ..display.columns import columns_bundle
+from ..display.refresh import DisplayTracker, Refresh
+from ..ledger import Ledger, notebook_ledger, open_ledger
+from ..notebook.recordings import NotebookRecordings, notebooks_of
+from . import health as standing
+from .receipts_view import ReceiptsView
+
+Watcher = Callable[[], None]
+"""Called when something about a notebook changed, on whatever thread changed it; it must not block."""
+
+
+class Session:
+    """One notebook: its settings, its LLM, its receipts. All methods may be called from any thread."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._lock = threading.RLock()
+        self._settings = settings or Settings.from_env()
+        self._network_noted = False
+        self._llm: LLM | None = None
+        self._ledger: Ledger | None = None
+        self._shown = DisplayTracker()
+        self.threads = Threads(lambda: self.ledger)
+        """The notebook's conversations."""
+        self.records = ReceiptsView(lambda: self.ledger, lambda: self.replayed, self.networks)
+        """The notebook's receipts."""
+        self._watchers: list[Watcher] = []
+        self._noticed: set[str] = set()
+
+    def watch(self, changed: Watcher) -> Watcher:
+        """Call `changed` whenever settings or receipts change; the returned function ends that."""
+        with self._lock:
+            self._watchers.append(changed)
+
+        def forget() -> None:
+            with self._lock, contextlib.suppress(ValueError):
+                self._watchers.remove(changed)
+
+        return forget
+
+    def notify(self) -> None:
+        """Call all watchers: something about the notebook changed."""
+        with self._lock:
+            watchers = list(self._watchers)
+        for changed in watchers:
+            with contextlib.suppress(Exception):  # who watches must not break what it watches
+                changed()
+
+    @property
+    def settings(self) -> Settings:
+        """The current settings."""
+        return self._settings
+
+    def update_settings(self, **changes: Any) -> Settings:
+        """Change settings, for all that is asked from now on.
+
+        Raises:
+            ConfigError: a value that makes no sense, or more than the environment allows; nothing is changed.
+        """
+        with self._lock:
+            allowance.check(changes)
+            changed = self._settings.replace(**changes)
+            changed.network_name()
+            if changed.thread:
+                changed = changed.replace(thread=checked_name(changed.thread))
+            for name, value in changes.items():
+                if not SETTINGS[known(name, SETTINGS)].unit:
+                    SETTINGS[name].convert(value)
+            _request(changed, "Would this be refused?")
+            wiring = any(
+                one.reconnects and getattr(changed, name) != getattr(self._settings, name)
+                for name, one in SETTINGS.items()
+            )
+            self._settings = changed
+            limit_all({name: changes.get(name) for name in LIMITS})
+            if wiring:
+                llm, self._llm, self._ledger = self._llm, None, None
+                if llm is not None:
+                    runtime.submit(llm.close())
+            elif self._llm is not None:
+                self._llm.settings = changed
+        self.notify()
+        return changed
+
+    def notes(self) -> list[str]:
+        """Return, once each, what to know before the next question: a key that is not used, since no network is named;
+        and a ledger that is not where it was, or cannot be there.
+        """
+        with self._lock:
+            shown, self._network_noted = self._network_noted, True
+        return [note for note in ("" if shown else self._settings.unused_key_note(), self.ledger.note()) if note]
+
+    def choose_model(self, model: str | None, provider: str | None) -> str:
+        """Return the model that flags and settings amount to: a provider alone stands for its default model.
+
+        Raises:
+            ConfigError: no such provider or model.
+        """
+        chosen = resolve_provider(provider) if provider else None
+        if model:
+            try:
+                return resolve_model(model, chosen)
+            except UnknownModel:
+                if self._settings.gateway_url and "/" not in model and chosen is None:
+                    return f"{UNLISTED}/{model.strip()}"  # a plain server may serve it; a gateway refuses it unpaid
+                raise
+        if chosen:
+            current = self._settings.model
+            return current if current.startswith(chosen + "/") else DEFAULTS[chosen]
+        return resolve_model(self._settings.model)
+
+    def model_notice(self, model: str) -> str:
+        """Return what to know before this model is paid for, the first time that it is asked; else "".
+
+        Of a model that is not in the catalogue nothing is said where its price costs nobody anything: on a devnet, and
+        where a server is given by URL, which may take no payment.
+        """
+        said, settings = notice(model), self._settings
+        free = settings.gateway_url or described(settings.network_name()).local
+        if model in self._noticed or (free and known_model(model) is None):
+            return ""
+        self._noticed.add(model)
+        return said
+
+    @property
+    def llm(self) -> LLM:
+        """The LLM of these settings.
+
+        Raises:
+            ConfigError: no wallet where one is needed, or a key that is malformed.
+        """
+        with self._lock:
+            if self._llm is None:
+                self._llm = LLM(settings=self._settings, journal=self.ledger)
+                self._llm.on_settled = self.refresh_shown
+                own = self.ledger.notebook
+                if own is not None and own.parent is not None:  # of a copy, what its original was answered
+                    self._llm.replays.add(open_ledger(own.parent).recordings)
+                self._llm.replays.add(NotebookRecordings(lambda: notebooks_of(self.notebook)))
+            return self._llm
+
+    @property
+    def ledger(self) -> Ledger:
+        """The notebook's receipts."""
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = notebook_ledger(self._settings)
+            return self._ledger
+
+    @property
+    def notebook(self) -> Path | None:
+        """The notebook's file, where its front end tells it."""
+        return notebook_path(namespace())
+
+    @property
+    def network(self) -> Network:
+        """The network in use; a devnet that is needed is started."""
+        return self.llm.network
+
+    def build_request(self, prompt: str, options: Options = Options()) -> ChatRequest:  # noqa: B008 - a value that nobody changes
+        """Return the request of a prompt.
+
+        Raises:
+            ConfigError: an option that makes no sense, or an empty prompt.
+        """
+        if not prompt.strip():
+            raise ConfigError("The prompt is empty.", remedy="Write it below the %%ogchat line, or after %ogchat.")
+        model = self.choose_model(options.model, options.provider)
+        settings = self._settings.replace(**(options.settings() | {"model": model}))
+        drawn = {key: getattr(options, one.name) for key, one in BODY.items() if one.name not in SETTINGS}
+        return replace(
+            _request(settings, content_with_images(prompt, options.images, namespace()), drawn),
+            max_cost=options.max_cost,
+            execution=execution(),
+            replay=settings.replay,
+            pace=settings.pace,
+        )
+
+    def build_turn(self, prompt: str, options: Options = Options()) -> Turn:  # noqa: B008 - a value that nobody changes
+        """Return the turn of a prompt.
+
+        Raises:
+            ConfigError: an option that makes no sense, an empty prompt, or one with a private key in it.
+        """
+        if options.tools is None and self._settings.tools:
+            options = options.replace(tools=self._settings.tools)
+        if options.web_search is None:
+            options = options.replace(web_search=self._settings.web_search)
+        self._refuse_keys(prompt)
+        turn = Turn(self.build_request(prompt, options))
+        if options.context is not None:
+            context = context_of(options.context, cell_history())
+            self._refuse_keys(context.text)
+            turn = replace(turn, request=context.before(turn.request), context=context)
+        turn = with_tools_and_schema(self._in_thread(turn, options.thread), options, namespace())
+        format, head = turn.format, self.ledger.head
+        return replace(turn, repr=lambda answer: answer_repr(answer, self.explorer, head, format))
+
+    def _refuse_keys(self, text: str) -> None:
+        """Refuse text that holds a private key. (Other keys look like hashes, which one may ask about.)"""
+        key = self._settings.private_key
+        found = key_in(text) or (key is not None and holds_this_key(text, key.reveal()) and "a private key")
+        if found:
+            raise ConfigError(f"The prompt holds {found}. It was not sent.", remedy="Remove it, and ask again.")
+
+    def _in_thread(self, turn: Turn, thread: str | None) -> Turn:
+        """Return the turn with the earlier ones of its thread before it; unchanged without a thread."""
+        name = self._settings.thread if thread is None else thread
+        if not name:
+            return turn
+        request, place = self.threads.place(name, turn.request, self._settings.thread_tokens)
+        return replace(turn, request=request, place=place)
+
+    def start(self, turn: Turn, *, listening: bool = False) -> Run:
+        """Start a turn. It goes on in the background, whoever watches it.
+
+        Args:
+            listening: it will be followed by someone who confirms function calls (`follow(..., person)`); otherwise
+                those that need it are refused.
+
+        Raises:
+            ConfigError: no wallet where one is needed, or a key that is malformed.
+        """
+        run = Run(turn.request.model, functools.partial(run_turn, self.llm, turn), listening=listening)
+        run.when_done(self.notify)
+        return run
+
+    def start_many(self, answers: BatchResult, turns: Sequence[Turn], concurrency: int) -> BatchRun:
+        """Start many turns, `concurrency` at once; the answers arrive in `answers`.
+
+        Raises:
+            ConfigError: as `start`.
+        """
+        return BatchRun(answers, turns, functools.partial(run_turn, self.llm), concurrency, self.notify)
+
+    def compare(self, turns: Sequence[Turn]) -> Comparison:
+        """Ask several models at once, to compare their answers.
+
+        Raises:
+            ConfigError: as `start`.
+        """
+        runs, ledger = [self.start(turn) for turn in turns], self.ledger
+        return Comparison(runs, ledger, lambda columns: columns_bundle(columns, self.payment_page, ledger.head()))
+
+    @property
+    def replayed(self) -> Mapping[str, Receipt]:
+        """The receipts of answers that were shown again in this session, by their ids."""
+        with self._lock:
+            return {} if self._llm is None else self._llm.replays.replayed_receipts
+
+    def networks(self, names: Collection[str]) -> dict[str, Network]:
+        """Return the networks of these names, as they are set; a devnet only if it is in use or one is set."""
+        found = configured_networks(self._settings, names)
+        own = self._settings.network_name()
+        if own in names and own not in found and described(own).local:
+            found[own] = self.network
+        return found
+
+    def devnet(self) -> Mapping[str, Any]:
+        """Return what `og-magics devnet --json` prints, of the devnet in use; one is started if none runs.
+
+        Raises:
+            ConfigError: another network is in use.
+            DevnetError: it did not start.
+        """
+        if not self.network.local:
+            raise ConfigError(f"The network in use is {self.network.name}.", remedy="%og network devnet changes that.")
+        return devnet_info(self._settings.devnet)
+
+    def account(self) -> standing.WalletStatus:
+        """Return what the wallet holds and may spend. Blocks.
+
+        Raises:
+            OGError: no wallet, or the chain cannot be read.
+        """
+        return standing.wallet_status(self.llm, self._settings, self.ledger)
+
+    def budgets(self) -> tuple[standing.BudgetState, ...]:
+        """Return the notebook's budget and that of 24 hours. Blocks while a devnet starts.
+
+        Raises:
+            OGError: no devnet could be started, or the ledger cannot be read.
+        """
+        return standing.budgets(self.network, self._settings, self.ledger)
+
+    def health(self) -> tuple[standing.HealthCheck, ...]:
+        """Check everything that a call needs. Blocks; a failure is a result, and not raised."""
+        return standing.health_checks(self.llm, self.ledger)
+
+    def approve(self, amount: int) -> tuple[Permit2ApprovalResult, str]:
+        """Let Permit2 move this much OPG, in base units; return the result, and the transaction's page or hash. Blocks.
+
+        Raises:
+            OGError: as `LLM.ensure_opg_approval`.
+        """
+        llm = self.llm
+        result = llm.ensure_opg_approval(to_opg(amount), to_opg(amount))
+        self.notify()
+        sent = result.tx_hash or ""
+        return result, sent and (llm.network.transaction_url(sent) or sent)
+
+    def track_display(self, receipts: Sequence[Receipt], refresh: Refresh) -> None:
+        """Call `refresh`, on another thread, when payments of the receipts that were shown are known."""
+        self._shown.add(self.ledger, [receipt for receipt in receipts if not receipt.replayed], refresh)
+
+    def refresh_shown(self) -> None:
+        """Show anew what depends on payments: some are known now. From any thread."""
+        self._shown.refresh_soon()
+        self.notify()
+
+    def explorer(self, network: str) -> Callable[[str], str]:
+        """Return a function from a transaction of this network to the URL of a page that shows it, or ""."""
+        return self._settings.apply(described(network)).transaction_url
+
+    def payment_page(self, network: str, transaction: str) -> str:
+        """Return the URL of a page that shows a transaction of this network, or ""."""
+        return self.explorer(network)(transaction)
+
+
+def configured_networks(settings: Settings, names: Collection[str]) -> dict[str, Network]:
+    """Return the networks of these names, as they are set; a devnet only where one is set."""
+    found = {}
+    for network in map(described, names):
+        if network.local and settings.devnet:
+            found[network.name] = settings.apply(devnet(devnet_info(settings.devnet)))
+        elif network.rpc_url:
+            found[network.name] = settings.apply(network)
+    return found
+
+
+def _request(
+    settings: Settings, prompt: str | list[dict[str, Any]], of_call: Mapping[str, Any] | None = None
+) -> ChatRequest:
+    """Return the request that these settings make of a prompt; `of_call` goes into its body too, by its keys.
+
+    Raises:
+        ConfigError: a setting that the gateway would refuse after it was paid.
+    """
+    messages: list[dict[str, Any]] = [{"role": "system", "content": settings.system}] if settings.system else []
+    messages.append({"role": "user", "content": prompt})
+    parameters = {key: getattr(settings, one.name) for key, one in BODY.items() if one.name in SETTINGS}
+    parameters |= of_call or {}
+    return chat_request(
+        settings.model, messages, settlement=settings.settlement, parameters=parameters, origin=origin()
+    )

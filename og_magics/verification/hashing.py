@@ -1,0 +1,23 @@
+"""Hashes as every proof writes and reads them."""
+
+from __future__ import annotations
+
+import re
+
+NO_ENCLAVE = bytes.fromhex("ddc21f2d5d0af861b4fc1390df47f1c93bc5aee54e7e31763e97256d56148253")
+"""Stands where a gateway's payment layer knows no enclave: it is the name of none."""
+
+_HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
+
+
+def keccak(data: bytes) -> bytes:
+    """Return the keccak256, 32 bytes."""
+    from eth_hash.auto import keccak as hasher
+
+    return hasher(data)
+
+
+def hash_bytes(text: object) -> bytes | None:
+    """Return the 32 bytes of a hash written as 64 hex digits, with or without 0x; None for anything else."""
+    found = _HASH.fullmatch(text) if isinstance(text, str) else None
+    return bytes.fromhex(found[1]) if found else None

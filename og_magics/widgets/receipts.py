@@ -1,0 +1,148 @@
+"""The Receipts tab: totals, a chart of the spending, the latest receipts, their proofs, and a CSV file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from ..core.amounts import format_opg
+from ..core.receipt import Receipt
+from ..display import proofs_bundle
+from ..display.panel_snapshot import Totals
+from ..display.sanitize import safe_link
+from ..ledger import receipts_csv
+from .chart import spend_chart
+from .html import badge, line, problem
+from .worker import PanelWorker
+
+SHOWN = 10
+"""Receipts that the table shows, newest first."""
+_KINDS = {
+    **dict.fromkeys(("settled", "verified"), "good"),
+    **dict.fromkeys(("authorized", "served", "paid"), "open"),
+    "failed": "bad",
+}
+_HEADS = ("Time (UTC)", "Model", "Mode", "Status", "Tokens", "OPG", "Proof", "Payment")
+
+
+class Receipts:
+    """The section that lists receipts, verifies them and exports them."""
+
+    def __init__(self, worker: PanelWorker) -> None:
+        self._worker = worker
+        self._shown: Sequence[Receipt] = ()
+        self.table = widgets.HTML(line("Reading the receipts…"))
+        self.verify = widgets.Button(
+            description="Verify", icon="check", tooltip="Verify the receipts above, offline and on chain; costs nothing"
+        )
+        self.csv = widgets.Button(description="CSV file", tooltip="Write all receipts to a CSV file to download")
+        self.link = widgets.HTML()
+        self.proofs = widgets.HTML()
+        row = widgets.HBox([self.verify, self.csv, self.link])
+        for widget, name in (
+            (self.table, "og-receipts"), (self.verify, "og-verify"), (self.csv, "og-csv"), (self.link, "og-link"),
+            (self.proofs, "og-proofs"), (row, "og-row"),
+        ):  # fmt: skip
+            widget.add_class(name)
+        self.box = widgets.VBox([self.table, row, self.proofs])
+        self.verify.on_click(lambda _: self._begin(self.verify, self._verify, self.proofs))
+        self.csv.on_click(lambda _: self._begin(self.csv, self._csv, self.link))
+
+    def receipts_are(self, receipts: Sequence[Receipt]) -> None:
+        """Show these receipts; they come oldest first."""
+        self._shown = receipts[-SHOWN:]
+        self._worker.put(self.table, value=self._html(receipts))
+
+    def _html(self, receipts: Sequence[Receipt]) -> str:
+        if not receipts:
+            return line("No receipts yet. Each call leaves one.", "og-empty")
+        heads = "".join(f'<th scope="col">{head}</th>' for head in _HEADS)
+        rows = "".join(map(self._row, reversed(self._shown)))
+        hidden = len(receipts) - len(self._shown)
+        note = line(f"The newest {len(self._shown)} of {len(receipts)}.") if hidden else ""
+        return (
+            f'<div class="og-top">{_totals(Totals.of(receipts))}{spend_chart(receipts)}</div>'
+            f'<div class="og-scroll" tabindex="0" role="region" aria-label="receipts"><table>'
+            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+        )
+
+    def _row(self, receipt: Receipt) -> str:
+        tokens = "–"
+        if receipt.prompt_tokens is not None and receipt.completion_tokens is not None:
+            tokens = f"{receipt.prompt_tokens} + {receipt.completion_tokens}"
+        mark = {True: "✓", False: "✗", None: "–"}[receipt.enclave_ok]
+        cells = (
+            f"{datetime.fromtimestamp(receipt.time, UTC):%d %b %H:%M:%S}",
+            escape(receipt.model),
+            escape(receipt.settlement),
+            badge(receipt.status, _KINDS.get(receipt.status, "plain")),
+            tokens,
+            "–" if receipt.cost is None else format_opg(receipt.cost),
+            f'<span class="og-mark-{mark}">{mark}</span>',
+            self._payment(receipt),
+        )
+        return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+    def _payment(self, receipt: Receipt) -> str:
+        payment = receipt.payment_hash or ""
+        if not payment:
+            return "–"
+        code = f'<code title="{escape(payment)}">{escape(payment[:10])}…</code>'
+        url = safe_link(self._worker.app.explorer(receipt.network)(payment))
+        return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{code}</a>' if url else code
+
+    def _begin(self, button: Any, work: Any, place: Any) -> None:
+        self._worker.put(button, disabled=True)
+
+        def work_then_enable() -> None:
+            try:
+                work()
+            finally:
+                self._worker.put(button, disabled=False)
+
+        self._worker.aside(work_then_enable, lambda error: self._worker.put(place, value=problem(error)))
+
+    def _verify(self) -> None:
+        from ..verification.verifier import COLUMNS, proofs_summary
+
+        self._worker.put(self.proofs, value=line("Checking the proofs…", "og-status"))
+        shown, app = self._shown, self._worker.app
+        frame = app.records.verify(app.ledger, {receipt.receipt_id for receipt in shown}, online=True)
+        about = {
+            receipt.receipt_id: f"{datetime.fromtimestamp(receipt.time, UTC):%H:%M:%S} {receipt.model}"
+            for receipt in shown
+        }
+        problems = "".join(line(f"The ledger: {problem}", "og-what") for problem in frame.attrs["problems"])
+        table = proofs_bundle(frame, COLUMNS, about)["text/html"]
+        self._worker.put(
+            self.proofs,
+            value=f'{problems}{line(proofs_summary(frame))}<div class="og-scroll" tabindex="0" role="region" '
+            f'aria-label="proofs">{table}</div>',
+        )
+        app.notify()  # receipts whose proofs hold have the status "verified" now
+
+    def _csv(self) -> None:
+        content = receipts_csv(self._worker.app.ledger.receipts())
+        data = base64.b64encode(content).decode()
+        self._worker.put(
+            self.link,
+            value=f'<a download="receipts.csv" href="data:text/csv;base64,{data}">Download receipts.csv</a> '
+            f"({len(content) / 1000:.0f} kB)",
+        )
+
+
+def _totals(totals: Totals) -> str:
+    parts = (
+        ("calls", f"{totals.calls:,}"),
+        ("tokens", f"{totals.tokens:,}"),
+        ("OPG paid", format_opg(totals.paid)),
+        ("USD, by list price", f"${totals.usd:.4f}"),
+        ("not settled yet", f"{totals.open}"),
+    )
+    inner = "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in parts)
+    return f'<div class="og-totals">{inner}</div>'

@@ -1,0 +1,151 @@
+"""The panel's style sheet: colors of JupyterLab or VS Code where they exist, plain ones elsewhere, light and dark."""
+
+from __future__ import annotations
+
+CSS = """
+.og-panel {
+  --og-text: var(--jp-ui-font-color1, var(--vscode-foreground, inherit));
+  --og-soft: var(--jp-ui-font-color2, var(--vscode-descriptionForeground, #6e7781));
+  --og-line: var(--jp-border-color2, var(--vscode-panel-border, #8886));
+  --og-area: var(--jp-layout-color1, transparent);
+  --og-raised: var(--jp-layout-color2, #8881);
+  --og-brand: var(--jp-brand-color1, #1f6feb);
+  --jp-widgets-inline-label-width: 92px;
+  --og-mono: var(--jp-code-font-family, ui-monospace, Menlo, Consolas, monospace);
+  color: var(--og-text); max-width: 1100px; padding: 2px 12px 12px; border: 1px solid var(--og-line);
+  border-radius: 8px; box-sizing: border-box; overflow: hidden;
+}
+.og-panel, .og-panel .widget-vbox, .og-panel .widget-tab { width: auto; }
+.og-panel .widget-box, .og-panel .widget-html { min-width: 0; overflow: visible; }
+.og-panel > .widget-vbox, .og-panel > .widget-tab { flex: none; }
+.og-panel .widget-html { height: auto; margin: 0 2px; color: var(--og-text); }
+.og-panel .widget-html-content { line-height: 1.5; align-self: stretch; flex: 1 1 auto; min-width: 0;
+  color: var(--og-text); }
+.og-panel .widget-html-content > p { margin: 2px 0; }
+.og-panel .og-row { flex-wrap: wrap; align-items: center; gap: 2px 6px; }
+.og-panel .widget-label { color: var(--og-text); }
+.og-panel .jupyter-button { color: var(--og-text); border-radius: 4px; }
+.og-panel .jupyter-button.mod-primary { color: #fff; background: #0b5cad; }
+.og-panel .jupyter-button.mod-danger { color: #fff; background: #b42318; }
+.og-panel .jupyter-button:disabled { color: var(--og-soft); background: var(--og-raised); opacity: .6; }
+.og-panel .jupyter-button:focus-visible, .og-panel [tabindex]:focus-visible, .og-panel a:focus-visible,
+.og-panel summary:focus-visible { outline: 2px solid var(--og-brand); outline-offset: 1px; }
+.og-panel .widget-toggle-buttons { width: auto; height: auto; display: flex; flex-direction: row;
+  align-items: flex-start; }
+.og-panel .widget-toggle-buttons > .widget-label { flex: 0 0 var(--jp-widgets-inline-label-width); text-align: right;
+  margin-right: 8px; line-height: 30px; }
+.og-panel .widget-toggle-buttons > div { display: flex; flex-wrap: wrap; min-width: 0; }
+.og-panel .widget-checkbox { width: auto; margin-right: 24px; }
+.og-panel .widget-toggle-buttons .widget-toggle-button { width: auto; min-width: 64px; padding: 0 12px; margin: 2px; }
+.og-panel .widget-toggle-button.mod-active { color: #fff; background: #0b5cad; font-weight: 600; }
+.og-panel .og-model { flex: 1 1 380px; max-width: 560px; }
+.og-panel .og-other { flex: 0 1 290px; }
+.og-panel .og-other .widget-label { width: auto; }
+.og-panel .og-prompt, .og-panel .og-system { width: auto; height: auto; }
+.og-panel .og-about, .og-panel .og-source { margin-left: 102px; }
+.og-panel .og-about .widget-html-content { min-height: 3.1em; }
+.og-panel .og-send, .og-panel .og-stop, .og-panel .og-retry, .og-panel .og-as-cell, .og-panel .og-verify,
+.og-panel .og-csv, .og-panel .og-approve, .og-panel .og-refresh, .og-panel .og-check, .og-panel .og-ask-all,
+.og-panel .og-stop-all { width: auto; min-width: 76px; padding: 0 14px; }
+.og-panel .og-check { align-self: flex-start; }
+.og-panel .og-send { margin-left: 102px; }
+.og-panel .og-amount { width: 170px; }
+.og-panel .og-network { width: 320px; }
+.og-panel .og-real { width: auto; }
+.og-panel .og-temperature, .og-panel .og-thread { width: auto; max-width: 420px; }
+.og-panel .og-note, .og-panel .og-status, .og-panel .og-empty, .og-panel .og-estimate-line { color: var(--og-soft); }
+.og-panel .og-status::before { content: "●"; margin-right: .5em; color: var(--og-brand);
+  animation: og-breathe 1.6s infinite; }
+@keyframes og-breathe { 50% { opacity: .25; } }
+@media (prefers-reduced-motion: reduce) { .og-panel .og-status::before { animation: none; } }
+.og-panel .og-what { font-weight: 600; }
+.og-panel .og-error { border-left: 4px solid #d1242f; padding: 4px 12px; background: var(--og-raised); }
+.og-panel .og-error p { margin: 2px 0; color: var(--og-text); }
+.og-panel .widget-dropdown select { appearance: auto; background-image: none; }
+.og-panel .og-loud { color: #fff; background: #b42318; font-weight: 600; padding: 4px 12px; border-radius: 4px; }
+.og-head { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 12px; padding: 8px 0 4px; }
+.og-head strong { font-size: 1.15em; }
+.og-head .og-busy { margin-left: auto; color: var(--og-soft); }
+.og-badge { display: inline-block; padding: 0 .7em; border-radius: 1em; color: #fff; font-size: .92em;
+  line-height: 1.6;
+  white-space: nowrap; }
+.og-good { background: #1a7f37; } .og-open { background: #8a5a00; } .og-bad { background: #c21f2b; }
+.og-plain { background: #59636e; }
+.og-panel .og-answer { height: 300px; min-height: 120px; resize: vertical; overflow-y: auto; display: flex;
+  flex-direction: column-reverse; margin: 6px 2px; border: 1px solid var(--og-line); border-radius: 6px;
+  background: var(--og-area); }
+.og-panel .og-answer > .widget-vbox { flex: none; margin-bottom: auto; padding: 6px 14px; overflow: visible; }
+.og-panel .og-text { overflow: visible; }
+.og-answer .widget-html-content > :first-child { margin-top: 6px; }
+.og-answer .widget-html-content p, .og-answer .widget-html-content li { margin: 6px 0; overflow-wrap: anywhere; }
+.og-answer h1, .og-answer h2, .og-answer h3 { font-size: 1.15em; margin: 12px 0 4px; }
+.og-answer pre, .og-panel .og-source pre { font-family: var(--og-mono); background: var(--og-raised);
+  padding: 8px 12px;
+  border-radius: 4px; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0;
+  color: var(--og-text); }
+.og-panel code { font-family: var(--og-mono); background: var(--og-raised); padding: 0 .3em; border-radius: 3px;
+  color: inherit; overflow-wrap: anywhere; }
+.og-panel pre code { padding: 0; background: none; }
+.og-answer blockquote { border-left: 3px solid var(--og-line); margin: 6px 0; padding-left: 12px;
+  color: var(--og-soft); }
+.og-answer img { max-width: 100%; }
+.og-panel .og-footer .widget-html-content > p { font-size: .9em; color: var(--og-soft); margin: 0; }
+.og-panel a { color: var(--jp-content-link-color, var(--vscode-textLink-foreground, #0b5cad));
+  text-decoration: underline; }
+.og-copy { user-select: all; -webkit-user-select: all; cursor: text; }
+.og-scroll { overflow-x: auto; }
+.og-panel table { border-collapse: collapse; width: 100%; color: var(--og-text); }
+.og-panel th, .og-panel td { text-align: left !important; vertical-align: top; padding: 4px 10px 4px 0;
+  white-space: nowrap; border-bottom: 1px solid var(--og-line); }
+.og-panel th { color: var(--og-soft); font-weight: 600; }
+.og-panel .og-health td, .og-panel .og-proofs td:last-child { white-space: normal; }
+.og-panel td .og-remedy { font-weight: 600; }
+.og-mark-✓ { color: #1a7f37; font-weight: 700; } .og-mark-✗ { color: #c21f2b; font-weight: 700; }
+[data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e; }
+[data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
+.og-top { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: flex-end; margin: 4px 0 8px; }
+.og-totals { display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 0; }
+.og-totals > div { display: flex; flex-direction: column; }
+.og-totals b { font-size: 1.35em; font-weight: 600; font-variant-numeric: tabular-nums; }
+.og-totals span { color: var(--og-soft); }
+.og-chart { margin: 0 0 0 auto; width: 300px; max-width: 100%; }
+.og-chart svg { width: 100%; height: 56px; display: block; border-bottom: 1px solid var(--og-line); }
+.og-chart polyline { fill: none; stroke: var(--og-brand); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.og-chart polygon { fill: var(--og-brand); opacity: .15; }
+.og-chart figcaption { color: var(--og-soft); font-size: .9em; }
+.og-panel dl.og-facts { display: grid; grid-template-columns: minmax(92px, max-content) 1fr;
+  gap: 4px 16px; margin: 6px 0; }
+.og-panel .og-facts > * { float: none; width: auto; }
+.og-panel .og-facts dt { color: var(--og-soft); font-weight: 400; }
+.og-panel .og-facts dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
+.og-meter { height: 8px; max-width: 320px; border-radius: 4px; background: var(--og-line); margin-top: 4px;
+  overflow: hidden; }
+.og-meter > div { height: 100%; background: var(--og-brand); }
+.og-panel .widget-tab { margin-top: 4px; }
+.og-panel .widget-tab > .widget-tab-contents { padding: 10px; background: transparent; color: var(--og-text);
+  border-color: var(--og-line); }
+.og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { flex: 0 1 120px !important; min-width: 0 !important;
+  color: var(--og-text) !important; }
+.og-panel .og-columns { flex-wrap: wrap; gap: 6px; align-items: stretch; }
+.og-panel .og-column { flex: 1 1 240px; min-width: 200px; }
+.og-panel .og-column-head .widget-html-content { min-height: 4.7em; overflow-wrap: anywhere; }
+.og-panel .og-column .og-answer { height: 260px; }
+.og-panel .og-models { flex-wrap: wrap; }
+.og-panel .og-models .widget-text { flex: 1 1 240px; width: auto; }
+@media (max-width: 700px) {
+  .og-panel { --jp-widgets-inline-label-width: 88px; padding: 2px 6px 8px; }
+  .og-panel .og-about, .og-panel .og-source, .og-panel .og-check { align-self: flex-start; }
+.og-panel .og-send { margin-left: 2px; }
+  .og-panel .og-chart { margin-left: 0; }
+  .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; }
+}
+"""
+
+
+def sheet(summary: str) -> str:
+    """Return the style sheet. A live panel hides the summary of this name; one without a kernel hides itself."""
+    live = f"body:has(.{summary}-live:not(.jupyter-widgets-disconnected))"
+    return (
+        f"<style>{CSS}.og-panel.jupyter-widgets-disconnected {{ display: none; }}"
+        f"{live} .{summary}, {live} .jp-OutputArea-child:has(.{summary}) {{ display: none; }}</style>"
+    )
