@@ -179,6 +179,8 @@ def result_of(receipt: Receipt, lookup: Callable[[], Receipt]) -> TextGeneration
         tee_request_hash=receipt.request_hash,
         tee_output_hash=receipt.output_hash,
         model=receipt.model.partition("/")[2],
+        citations=receipt.gateway_notes.get("citations"),
+        moderation=receipt.gateway_notes.get("moderation"),
     )
     output._lookup = lookup
     return output

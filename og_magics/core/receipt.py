@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from .gateway_notes import read_notes
 from .receipt_columns import column_names
 from .receipt_fields import read_fields
 from .redaction import without_logins
@@ -18,6 +19,9 @@ MIME = "application/vnd.og.receipt+json"
 
 VERSION = "1.0"
 """Of the JSON form. A reader reads every minor version of its own major: it keeps the fields that it does not know."""
+
+_TEXTS = ("request", "text", "tool_calls", "gateway_notes")
+"""Fields that a receipt without its text has nothing in."""
 
 COLUMNS = column_names()
 """Of the receipts DataFrame, in order; `receipt_columns` declares them."""
@@ -99,6 +103,7 @@ class Receipt:
         scrubbed: `request`, `text` and `tool_calls` were taken out, for publication. Only such a receipt may be without
             them and have hashes of them.
         notebook_id: random id of the notebook that asked, which it keeps when it is renamed; "" where there is none.
+        gateway_notes: citations and moderation that the gateway added (`core/gateway_notes.py`). Not signed.
         extra: fields of a newer minor version, as they came; they are written again with the receipt.
     """
 
@@ -147,6 +152,7 @@ class Receipt:
     cost_basis: str | None = None
     scrubbed: bool = False
     notebook_id: str = ""
+    gateway_notes: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -182,7 +188,7 @@ class Receipt:
         signed = self.authorization and replace(self.authorization, extra={})
         return replace(
             self, request={}, text="", tool_calls=(), enclave_reason="", error=self.error and "removed", scrubbed=True,
-            extra={}, authorization=signed,
+            gateway_notes={}, extra={}, authorization=signed,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -196,6 +202,8 @@ class Receipt:
             if form[name] is not None:
                 form[name] = str(form[name])
         form["tool_calls"] = list(self.tool_calls)
+        if not form["gateway_notes"]:
+            del form["gateway_notes"]
         if self.authorization is not None:
             signed = form["authorization"] | {
                 "cap": str(self.authorization.cap),
@@ -225,7 +233,8 @@ class Receipt:
                 values["authorization"] = _authorization(signed)
             values["session_id"] = fingerprint_of_old(values.get("session_id"), values.get("authorization_hash"))
             values["error"] = without_logins(values.get("error"))
-            if values.get("scrubbed") and any(values.get(name) for name in ("request", "text", "tool_calls")):
+            values["gateway_notes"] = read_notes(values.get("gateway_notes"))
+            if values.get("scrubbed") and any(values.get(name) for name in _TEXTS):
                 raise ValueError("scrubbed: there is a text in it")
         except (ValueError, TypeError) as error:
             raise ValueError(f"not a receipt: {error}") from None

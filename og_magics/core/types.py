@@ -231,6 +231,7 @@ class TextGenerationOutput(_WithReceipt):
         authorization_hash: the EIP-712 digest that was signed to pay. Live.
         model: the model's id, as the gateway gave it.
         citations: sources that the gateway names, with `title`, `url`, `published_date`; None without any. Not signed.
+        moderation: what the gateway's moderation found, "flagged: violence"; None without any. Not signed.
         receipt: the call's receipt as it stands now.
     """
 
@@ -252,6 +253,7 @@ class TextGenerationOutput(_WithReceipt):
     authorization_hash: str | None = _Live(lambda receipt: receipt.authorization_hash)  # type: ignore[assignment]  # as above
     model: str | None = None
     citations: list[dict[str, str]] | None = None
+    moderation: str | None = None
 
     @property
     def text(self) -> str:
@@ -359,6 +361,7 @@ class Outcome:
         data_settlement_hash, blob_id: in individual mode.
         reported_cost: base units that the gateway says it cost, None where it does not say. Not signed.
         unsettled: why the gateway could not leave the answer's data on chain, as it says; "" where it could. Untrusted.
+        gateway_notes: see `core/gateway_notes.py`. Not signed.
     """
 
     text: str = ""
@@ -379,6 +382,7 @@ class Outcome:
     blob_id: str | None = None
     reported_cost: int | None = None
     unsettled: str = ""
+    gateway_notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

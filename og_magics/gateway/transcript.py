@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.citations import citations_of
 from ..core.deltas import CallDeltas
 from ..core.errors import GatewayProtocolError, StreamError
 from ..core.failure_reason import reason_of
+from ..core.gateway_notes import gateway_notes
 from ..core.shares import reported_cost
 from ..core.types import Enclave, Outcome, StreamChoice, StreamChunk, StreamDelta, StreamUsage, TextGenerationOutput
 from .bounds import MAY_BE_CHARGED
@@ -31,7 +31,7 @@ class Transcript:
         self._choice: int | None = None
         self._others: dict[int, list[str]] = {}
         self._images: list[str] = []
-        self._citations: list[dict[str, str]] = []
+        self._notes: dict[str, Any] = {}
         self._proof: dict[str, Any] = {}
         self._cost: int | None = None
         self._final: StreamChunk | None = None
@@ -158,6 +158,7 @@ class Transcript:
             blob_id=proof.get("data_settlement_blob_id"),
             reported_cost=self._cost,
             unsettled=proof.get("data_settlement_error", ""),
+            gateway_notes=self._notes,
         )
 
     def output(self) -> TextGenerationOutput:
@@ -183,7 +184,8 @@ class Transcript:
             tee_request_hash=outcome.tee_request_hash,
             tee_output_hash=outcome.tee_output_hash,
             model=self._final.model if self._final else None,
-            citations=self._citations or None,
+            citations=self._notes.get("citations"),
+            moderation=self._notes.get("moderation"),
         )
 
     def _collect(self, chunk: StreamChunk) -> None:
@@ -229,7 +231,7 @@ class Transcript:
         self._cost = self._cost if cost is None else cost
 
     def _note_proof(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        self._citations = citations_of(body.get("citations")) or self._citations
+        self._notes |= gateway_notes(body, headers)
         for name in ("tee_signature", "tee_timestamp", "tee_request_hash", "tee_output_hash", "tee_id"):
             value = body.get(name)
             if isinstance(value, str) if name != "tee_timestamp" else _is_count(value):

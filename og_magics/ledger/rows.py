@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from ..core.gateway_notes import read_notes
 from ..core.payment_states import MoneyState
 from ..core.receipt import Authorization, Receipt
 from ..core.redaction import without_logins
@@ -54,7 +55,7 @@ _SETTLEMENT = tuple(f.name for f in fields(Settlement))
 _RECEIPT = tuple(f.name for f in fields(Receipt))
 _DERIVED = {
     "status", "cost", "cost_basis", "reported_cost", "cap", "payer", "pay_to", "replayed", "request", "tool_calls",
-    "enclave_ok", "turn", "notebook_id",
+    "enclave_ok", "turn", "notebook_id", "gateway_notes",
 }  # fmt: skip
 _PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization", "scrubbed", "extra"})
 _KNOWN_OF_AUTHORIZATION = {*_AUTHORIZATION, "expired", "money", "evidence"}
@@ -122,6 +123,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
         "data_settlement_hash": outcome.data_settlement_hash,
         "blob_id": outcome.blob_id,
         "reported_cost": None if outcome.reported_cost is None else str(outcome.reported_cost),
+        "gateway_notes": canonical(outcome.gateway_notes) if outcome.gateway_notes else None,
     }
 
 
@@ -142,6 +144,7 @@ def receipt_of(row: sqlite3.Row, share: Share | None, authorization: Authorizati
         pay_to=authorization.pay_to if authorization else None,
         turn=held["turn"] or held["receipt_id"],
         notebook_id=held["notebook_id"] or "",
+        gateway_notes=read_notes(json.loads(held["gateway_notes"])) if held["gateway_notes"] else {},
         request=json.loads(held["request"]),
         tool_calls=() if held["tool_calls"] == "[]" else tuple(json.loads(held["tool_calls"])),
         enclave_ok=None if held["enclave_ok"] is None else bool(held["enclave_ok"]),

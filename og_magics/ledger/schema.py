@@ -26,10 +26,14 @@ NOTEBOOKS = """CREATE TABLE IF NOT EXISTS notebooks (
 """The notebooks that wrote to the file (`notebook_index.py`)."""
 
 
-def _add_notebook_id(connection: sqlite3.Connection) -> None:
-    """Add the column of the notebook that asked; NULL: none did."""
-    if all(column["name"] != "notebook_id" for column in connection.execute("PRAGMA table_info(receipts)")):
-        connection.execute("ALTER TABLE receipts ADD COLUMN notebook_id TEXT")
+def _receipt_column(name: str) -> Step:
+    """Return the step that adds a column of texts to the receipts, where there is none yet; NULL in old rows."""
+
+    def add(connection: sqlite3.Connection) -> None:
+        if all(column["name"] != name for column in connection.execute("PRAGMA table_info(receipts)")):
+            connection.execute(f"ALTER TABLE receipts ADD COLUMN {name} TEXT")
+
+    return add
 
 
 # Amounts, nonces and weights are decimal TEXT: an SQLite INTEGER ends at 63 bits.
@@ -93,7 +97,8 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "ALTER TABLE authorizations ADD COLUMN money TEXT",
         "ALTER TABLE authorizations ADD COLUMN evidence TEXT",
     ),
-    (NOTEBOOKS, _add_notebook_id),
+    (NOTEBOOKS, _receipt_column("notebook_id")),
+    (_receipt_column("gateway_notes"),),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.

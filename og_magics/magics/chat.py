@@ -11,7 +11,7 @@ from ..core.errors import AnswerError, ConfigError, OGError
 from .base import NotebookMagics
 from .input_transform import ASSIGNED, unix_lines
 from .parser import chat_parser, check_variable, documented, options_of
-from .prompts import prompt_of, show_context
+from .prompts import print_notes, prompt_of, show_context
 
 if TYPE_CHECKING:
     import argparse
@@ -128,4 +128,5 @@ class ChatMagics(NotebookMagics):
     ) -> None:
         explorer, head = self._app.explorer(receipts[-1].network), self._app.ledger.head()
         live.finish(receipts, text, explorer, note, images, head)
+        print_notes(receipts[-1])
         self._app.track_display(receipts, live.refresh)

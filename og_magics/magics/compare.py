@@ -11,7 +11,7 @@ from ..core.errors import ConfigError
 from .base import NotebookMagics
 from .input_transform import unix_lines
 from .parser import check_variable, compare_parser, documented, options_of
-from .prompts import prompt_of, show_context
+from .prompts import print_notes, prompt_of, show_context
 
 if TYPE_CHECKING:
     from ..conversation import Comparison
@@ -94,6 +94,9 @@ class CompareMagics(NotebookMagics):
         columns = comparison.columns
         images = [(part.result.images or () if part.result else ()) for part in comparison]
         live.finish(columns, self._app.payment_page, self._app.ledger.head(), images)
+        for part in comparison:
+            if part.receipt is not None:
+                print_notes(part.receipt, part.label)
         receipts = [column.receipt for column in columns if column.receipt is not None]
         self._app.track_display(receipts, live.refresh)
         self._variable.refresh()

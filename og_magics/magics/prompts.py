@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from ..core.gateway_notes import note_lines
 from ..core.redaction import holds_key
 
 if TYPE_CHECKING:
     from ..conversation import Turn
+    from ..core.receipt import Receipt
 
 _LAST = "_"
 
@@ -66,3 +68,11 @@ def show_context(shell: Any, turn: Turn) -> None:
         from ..display import show_folded
 
         show_folded(shell, turn.context.summary, turn.context.text)
+
+
+def print_notes(receipt: Receipt, label: str = "") -> None:
+    """Print what the gateway adds beside an answer; after the label, where several are shown."""
+    from ..display.sanitize import printable
+
+    if lines := note_lines(receipt.gateway_notes):
+        print(printable("\n".join([label, *lines] if label else lines)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from ..core.gateway_notes import note_lines
 from ..core.progress import Progress
 from ..core.receipt import Receipt
 from ..display.answer_bundle import Explorer, shown_answer, sorted_images
@@ -86,8 +87,9 @@ class Answer:
         self._write(receipts[-1], text)
         pictures, links = sorted_images(images)
         drawn = "".join(_picture(picture) for picture in pictures)
+        beside = [*links, *note_lines(receipts[-1].gateway_notes)]
         calls = "".join(part_html(part) for step in steps_of(receipts) for part in step if not isinstance(part, str))
-        self._worker.put(self._note, value=calls + drawn + "".join(map(line, links)) + line(note, "og-what"))
+        self._worker.put(self._note, value=calls + drawn + "".join(map(line, beside)) + line(note, "og-what"))
         self._receipts = list(receipts)
         self._show_footer(explorer)
 
