@@ -160,7 +160,7 @@ class Gateway:
                     case Ending(end, usage, images):
                         call.end, call.usage, silent = end, usage, piece.silent
                         call.images += images
-        closing = self._closer.sign(call)
+        closing = self._signed(call)
         await self._closer.charge(call, closing)
         whole = call.complete({} if silent else closing.proof.fields() | closing.cost)
         headers = payment_headers(closing.payment)
@@ -222,7 +222,8 @@ class Gateway:
     def _signed(self, call: Call) -> Closing:
         try:
             return self._closer.sign(call)
-        except TypeError as error:  # calls with and without an index have no order
+        except (TypeError, UnicodeEncodeError) as error:
+            # Calls with and without an index have no order; half a character has no bytes to be hashed.
             raise Fault("500", repr(error)) from error
 
     async def _individual(self, call: Call, closing: Closing) -> JSON:

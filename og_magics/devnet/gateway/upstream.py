@@ -52,11 +52,13 @@ class UpstreamModel:
 async def _streamed(answer: httpx.Response) -> AsyncIterator[Piece]:
     finish_reason, usage, chunks = "stop", None, 0
     images: list[str] = []
+    first: Any = None
     async for event in _events(answer):
         usage = _usage(event.get("usage")) or usage
         for choice in event.get("choices") or []:
             chunks += 1
-            if choice.get("index"):
+            first = choice.get("index") if chunks == 1 else first
+            if choice.get("index") != first:  # of several answers (`n`), the first alone is passed on
                 continue
             delta = dict(choice.get("delta") or choice.get("message") or _text_delta(choice))
             finish_reason = choice.get("finish_reason") or finish_reason
