@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import ssl
@@ -120,8 +121,13 @@ def test_nor_its_command(beside: Path) -> None:
 def test_text_that_is_nested_without_end_ends_no_server(server: str, devnet: Devnet) -> None:
     deep = b"[" * 200_000
     signature = base64.b64encode(b'{"a":' * 9_000).decode()
-    ask(server, "POST", "/" if server == devnet.rpc_url else "/v1/chat/completions", {}, deep)
-    ask(server, "POST", "/v1/chat/completions", {"PAYMENT-SIGNATURE": signature}, deep)
+    for path, headers in (
+        ("/", {}),
+        ("/v1/chat/completions", {}),
+        ("/v1/chat/completions", {"PAYMENT-SIGNATURE": signature}),
+    ):
+        with contextlib.suppress(OSError):  # it may refuse, and close the connection, before it has read all
+            ask(server, "POST", path, headers, deep)
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}).encode()
     assert ask(devnet.rpc_url, "POST", "/", {}, body)[0] == 200
     assert ask(devnet.gateway_url_http, "GET", "/health", {})[0] == 200
