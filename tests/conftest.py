@@ -33,6 +33,11 @@ def examples(in_ci: int) -> int:
     return in_ci if CI else max(10, in_ci // 5)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors: many tests wait for a chain or a clock, and take none meanwhile."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not CI:
         for item in items:

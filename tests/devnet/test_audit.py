@@ -326,6 +326,7 @@ class TestForgedData:
 
 
 class TestTrouble:
+    @pytest.mark.ci
     def test_chains_that_are_down_leave_their_columns_open_with_the_reason(self, paid: Paid) -> None:
         network = replace(paid.network, rpc_url="http://127.0.0.1:9", registry_rpc_url="http://127.0.0.1:9")
         down = replace(paid, network=network)

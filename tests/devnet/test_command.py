@@ -30,6 +30,7 @@ def _process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[st
 
 
 class TestCommand:
+    @pytest.mark.ci
     def test_it_serves_until_sigterm_and_leaves_no_process(self) -> None:
         fund = "0x00000000000000000000000000000000000A11cE"
         command = [sys.executable, "-m", "og_magics.devnet", "--json", "--fund", fund, "--settle-after", "600"]

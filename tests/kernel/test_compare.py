@@ -98,6 +98,7 @@ class TestSideBySide:
         found = receipts(kernel.ask(f"{THREE} -s individual\nhello [[words:50]]"))
         assert [(one["settlement"], one["completion_tokens"]) for one in found] == [("individual", 7)] * 3
 
+    @pytest.mark.ci
     def test_the_bytes_to_the_front_end_stay_linear_in_all_the_text(self, new_kernel: Callable[..., Kernel]) -> None:
         cell = new_kernel().ask(f"{THREE} -n 1200\n[[words:1000]]")
         text = sum(len(receipt["text"].encode()) for receipt in receipts(cell))

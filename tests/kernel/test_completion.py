@@ -88,6 +88,7 @@ class TestInAKernel:
 
 
 class TestInATerminal:
+    @pytest.mark.ci
     def test_the_tab_key_completes_a_flag_and_a_value(
         self, environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path
     ) -> None:

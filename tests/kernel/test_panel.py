@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -14,6 +16,7 @@ def test_the_panel_shows_a_summary_and_then_the_widget(kernel):
     assert view["data"]["text/plain"] == ""
 
 
+@pytest.mark.ci
 def test_the_summary_follows_the_notebook(kernel):
     shown = kernel.ask("%og panel").of("display_data")[0]["transient"]["display_id"]
     kernel.send("%og use -m google/gemini-2.5-pro")

@@ -80,6 +80,7 @@ class TestInPlace:
                 assert content["data"][MIME]["receipt_id"] == shown.receipt["receipt_id"]
                 left.discard(content["transient"]["display_id"])
 
+    @pytest.mark.ci
     def test_an_update_is_not_captured_by_a_cell_that_captures_its_own_output(
         self, new_kernel: Callable[..., Kernel], late_devnet: Devnet
     ) -> None:

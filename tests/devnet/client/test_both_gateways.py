@@ -24,6 +24,8 @@ from og_magics.ledger import Ledger
 from .conftest import LLMOf
 from .test_proven import proofs
 
+pytestmark = pytest.mark.ci
+
 WEATHER = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
@@ -77,7 +79,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=[pytest.param("april", marks=pytest.mark.ci), "newest"])
+@pytest.fixture(scope="module", params=["april", "newest"])
 def gateway(request: pytest.FixtureRequest) -> Any:
     with Devnet(gateway=request.param, settle_after=2, batch_after=0.3, token_delay=0.001) as running:
         yield running

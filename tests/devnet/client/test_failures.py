@@ -167,6 +167,7 @@ class TestDown:
         assert "OG_TIMEOUT" in error.remedy
         assert llm.chat_sync("openai/gpt-5", ASK).text
 
+    @pytest.mark.ci
     def test_settlements_that_cannot_be_read_are_told_and_calls_go_on(
         self, llm_of: LLMOf, devnet: Devnet, closed_port: int
     ) -> None:

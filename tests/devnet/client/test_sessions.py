@@ -62,6 +62,7 @@ class TestLateSettlement:
         assert len({result.authorization_hash for result in asyncio.run(ask())}) == 1
         assert len(signed(llm)) == 2
 
+    @pytest.mark.ci
     def test_a_session_is_left_before_its_deadline(
         self, llm_of: LLMOf, devnet_with: DevnetWith, signed: Signed, eventually: Callable[..., Any]
     ) -> None:

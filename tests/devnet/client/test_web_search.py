@@ -41,7 +41,7 @@ def call(**arguments: Any) -> str:
     return f"[[call:web_search({json.dumps(arguments)})]]"
 
 
-@pytest.mark.parametrize("by", ["option", "setting"])
+@pytest.mark.parametrize("by", ["option", pytest.param("setting", marks=pytest.mark.ci)])
 def test_a_search_is_paid_and_proven_and_has_its_receipt(
     app_of: Callable[..., Session], devnet: Devnet, by: str
 ) -> None:

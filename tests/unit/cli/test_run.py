@@ -126,7 +126,7 @@ class TestWhatIsKept:
         assert "\x1b" not in out + err
         assert printed(Path("out.ipynb")) == "paid\n"
 
-    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+    @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.ci)])
     def test_what_ran_before_it_was_stopped(self, tmp_path: Path, how: signal.Signals) -> None:
         path = notebook(tmp_path / "n.ipynb", "print('paid')", "open('here', 'w').close()\nimport time; time.sleep(60)")
         env = os.environ | {"OG_LEDGER": str(tmp_path / "ledger.db")}
