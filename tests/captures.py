@@ -27,6 +27,19 @@ from og_magics.verification.enclave import EnclaveCheck, EnclaveEvidence, check_
 
 FILE = Path(__file__).parent / "vectors" / "gateway-captures.json.gz"
 
+REFUSED = "a payment is refused: tests/unit/payment/test_captured_refusals.py"
+ELSEWHERE = {
+    "dead-session-reused": REFUSED, "payment-garbage": REFUSED, "permit-amount-both": REFUSED,
+    "permit-amount-less": REFUSED, "permit-amount": REFUSED, "permit-expired": REFUSED, "permit-signature": REFUSED,
+    "restart-after-old-session": REFUSED, "wallet-empty": REFUSED, "wallet-no-allowance": REFUSED,
+    "wallet-no-allowance-2": REFUSED,
+    "other-paths": "routes that the client does not use; the devnet answers them alike",
+    "profile": "keys and registry of the gateway, no call",
+    "restart-while-down": "the connection is closed unanswered: tests/devnet/client/test_failures.py",
+    "twenty-at-once": "counts of requests, and no answers: tests/devnet/client/test_proven.py asks 20 at once",
+}  # fmt: skip
+"""Captured cases without an answer to a paid call, by their short names, and where what they show is tested."""
+
 
 @dataclass
 class Exchange:
@@ -140,6 +153,8 @@ async def main() -> int:
         differences += bool(differs)
         note = differs or (check.reason if check is not None and check.ok is None else "")
         print(f"{exchange.case:<55} {exchange.status} {verdict:<8} {'DIFFERS' if differs else 'equal':<8} {note}"[:240])
+    for name, where in ELSEWHERE.items():
+        print(f"{name:<55} no answer to a paid call: {where}")
     print(", ".join(f"{count} {name}" for name, count in verdicts.most_common()), f"; {differences} differ")
     return differences
 

@@ -77,7 +77,14 @@ class TestSessions:
             cheap = payer.post(payer.ask(), X_Upto_Session=dear.headers["X-Upto-Session"])
             assert payer.eventually(lambda: payer.payments) == [payer.price(cheap.json())]
 
-    @pytest.mark.parametrize("word", [pytest.param("[[fail:500]]", marks=pytest.mark.ci), "[[fail:nousage]]", pytest.param("[[fail:stream]]", marks=pytest.mark.ci)])
+    @pytest.mark.parametrize(
+        "word",
+        [
+            pytest.param("[[fail:500]]", marks=pytest.mark.ci),
+            "[[fail:nousage]]",
+            pytest.param("[[fail:stream]]", marks=pytest.mark.ci),
+        ],
+    )
     def test_a_session_that_owes_nothing_is_never_settled_and_stays_open(self, payer: Payer, word: str) -> None:
         with_usage = payer.pay(payer.ask("paid"), mode="batch")
         paid = payer.signed

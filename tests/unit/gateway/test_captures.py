@@ -9,7 +9,8 @@ import pytest
 
 from og_magics.ledger.rows import as_sent
 
-from ...captures import Exchange, difference, exchanges, read
+from ...captures import ELSEWHERE, Exchange, difference, exchanges, read
+from ...devnet_captures import cases, short
 
 ALL = list(exchanges())
 
@@ -17,6 +18,10 @@ ALL = list(exchanges())
 def test_they_are_all_there() -> None:
     assert len(ALL) == 229
     assert sum(one.status == 200 for one in ALL) == 188
+    whole = {one["name"] for one in cases()}
+    assert len(whole) == 228
+    left = {short(name) for name in whole - {one.case for one in ALL}}
+    assert left == set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("exchange", ALL, ids=lambda exchange: exchange.case)
