@@ -69,20 +69,20 @@ def failed(fault: Fault, profile: Profile) -> Response:
         return answer(error, 500)
     if not isinstance(fault, ProviderFault):
         return answer(error | _OWN, 500)
-    return answer(_told(fault), _status(fault))
+    return answer(_reported(fault), _status(fault))
 
 
 def stream_failed(fault: Fault, profile: Profile) -> JSON:
     """Return the event that ends a stream whose model failed."""
     if not profile.tells_reasons:
         return {"error": "Stream processing failed"}
-    return _told(fault) if isinstance(fault, ProviderFault) else {"error": "Stream processing failed"} | _OWN
+    return _reported(fault) if isinstance(fault, ProviderFault) else {"error": "Stream processing failed"} | _OWN
 
 
 _OWN: JSON = {"exception_type": "RuntimeError"}
 
 
-def _told(fault: ProviderFault) -> JSON:
+def _reported(fault: ProviderFault) -> JSON:
     error: JSON = {"error": fault.reason, "exception_type": "ProviderError", "source": "provider"}
     if fault.status is None:
         return error | {"retryable": True}
