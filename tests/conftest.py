@@ -33,6 +33,10 @@ def examples(in_ci: int) -> int:
     return in_ci if CI else max(10, in_ci // 5)
 
 
+MORE = int(os.environ.get("OG_TEST_MORE", "1"))
+"""So many times as many kills, faults and walks as CI makes: `OG_TEST_MORE=12 CI=true` makes more than 10,000."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: many tests wait for a chain or a clock, and take none meanwhile."""
     return (os.cpu_count() or 1) + 1

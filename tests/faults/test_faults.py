@@ -21,6 +21,7 @@ from og_magics.core.types import TextGenerationOutput
 from og_magics.devnet.gateway.model import Delta, SimulatedModel
 from og_magics.ledger import Ledger
 
+from ..conftest import MORE
 from .books import asked, compare
 from .proxy import COMBINATIONS, Fault, Proxy
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.ci
 
 
 SEED = 20260402
-RUNS = 555
+RUNS = 555 * MORE
 AT_ONCE = 12
 SETTLE_AFTER = 0.2  # seconds: a repetition finds its session alive or settled, as it happens
 MODEL = "openai/gpt-5"
@@ -92,7 +93,7 @@ class Run:
         return f"fault-{self.number} (seed {SEED}, {self.faults}, {how}), {self.ended}"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 * MORE)
 async def test_under_any_fault_a_call_ends_in_time_and_its_receipt_and_the_chain_agree(
     devnet_for: Callable[..., Running], report: Callable[[str], None], tmp_path: Path
 ) -> None:

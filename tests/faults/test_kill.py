@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..conftest import MORE
 from .books import compare
 from .killed import STATES, drawn
 
@@ -21,11 +22,11 @@ pytestmark = pytest.mark.ci
 
 
 SEED = 20260401
-KILLS = 224
+KILLS = 224 * MORE
 LANES = 8
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 * MORE)
 def test_after_a_kill_at_any_point_each_transfer_has_its_authorization_and_its_receipts(
     devnet_for: Callable[..., Running],
     run_script: Callable[[str, str], subprocess.Popen[str]],

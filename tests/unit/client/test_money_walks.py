@@ -28,6 +28,7 @@ from og_magics.core.receipt import Authorization
 from og_magics.core.types import Settlement
 from og_magics.ledger import Ledger
 
+from ...conftest import MORE
 from .conftest import DEPTH, FakeChain, Lies, Payment, signed
 
 CONFIRMATIONS = 3
@@ -246,7 +247,7 @@ def test_no_walk_of_chain_nodes_and_kernels_calls_unpaid_what_was_paid(chain_wal
 
 @pytest.mark.ci
 def test_no_long_walk_does(chain_walk: Any) -> None:
-    walk(chain_walk, 60)
+    walk(chain_walk, 60 * MORE)
     assert all(chain_walk.walked.values()), chain_walk.walked  # it went everywhere
 
 
