@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_LOOP = "while True: pass"
+_LOOP = "import os\nwhile os.getppid() == int(os.sys.argv[1]): sum(range(10_000))"
 
 
 def second_command() -> str:
@@ -27,7 +27,10 @@ def second_command() -> str:
 def run(folder: Path, home: Path, *, busy: bool) -> tuple[int, float, str]:
     """Run the command; return its status, its seconds and its last line."""
     environment = {name: value for name, value in os.environ.items() if not re.match("OG_|CI$|PYTEST", name)}
-    loops = [subprocess.Popen([sys.executable, "-c", _LOOP]) for _ in range((os.cpu_count() or 1) if busy else 0)]
+    loops = [
+        subprocess.Popen([sys.executable, "-c", _LOOP, str(os.getpid())])
+        for _ in range((os.cpu_count() or 1) if busy else 0)
+    ]
     began = time.monotonic()
     try:
         done = subprocess.run(
