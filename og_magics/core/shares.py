@@ -82,7 +82,7 @@ def parts_of(
     if len(weights) == 1:
         said = reported[0]
         return [amount], REPORTED if said and amount == (said if said <= cap else 0) else EXACT
-    costs = _reported(amount, cap, weights, reported)
+    costs = _reported(amount, cap, weights, reported) if any(reported) else None
     if costs is not None:
         return costs, REPORTED
     parts = split(amount, weights)
@@ -90,7 +90,7 @@ def parts_of(
     basis = ESTIMATE
     if len(charged) == 1 and all(ended):
         basis = EXACT
-    elif charged and all(ended) and all(priced[i] or not weights[i] for i in range(len(weights))):
+    elif charged and all(ended) and (all(priced) or all(priced[i] or not weights[i] for i in charged)):
         # Where another call of that size would not have fitted in, one that did not may be among these.
         disproved = all(reported[i] is not None for i in charged)
         basis = ESTIMATE if disproved or cap - amount < max(parts) else PRICES
@@ -116,8 +116,6 @@ def _reported(amount: int, cap: int, weights: Sequence[int], reported: Sequence[
     if any(cost is None and weight for weight, cost in zip(weights, reported, strict=True)):
         return None
     costs = [cost or 0 for cost in reported]
-    if not any(costs):
-        return None
     left, fitting = cap, []
     for cost in costs:
         fitting.append(cost if cost <= left else 0)

@@ -102,25 +102,30 @@ class LedgerFile:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction that sees the file as it is now."""
-        with self._lock, self._errors(RECORD):
-            try:
-                with _transaction(self._open(), "BEGIN") as connection:
-                    yield connection
-            except (ValueError, TypeError) as error:
-                raise LedgerError(
-                    f"{self.path} holds what og_magics did not write: {error}.",
-                    money=RECORD,
-                    remedy="It was edited by hand; its audit names what was changed.",
-                ) from error
+        """Open a transaction that sees the file as it is now. For few rows: others of this process wait for it."""
+        with (
+            self._lock,
+            self._errors(RECORD),
+            written_by_us(self.path),
+            _transaction(self._open(), "BEGIN") as connection,
+        ):
+            yield connection
 
     @contextlib.contextmanager
-    def reading_beside(self) -> Iterator[sqlite3.Connection]:
-        """Open a read transaction on its own connection, so that long work keeps nobody from writing."""
-        with self._errors(RECORD):
+    def reading_beside(self, *, own: bool = False) -> Iterator[sqlite3.Connection]:
+        """Open a read transaction on a connection of its own: nobody waits for it, in this process or another.
+
+        Args:
+            own: also where the file is read into memory, whose one connection serves for all else.
+        """
+        with self._errors(RECORD), written_by_us(self.path):
             with self._lock:
                 opened, view = self._open(), self._view
                 viewed = view is not None and view[1] is opened
+            if viewed and not own:
+                with self.reading() as connection:
+                    yield connection
+                return
             beside = self._copy() if viewed else sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None)
             with contextlib.closing(beside) as connection, _transaction(connection, "BEGIN"):
                 connection.row_factory = sqlite3.Row
@@ -255,6 +260,23 @@ class LedgerFile:
                 what = f"The receipts' file {path} cannot be read or written: {why}."
                 remedy = "Check that its folder can be written, or set OG_LEDGER to a path that can."
             raise LedgerError(what, money=money, remedy=remedy) from error
+
+
+@contextlib.contextmanager
+def written_by_us(path: Path) -> Iterator[None]:
+    """Turn the errors of values that og_magics does not write into one that says so.
+
+    Raises:
+        LedgerError: for a ValueError or a TypeError.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise LedgerError(
+            f"{path} holds what og_magics did not write: {error}.",
+            money=RECORD,
+            remedy="It was edited by hand; its audit names what was changed.",
+        ) from error
 
 
 @contextlib.contextmanager

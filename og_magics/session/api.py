@@ -20,7 +20,7 @@ from ..core.runtime import after_fork, runtime
 from ..core.settings import Settings
 from ..display import HEARTBEAT, ProgressBar, progress_bar_for
 from ..display.sanitize import printable
-from ..ledger import Ledger, ledger_of, readable_at, receipts_frame
+from ..ledger import FrameCache, Ledger, ledger_of, readable_at
 from .open_payments import open_payments
 from .session import Session
 
@@ -222,7 +222,7 @@ def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
     if notebook is None:
         return current().records.frame()
     with _ledger_of(notebook) as ledger:
-        return receipts_frame(ledger.receipts())
+        return FrameCache(ledger).current()
 
 
 def settle(timeout: float = 120.0) -> int:
