@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.errors import LedgerError
 from ..core.runtime import after_fork
 from . import schema
+from .file_system import NO_LOCKS, REMEDY, in_write_ahead_mode, named
 from .place import begin_away, place_of
 from .private_file import located, make_private, require_own
 from .reading import snapshot
@@ -153,8 +154,7 @@ class LedgerFile:
             self.path = place_of(self.asked)
             if self.path != self.asked:
                 self._notes.append(
-                    f"{schema.named(self.asked.parent)} cannot be written: new receipts are kept in "
-                    f"{schema.named(self.path)}."
+                    f"{named(self.asked.parent)} cannot be written: new receipts are kept in {named(self.path)}."
                 )
 
     def _open(self) -> sqlite3.Connection:
@@ -195,7 +195,7 @@ class LedgerFile:
         if self._lost is not None and _identity(self.path) == self._lost:
             self._lost = None  # it was put back
         if self._lost is not None:
-            path = schema.named(self.path)
+            path = named(self.path)
             if not begins:
                 raise LedgerError(
                     f"{path} was deleted or moved while it was in use; what came since is not in it.",
@@ -219,7 +219,7 @@ class LedgerFile:
         self._lost = self._identity
         self.close()
         self._notes.append(
-            f"{schema.named(self.path)} was deleted or moved while it was in use: a new one is begun. Receipts from "
+            f"{named(self.path)} was deleted or moved while it was in use: a new one is begun. Receipts from "
             "before are in the old file, if there is one, and in the outputs of the notebook."
         )
 
@@ -245,7 +245,7 @@ class LedgerFile:
         try:
             yield
         except (sqlite3.Error, OSError, OverflowError) as error:
-            name, path = getattr(error, "sqlite_errorname", ""), schema.named(self.path)
+            name, path = getattr(error, "sqlite_errorname", ""), named(self.path)
             if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
                 what = f"{path} is damaged, or is not a receipts' file."
                 remedy = "Move it away and a new one is begun, or set OG_LEDGER to another path."
@@ -255,6 +255,9 @@ class LedgerFile:
             elif name.startswith("SQLITE_BUSY"):
                 what = f"Another process has been writing to {path} for {schema.WAIT:.0f} seconds."
                 remedy = "End it, or set OG_LEDGER to another path."
+            elif name.startswith(NO_LOCKS) or (name == "SQLITE_CANTOPEN" and in_write_ahead_mode(self.path)):
+                what = f"The file system of {path} has no locks or no shared memory, which its mode needs: {error}."
+                remedy = REMEDY
             else:
                 why = getattr(error, "strerror", None) or error  # the text of an OSError repeats the path
                 what = f"The receipts' file {path} cannot be read or written: {why}."

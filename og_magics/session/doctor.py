@@ -23,13 +23,13 @@ from ..core.redaction import redacted
 from ..core.settings import Settings
 from ..display.sanitize import printable
 from ..ledger import Ledger, ledger_of, readable_at
+from ..ledger.file_system import file_system, in_write_ahead_mode
 from ..ledger.private_file import FOLDER, located, open_to_others
 from ..notebook.environment import captured_in, differences, needs, release, version_of
 from ..payment.wallet import load_wallet
 from .health import HealthCheck, session_cap_of
 from .session import Session
 
-_NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"}
 _MOST = 5
 """Packages that a line names."""
 
@@ -317,12 +317,11 @@ def _ledger(path: Path) -> Iterator[HealthCheck]:
         names = _listed(one.name for one in shared)
         summary = f"Others on this machine can read what was asked and paid: {names}."
         yield HealthCheck("ledger's access", None, summary, f"chmod go= {shlex.join(map(_beside, shared))}")
-    if (kind := _file_system(path)) in _NETWORKED:
-        summary = f"The ledger is on {kind}, where SQLite's locks may not hold."
+    disk = file_system(path)
+    if disk.remote:
+        summary = f"The ledger is on {disk.kind}: readers and writers wait for each other, and its locks may not hold."
         yield HealthCheck("ledger's disk", None, summary, "Set OG_LEDGER to a path on a local disk.")
-    with path.open("rb") as file:
-        header = file.read(20)
-    if header[18:20] != b"\x02\x02":
+    elif not in_write_ahead_mode(path):
         summary = "The ledger is not in write-ahead mode: readers wait for writers."
         yield HealthCheck(
             "ledger's mode", None, summary, "Its disk may not allow it. Set OG_LEDGER to a path on a local disk."
@@ -332,20 +331,6 @@ def _ledger(path: Path) -> Iterator[HealthCheck]:
 def _beside(path: Path) -> str:
     """Return a path of a ledger as a command may name it, from the notebook's folder."""
     return path.name if path.parent.name != FOLDER else f"{FOLDER}/{path.name}"
-
-
-def _file_system(path: Path) -> str:
-    """Return the kind of the file system that a file is on, "" where the system does not say."""
-    try:
-        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    place, found = path.resolve(), ("", "")
-    for line in mounts.splitlines():
-        _, mount, kind, *_ = [*line.split(), "", "", ""]
-        if place.is_relative_to(mount or ".") and len(mount) >= len(found[0]):
-            found = (mount, kind)
-    return found[1]
 
 
 def _named(package: str) -> str:
