@@ -8,10 +8,11 @@ import platform
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from .. import chain
 from ..client.devnet_process import devnet_runs
@@ -25,7 +26,7 @@ from ..display.sanitize import printable
 from ..ledger import Ledger, ledger_of, readable_at
 from ..ledger.file_system import file_system, in_write_ahead_mode
 from ..ledger.private_file import FOLDER, located, open_to_others
-from ..notebook.environment import captured_in, differences, needs, release, version_of
+from ..notebook.environment import captured_in, differences, is_captured, needs, release, version_of
 from ..payment.wallet import load_wallet
 from .health import HealthCheck, session_cap_of
 from .session import Session
@@ -193,22 +194,15 @@ def _notebook(path: Path) -> list[HealthCheck]:
                 "notebook", None, summary, "Run %og env in it, save it, and og-magics env keeps it in its metadata."
             )
         ]
-    name = str(form.get("lock"))
-    beside = path.with_name(name) if name == Path(name).name else path
-    lock = beside.read_text(encoding="utf-8", errors="replace") if beside != path and beside.is_file() else None
-    parts = []
-    if lock is None:
-        summary = f"The lock file {ascii(name)[:80]} is not beside the notebook."
-        parts.append(
-            HealthCheck("lock file", None, summary, "Get it from where the notebook came from, or run %og env again.")
-        )
+    lock, parts = _lock_file(path, form)
     python = str(form.get("python"))[:40]
     others = list(differences(form, lock))
     missing = [f"{package} {version} is not installed" for package, version, here in others if not here]
     different = [f"{package} is {here}, was {version}" for package, version, here in others if here]
     if release(python.partition(" ")[2])[:2] != sys.version_info[:2]:
         different.insert(0, f"Python is {platform.python_version()}, was {python}")
-    remedy = f"pip install -r {shlex.quote(beside.name)}" if lock is not None else "pip install them in these versions"
+    installs = f"pip install -r {shlex.quote(str(form.get('lock')))}"
+    remedy = installs if lock is not None else "pip install them in these versions"
     if missing:
         parts.append(HealthCheck("notebook", False, _listed([*missing, *different]), remedy))
     elif different:
@@ -216,6 +210,25 @@ def _notebook(path: Path) -> list[HealthCheck]:
     else:
         parts.append(HealthCheck("notebook", True, f"What it ran with is here; captured {form.get('captured')}"))
     return parts
+
+
+def _lock_file(notebook: Path, form: Mapping[str, Any]) -> tuple[str | None, list[HealthCheck]]:
+    """Return the content of the lock file that an environment names, if it is the one that was captured, and checks.
+
+    One that is not, somebody may have changed so that another package is installed: nothing is taken from it.
+    """
+    name = str(form.get("lock"))
+    beside = notebook.with_name(name) if name == Path(name).name else notebook
+    shown = ascii(name)[:80]
+    if beside == notebook or not beside.is_file():
+        remedy = "Get it from where the notebook came from, or run %og env again."
+        return None, [HealthCheck("lock file", None, f"The lock file {shown} is not beside the notebook.", remedy)]
+    content = beside.read_bytes()
+    if not is_captured(content, form):
+        summary = f"The lock file {shown} is not the one that was captured: the notebook keeps another SHA-256 of it."
+        remedy = "Do not install from it. Get it from where the notebook came from, or run %og env again."
+        return None, [HealthCheck("lock file", False, summary, remedy)]
+    return content.decode("utf-8", "replace"), []
 
 
 def _wallet(settings: Settings, network: str) -> HealthCheck:
