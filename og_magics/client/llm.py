@@ -17,11 +17,12 @@ from ..core import log, networks
 from ..core.amounts import parse_opg
 from ..core.cell_context import execution, origin
 from ..core.errors import ConfigError, StreamError
+from ..core.fork import after_fork
 from ..core.models import TEE_LLM
 from ..core.networks import Network
 from ..core.progress import Progress
 from ..core.protocols import Journal
-from ..core.runtime import after_fork, runtime
+from ..core.runtime import runtime
 from ..core.secret import PrivateURL, Secret
 from ..core.settings import Settings
 from ..core.types import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..core.fork import new_lock
 from ..core.receipt import Receipt
 from ..core.receipt_columns import RECEIPT_COLUMNS
 from .file import written_by_us
@@ -62,7 +62,7 @@ class FrameCache:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._head: Head | None = None
         self._buffer: FrameBuffer | None = None
 
@@ -73,12 +73,14 @@ class FrameCache:
             LedgerError: the file cannot be read.
         """
         with self._lock, written_by_us(self._ledger.path):
-            changes = self._ledger.column_changes(self._head)
-            if self._buffer is not None and not changes.complete and not changes.values["receipt_id"]:
-                pass  # nothing changed
-            elif self._buffer is None or changes.complete or not self._buffer.update(changes.values):
-                if not changes.complete:  # a newer version writes to the file, and its fields are not in all rows
-                    changes = self._ledger.column_changes(None)
-                self._buffer = FrameBuffer(changes.values)
-            self._head = changes.head
-            return self._buffer.frame()
+            # Taken out until it is whole again: a child that is forked meanwhile begins with none.
+            buffer, self._buffer = self._buffer, None
+            changes = self._ledger.column_changes(None if buffer is None else self._head)
+            if changes.complete or buffer is None:
+                buffer = FrameBuffer(changes.values)
+            elif changes.values["receipt_id"] and not buffer.update(changes.values):
+                # A newer version writes to the file, and its fields are not in all rows.
+                changes = self._ledger.column_changes(None)
+                buffer = FrameBuffer(changes.values)
+            self._buffer, self._head = buffer, changes.head
+            return buffer.frame()

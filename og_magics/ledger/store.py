@@ -79,7 +79,7 @@ class Ledger(MoneyLedger):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(LedgerFile(path))
-        self._last_id = 0
+        self._pid, self._last_id = os.getpid(), 0
         self.notebook: NotebookIdentity | None = None
 
     @property
@@ -121,9 +121,7 @@ class Ledger(MoneyLedger):
         Return its id: 32 hex digits that sort by time, and by order in a process.
         """
         with self._file.writing(money=_UNSENT, begins=True) as connection:
-            # Milliseconds, then 80 random bits. Within one process each id is above the last, even if the clock is not.
-            self._last_id = max(int(time * 1000) << 80 | secrets.randbits(80), self._last_id + 1)
-            receipt_id = f"{self._last_id:032x}"
+            receipt_id = self._new_id(time)
             notebook_id = None if self.notebook is None else self.notebook.note(connection)
             row = {
                 "receipt_id": receipt_id,
@@ -287,6 +285,12 @@ class Ledger(MoneyLedger):
             return audit(connection, expected_head)
 
     # -- within --------------------------------------------------------------------------------
+
+    def _new_id(self, time: float) -> str:
+        """Return milliseconds, then 80 random bits. Within one process each is above the last, even if no clock is."""
+        last = self._last_id if self._pid == os.getpid() else 0  # children of one fork would go on with the same
+        self._pid, self._last_id = os.getpid(), max(int(time * 1000) << 80 | secrets.randbits(80), last + 1)
+        return f"{self._last_id:032x}"
 
     def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any]) -> None:
         if weight < 0:

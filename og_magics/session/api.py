@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..conversation import Answer, BatchResult, Interrupted, Options, Turn, failure_of, follow
 from ..core.errors import ConfigError, LedgerError
+from ..core.fork import after_fork
 from ..core.models import TEE_LLM, catalogue, known_model
 from ..core.option import Option
 from ..core.options import CALL, known
 from ..core.progress import Call
-from ..core.runtime import after_fork, runtime
+from ..core.runtime import runtime
 from ..core.settings import Settings
 from ..display import HEARTBEAT, ProgressBar, progress_bar_for
 from ..display.sanitize import printable
