@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from ..core import log, networks
 from ..core.amounts import parse_opg
 from ..core.cell_context import execution, origin
 from ..core.errors import ConfigError, StreamError
-from ..core.fork import after_fork
+from ..core.fork import after_fork, new_lock
 from ..core.models import TEE_LLM
 from ..core.networks import Network
 from ..core.progress import Progress
@@ -56,7 +55,7 @@ def _renew() -> object:
     """In a forked child: connect anew; connections, sessions and the loop they live on are the parent's."""
     left = [(llm, llm._connection) for llm in prepared()]
     for llm, _ in left:
-        llm._connection, llm._lock = None, threading.Lock()
+        llm._connection = None
     return left
 
 
@@ -112,7 +111,7 @@ class LLM:
         if self._wallet is None and needs_wallet and self.settings.replay == "off":
             raise no_wallet(self._name)
         self._journal = journal
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._connection: Connection | None = None
         self._replays: Replays | None = None
         self.on_settled: Callable[[], None] | None = None

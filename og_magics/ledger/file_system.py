@@ -32,7 +32,12 @@ REMEDY = "Set OG_LEDGER to a path on a local disk. Copy the file there first if 
 
 
 class FileSystem(NamedTuple):
-    """Where a file is: the kind of the file system, "" where the system does not say, and its mount's options."""
+    """The file system of a file.
+
+    Attributes:
+        kind: "ext4", "nfs4"; "" where the system does not say.
+        options: of its mount.
+    """
 
     kind: str
     options: frozenset[str]

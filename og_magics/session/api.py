@@ -213,9 +213,11 @@ def _shell() -> Any:
 
 
 def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
-    """Return the receipts of this notebook, or of another one that is not running, one row a call.
+    """Return the receipts of this notebook, or of another one that is not running, oldest first.
 
-    Columns: `og_magics.core.receipt.COLUMNS`; amounts in OPG and USD as Decimal, times in UTC.
+    Shape: (calls, columns), with the columns and dtypes of `og_magics.core.receipt_columns`: `time` is
+    datetime64[us, UTC], amounts are exact Decimal in OPG or USD (dtype object, None when unknown), tokens are Int64,
+    seconds float64, `replayed` bool, all else str or None. The DataFrame is the caller's own.
 
     Raises:
         LedgerError: the other notebook has no ledger, or it cannot be read.
