@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..core.errors import LedgerError
-from ..core.fork import around_fork
+from ..core.fork import around_fork, new_lock
 from . import schema
 from .file_system import NO_LOCKS, REMEDY, in_write_ahead_mode, named
 from .place import begin_away, place_of
@@ -70,11 +70,13 @@ class LedgerFile:
     def after_fork_in_parent(self) -> None:
         """Let the others go on."""
         if self._held_for_fork:
+            self._held_for_fork = False
             self._lock.release()
 
     def renew(self) -> object:
         """In a forked child: leave what is still open to the parent, and use nothing that it left open."""
         connection, self.connection = self.connection, None
+        self._held_for_fork = False
         self._forked_in_use = self._forked_in_use or connection is not None or self._beside > 0
         view, self._view, self._beside = self._view, None, 0
         self._lock = threading.RLock()
@@ -364,10 +366,12 @@ def _stamp(path: Path) -> object:
     return tuple(found)
 
 
+_one_fork = new_lock()
 _forking: list[LedgerFile] = []
 
 
 def _let_go() -> None:
+    _one_fork.acquire()  # another thread may be forking too
     _forking[:] = list(_files)
     for file in _forking:
         file.before_fork()
@@ -377,6 +381,7 @@ def _go_on() -> None:
     for file in _forking:
         file.after_fork_in_parent()
     _forking.clear()
+    _one_fork.release()
 
 
 def _renew() -> object:

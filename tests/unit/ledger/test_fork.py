@@ -171,3 +171,23 @@ except Exception as error:
 print(ledger.path.exists())
 """
     assert run(tmp_path, script) == ["True", "False"]
+
+
+def test_two_threads_that_fork_at_once_leave_no_lock_held(tmp_path: Path) -> None:
+    script = """
+def fork():
+    for _ in range(5):
+        os.waitpid(in_child(lambda: ask(ledger)), 0)
+threads = [threading.Thread(target=fork) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(10):
+    ask(ledger)
+for thread in threads:
+    thread.join()
+writer = threading.Thread(target=ask, args=(ledger,))
+writer.start()
+writer.join()
+print(len(ledger.receipts()), ledger.audit().ok)
+"""
+    assert run(tmp_path, script) == ["27 True"]
