@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from ..core.connection_failure import LOGIN_PAGE, connection_failure
 from ..core.errors import ChainError, OGError
+from ..core.fork import after_fork
 from ..core.networks import Network
-from ..core.runtime import after_fork
 from ..core.secret import revealed
 from ..core.untrusted_json import recursion_limit_kept
 from ..core.urls import is_loopback

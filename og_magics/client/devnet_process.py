@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..core.errors import ConfigError, DevnetError
-from ..core.runtime import after_fork
+from ..core.fork import after_fork
 from ..core.secret import revealed
 
 _READY_WITHIN = 90.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,11 +16,12 @@ from ..core import log, networks
 from ..core.amounts import parse_opg
 from ..core.cell_context import execution, origin
 from ..core.errors import ConfigError, StreamError
+from ..core.fork import after_fork, new_lock
 from ..core.models import TEE_LLM
 from ..core.networks import Network
 from ..core.progress import Progress
 from ..core.protocols import Journal
-from ..core.runtime import after_fork, runtime
+from ..core.runtime import runtime
 from ..core.secret import PrivateURL, Secret
 from ..core.settings import Settings
 from ..core.types import (
@@ -55,7 +55,7 @@ def _renew() -> object:
     """In a forked child: connect anew; connections, sessions and the loop they live on are the parent's."""
     left = [(llm, llm._connection) for llm in prepared()]
     for llm, _ in left:
-        llm._connection, llm._lock = None, threading.Lock()
+        llm._connection = None
     return left
 
 
@@ -111,7 +111,7 @@ class LLM:
         if self._wallet is None and needs_wallet and self.settings.replay == "off":
             raise no_wallet(self._name)
         self._journal = journal
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._connection: Connection | None = None
         self._replays: Replays | None = None
         self.on_settled: Callable[[], None] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 from ..core.allowance import never_pays
 from ..core.cell_context import CellExecution
 from ..core.errors import NotRecorded, ProofError
+from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import Receipt
 from ..core.recording import Recording, RecordingSource, request_fingerprint
@@ -33,7 +33,7 @@ class Replays:
 
     def __init__(self, sources: Sequence[RecordingSource]) -> None:
         self._sources = list(sources)
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._asked: dict[tuple[str, str], int] = {}
         self._runs: dict[str, list[str]] = {}
         self._shown: dict[str, Receipt] = {}

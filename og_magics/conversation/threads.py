@@ -11,7 +11,6 @@ prompt are always sent.
 from __future__ import annotations
 
 import json
-import threading
 import time
 import unicodedata
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from typing import Any
 
 from ..core.cell_context import CellExecution, execution
 from ..core.errors import ConfigError
+from ..core.fork import new_lock
 from ..core.types import ChatRequest
 from ..ledger import KeptTurn, Ledger, ThreadStore, ThreadSummary, place_of
 from .answer import Answer
@@ -93,7 +93,7 @@ class Threads:
 
     def __init__(self, ledger: Callable[[], Ledger]) -> None:
         self._ledger = ledger
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._turn_counts: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     @property

@@ -11,13 +11,13 @@ import functools
 import inspect
 import json
 import re
-import threading
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from ..core.errors import ConfigError
+from ..core.fork import new_lock
 from ..core.untrusted_json import read_json
 from .json_schema import errors_summary, modern, problems_of, untitled
 
@@ -208,7 +208,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return str(schema.get("type", "any"))
 
 
-_lock = threading.Lock()
+_lock = new_lock()
 _registry: dict[str, Tool] = {}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Context, Decimal, InvalidOperation, localcontext
 
 from .errors import ConfigError
 
 OPG_DECIMALS = 18
 OPG = 10**OPG_DECIMALS
+_WIDE = Context(prec=100)
 
 
 def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
@@ -36,9 +37,9 @@ def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
 
 def to_opg(units: int) -> Decimal:
     """Return exact OPG of base units, with no zeros at the end."""
-    with localcontext(prec=100):
-        value = Decimal(units).scaleb(-OPG_DECIMALS).normalize()
-        return value.quantize(Decimal(1)) if value == value.to_integral_value() else value
+    if units % OPG == 0:
+        return Decimal(units // OPG)
+    return Decimal(units).scaleb(-OPG_DECIMALS, _WIDE).normalize(_WIDE)
 
 
 def format_opg(units: int, places: int = 6) -> str:
@@ -64,8 +65,12 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     scale = sum(weights)
     if scale == 0:
         weights, scale = [1] * len(weights), len(weights)
-    parts = [total * weight // scale for weight in weights]
-    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % scale), i))
-    for i in order[: total - sum(parts)]:
-        parts[i] += 1
+    divided = [divmod(total * weight, scale) for weight in weights]
+    parts = [whole for whole, _ in divided]
+    missing = total - sum(parts)
+    if missing:
+        rests = [rest for _, rest in divided]
+        # Reversed, a stable sort still keeps the earlier of two equal ones first.
+        for i in sorted(range(len(rests)), key=rests.__getitem__, reverse=True)[:missing]:
+            parts[i] += 1
     return parts

@@ -63,11 +63,17 @@ class ReceiptColumn:
         """Return a receipt's value in this column, None where it has none; a time in whole microseconds."""
         return self.read_all([receipt])[0]
 
-    def read_all(self, receipts: Sequence[Any]) -> list[Any]:
+    def read_all(self, receipts: Sequence[Any]) -> Sequence[Any]:
         """Return the values of many receipts, as `read` does of one."""
-        held = list(map(attrgetter(self.receipt_field), receipts))
+        return self.convert_all(list(map(attrgetter(self.receipt_field), receipts)))
+
+    def convert_all(self, held: Sequence[Any]) -> Sequence[Any]:
+        """Return the column's values of those of its field."""
         convert = self.convert
-        return held if convert is None else [None if value is None else convert(value) for value in held]
+        if convert is None:
+            return held
+        made = {value: None if value is None else convert(value) for value in set(held)}
+        return [made[value] for value in held]
 
 
 def _microseconds(seconds: float) -> int:

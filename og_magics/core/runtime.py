@@ -10,7 +10,6 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import os
 import threading
 import weakref
 from collections import deque
@@ -18,22 +17,11 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar, overload
 
+from .fork import after_fork
+
 T = TypeVar("T")
 
 _END = object()
-
-_of_the_parent: list[Any] = []
-"""Loops, connections and files that a forked child has from its parent: it neither uses nor closes them."""
-
-
-def after_fork(renew: Callable[[], object]) -> None:
-    """In each child that this process forks, call `renew` and leave what it returns to the parent.
-
-    A child has the memory of its parent, but none of its threads; sockets and files are the parent's as well.
-    """
-    if hasattr(os, "register_at_fork"):  # not on Windows
-        os.register_at_fork(after_in_child=lambda: _of_the_parent.append(renew()))
-
 
 _LAST_WORDS = 5.0
 """Seconds that work which is cut short has to close its connection and write its receipt."""

@@ -11,10 +11,11 @@ import base64
 import hashlib
 import logging
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 from urllib.parse import quote, unquote, urlsplit
+
+from .fork import new_lock
 
 REMOVED = "[removed]"
 
@@ -46,7 +47,7 @@ _HEADER = re.compile(
 
 _noted: dict[str, None] = {}
 _passing: dict[str, None] = {}
-_lock = threading.Lock()
+_lock = new_lock()
 
 
 class Secret(str):

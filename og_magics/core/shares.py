@@ -56,19 +56,45 @@ def shares(amount: int, cap: int, charges: Sequence[CallCharge]) -> list[Share]:
 
     Shape: one share for each call.
     """
-    reported = _reported(amount, cap, charges)
-    if reported is not None:
-        return [Share(part, REPORTED) for part in reported]
-    parts = split(amount, [one.weight for one in charges])
-    charged = [one for one in charges if one.weight or one.reported]
-    basis = ESTIMATE
-    if len(charges) == 1 or (len(charged) == 1 and all(one.ended for one in charges)):
-        basis = EXACT
-    elif charged and all(one.ended and (one.priced or not one.weight) for one in charges):
-        # Where another call of that size would not have fitted in, one that did not may be among these.
-        disproved = all(one.reported is not None for one in charged)
-        basis = ESTIMATE if disproved or cap - amount < max(parts) else PRICES
+    parts, basis = parts_of(
+        amount,
+        cap,
+        [one.weight for one in charges],
+        [one.priced for one in charges],
+        [one.reported for one in charges],
+        [one.ended for one in charges],
+    )
     return [Share(part, basis) for part in parts]
+
+
+def parts_of(
+    amount: int,
+    cap: int,
+    weights: Sequence[int],
+    priced: Sequence[bool],
+    reported: Sequence[int | None],
+    ended: Sequence[bool],
+) -> tuple[list[int], str]:
+    """Return the amounts of `shares`, and the basis that all of them have; the charges are given column by column.
+
+    Shape: each of the columns, and the amounts, have one value for each call.
+    """
+    if len(weights) == 1:
+        said = reported[0]
+        return [amount], REPORTED if said and amount == (said if said <= cap else 0) else EXACT
+    costs = _reported(amount, cap, weights, reported) if any(reported) else None
+    if costs is not None:
+        return costs, REPORTED
+    parts = split(amount, weights)
+    charged = [i for i, (weight, cost) in enumerate(zip(weights, reported, strict=True)) if weight or cost]
+    basis = ESTIMATE
+    if len(charged) == 1 and all(ended):
+        basis = EXACT
+    elif charged and all(ended) and (all(priced) or all(priced[i] or not weights[i] for i in charged)):
+        # Where another call of that size would not have fitted in, one that did not may be among these.
+        disproved = all(reported[i] is not None for i in charged)
+        basis = ESTIMATE if disproved or cap - amount < max(parts) else PRICES
+    return parts, basis
 
 
 def reported_cost(block: Any) -> int | None:
@@ -82,16 +108,14 @@ def reported_cost(block: Any) -> int | None:
     return int(units) if int(units) < 2**256 else None
 
 
-def _reported(amount: int, cap: int, charges: Sequence[CallCharge]) -> list[int] | None:
+def _reported(amount: int, cap: int, weights: Sequence[int], reported: Sequence[int | None]) -> list[int] | None:
     """Return what the gateway says that each call cost, where that comes to what it took; None where it does not.
 
     A call that did not fit into the rest of the cap is not charged, nor one that ended after the session was settled.
     """
-    if not all(one.reported is not None or not one.weight for one in charges):
+    if any(cost is None and weight for weight, cost in zip(weights, reported, strict=True)):
         return None
-    costs = [one.reported or 0 for one in charges]
-    if not any(costs):
-        return None
+    costs = [cost or 0 for cost in reported]
     left, fitting = cap, []
     for cost in costs:
         fitting.append(cost if cost <= left else 0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .fork import new_lock
 
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -34,7 +35,7 @@ def read_json(content: bytes, deepest: int = 64) -> Any:
     return json.loads(content.decode("utf-8-sig"))
 
 
-_lock = threading.Lock()
+_lock = new_lock()
 _importing = 0
 _limit = 0
 

@@ -71,16 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--parent-pid", type=int, metavar="PID", help="stop when this process is gone")
 
 
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Windows has no SIGHUP."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT, SIGTERM or a closed terminal, or until the parent is gone. Return the exit status."""
     stop = threading.Event()
     is_parent = os.getppid() == args.parent_pid
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+    _set_on_signals(stop)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     for name in ("NO_PROXY", "no_proxy"):  # the parts of this process speak over loopback, where no proxy leads
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost", "::1"]))
@@ -105,8 +104,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _set_on_signals(stop: threading.Event) -> None:
+    """Set the event when this process is asked to end."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for name in _SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), on_signal)
+
+
 def _is_gone(pid: int, is_parent: bool) -> bool:
-    """Return True if a process has ended. A parent is missed at once, before its exit status is collected."""
+    """Return True if a process has ended. A parent is missed at once, before its exit status is collected.
+
+    Windows cannot say it: there, `os.kill` would end the process that it asks about, and a parent keeps its number.
+    """
+    if os.name != "posix":
+        return False
     if is_parent:
         return os.getppid() != pid
     try:

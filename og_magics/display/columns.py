@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
 from .answer_bundle import Head, footer, shown_answer, sorted_images, with_head
@@ -130,7 +130,7 @@ class _Rich:
         self._tokens: list[int] = []
         self._states: list[str] = []
         self._kept: dict[int, tuple[str, str, str]] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._columns: list[Column] = []
         self._again: Callable[[Sequence[Receipt], Head | None], None] | None = None
         self._once = not updated_in_place()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..core.fork import new_lock
 from ..core.progress import Call, Progress, StreamPart
 from ..core.receipt import Receipt
 from .answer_bundle import Explorer, Head, shown_answer, sorted_images
@@ -85,7 +85,7 @@ class _Rich:
         self._format = format
         self._steps = 0
         self._receipts: dict[str, Receipt] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._id = uuid4().hex
         self._shown = False
         self._pace = Pace(_MESSAGE)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..core.fork import new_lock
 from ..core.protocols import Journal
 from ..core.receipt import Receipt
 from .answer_bundle import Head
@@ -37,8 +38,8 @@ class DisplayTracker:
     """The last answers that are not settled yet. All methods may be called from any thread, and none raises."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._refreshing = threading.Lock()
+        self._lock = new_lock()
+        self._refreshing = new_lock()
         self._waiting: OrderedDict[str, _Shown] = OrderedDict()
 
     def add(self, journal: HeadedJournal, receipts: Sequence[Receipt], refresh: Refresh) -> None:

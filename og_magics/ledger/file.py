@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..core.errors import LedgerError
-from ..core.runtime import after_fork
+from ..core.fork import around_fork, new_lock
 from . import schema
+from .file_system import NO_LOCKS, REMEDY, in_write_ahead_mode, named
 from .place import begin_away, place_of
 from .private_file import located, make_private, require_own
 from .reading import snapshot
 
 _files: weakref.WeakSet[LedgerFile] = weakref.WeakSet()
 
+_PATIENCE = 5.0
+"""Seconds that a fork waits for those who read and write."""
 RECORD = "Payments are not changed by this; only their record is."
 
 
@@ -41,36 +44,66 @@ class LedgerFile:
         self._lost: tuple[int, int] | None = None
         self._notes: list[str] = []
         self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._beside = 0
+        self._held_for_fork = self._forked_in_use = self._paused = False
         self._closer: Callable[[], object] = lambda: None
         self._identity: tuple[int, int] | None = None
         self._base = 0
         self._others = 0
         _files.add(self)
 
+    def before_fork(self) -> None:
+        """Wait until nobody reads or writes, close the file, and keep all others away until `after_fork_in_parent`.
+
+        SQLite takes what a child inherits of a connection for the child's own. So the child would hold no lock, and its
+        parent remove the log that the child writes into; or the child would wait for itself.
+        """
+        self._held_for_fork = self._lock.acquire(timeout=_PATIENCE)
+        if self._held_for_fork:
+            self._idle.wait_for(lambda: not self._beside, _PATIENCE)
+            if self.connection is not None and not self.connection.in_transaction and not self._beside:
+                self._count_written()
+                self._closer()
+                self._paused = True
+
+    def after_fork_in_parent(self) -> None:
+        """Let the others go on."""
+        if self._held_for_fork:
+            self._held_for_fork = False
+            self._lock.release()
+
     def renew(self) -> object:
-        """In a forked child: leave the connection to the parent, since SQLite allows no other process to use it."""
-        connection, self.connection, self._lock = self.connection, None, threading.RLock()
-        self._view = None
-        if connection is not None:
-            self._base += self._others + connection.total_changes + 1
-            self._others = 0
-            if isinstance(self._closer, weakref.finalize):
-                self._closer.detach()
-        return connection
+        """In a forked child: leave what is still open to the parent, and use nothing that it left open."""
+        connection, self.connection = self.connection, None
+        self._held_for_fork = False
+        self._forked_in_use = self._forked_in_use or connection is not None or self._beside > 0
+        view, self._view, self._beside = self._view, None, 0
+        self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._base += 1
+        if connection is not None and isinstance(self._closer, weakref.finalize):
+            self._closer.detach()
+        return connection, view
 
     def close(self) -> None:
         """Close the file. It is also closed when it is no longer used, and when the interpreter ends."""
         with self._lock:
-            connection, self.connection = self.connection, None
+            self._paused = False
             view, self._view = self._view, None
             if view is not None:
                 view[1].close()
                 self._base += 1
-            if connection is not None:
-                # The next connection counts from the start; its versions must not repeat those that were given.
-                self._base += self._others + connection.total_changes + 1
-                self._others = 0
+            if self.connection is not None:
+                self._count_written()
                 self._closer()
+
+    def _count_written(self) -> None:
+        """Forget the connection. The next one counts from the start; its versions must not repeat those given."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._base += self._others + connection.total_changes + 1
+            self._others = 0
 
     def version(self) -> int:
         """Return a number that changes whenever anything was written, by this process or another."""
@@ -102,29 +135,43 @@ class LedgerFile:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction that sees the file as it is now."""
-        with self._lock, self._errors(RECORD):
-            try:
-                with _transaction(self._open(), "BEGIN") as connection:
-                    yield connection
-            except (ValueError, TypeError) as error:
-                raise LedgerError(
-                    f"{self.path} holds what og_magics did not write: {error}.",
-                    money=RECORD,
-                    remedy="It was edited by hand; its audit names what was changed.",
-                ) from error
+        """Open a transaction that sees the file as it is now. For few rows: others of this process wait for it."""
+        with (
+            self._lock,
+            self._errors(RECORD),
+            written_by_us(self.path),
+            _transaction(self._open(), "BEGIN") as connection,
+        ):
+            yield connection
 
     @contextlib.contextmanager
-    def reading_beside(self) -> Iterator[sqlite3.Connection]:
-        """Open a read transaction on its own connection, so that long work keeps nobody from writing."""
-        with self._errors(RECORD):
+    def reading_beside(self, *, own: bool = False) -> Iterator[sqlite3.Connection]:
+        """Open a read transaction on a connection of its own: nobody waits for it, in this process or another.
+
+        Args:
+            own: also where the file is read into memory, whose one connection serves for all else.
+        """
+        with self._errors(RECORD), written_by_us(self.path):
             with self._lock:
                 opened, view = self._open(), self._view
                 viewed = view is not None and view[1] is opened
-            beside = self._copy() if viewed else sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None)
-            with contextlib.closing(beside) as connection, _transaction(connection, "BEGIN"):
-                connection.row_factory = sqlite3.Row
-                yield connection
+                self._beside += not viewed
+            if viewed and not own:
+                with self.reading() as connection:
+                    yield connection
+                return
+            try:
+                connect = self._copy if viewed else self._connect_beside
+                with contextlib.closing(connect()) as connection, _transaction(connection, "BEGIN"):
+                    connection.row_factory = sqlite3.Row
+                    yield connection
+            finally:
+                with self._idle:
+                    self._beside -= not viewed
+                    self._idle.notify_all()
+
+    def _connect_beside(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None)
 
     @property
     def read_only(self) -> bool:
@@ -137,8 +184,7 @@ class LedgerFile:
         """Return, once, what the user should know of the file's place before more is written; else ""."""
         with self._lock, self._errors(RECORD):
             self._settle_place()
-            if self.connection is not None and _identity(self.path) != self._identity:
-                self._notice_loss()
+            self._look_for_loss()
             note, self._notes = " ".join(self._notes), []
             return note
 
@@ -148,15 +194,13 @@ class LedgerFile:
             self.path = place_of(self.asked)
             if self.path != self.asked:
                 self._notes.append(
-                    f"{schema.named(self.asked.parent)} cannot be written: new receipts are kept in "
-                    f"{schema.named(self.path)}."
+                    f"{named(self.asked.parent)} cannot be written: new receipts are kept in {named(self.path)}."
                 )
 
     def _open(self) -> sqlite3.Connection:
         """Return a connection to read by. Where there is no file, or none that can be written, it is one in memory."""
         self._settle_place()
-        if self.connection is not None and _identity(self.path) != self._identity:
-            self._notice_loss()
+        self._look_for_loss()
         if self.connection is not None or _identity(self.path) is not None:
             return self._connect()
         if self.path == self.asked:
@@ -185,12 +229,11 @@ class LedgerFile:
 
     def _connect_to_write(self, money: str, *, begins: bool) -> sqlite3.Connection:
         self._settle_place()
-        if self.connection is not None and _identity(self.path) != self._identity:
-            self._notice_loss()
+        self._look_for_loss()
         if self._lost is not None and _identity(self.path) == self._lost:
             self._lost = None  # it was put back
         if self._lost is not None:
-            path = schema.named(self.path)
+            path = named(self.path)
             if not begins:
                 raise LedgerError(
                     f"{path} was deleted or moved while it was in use; what came since is not in it.",
@@ -210,11 +253,14 @@ class LedgerFile:
             begin_away(self.asked, self.path)
         return self._connect()
 
-    def _notice_loss(self) -> None:
+    def _look_for_loss(self) -> None:
+        """Notice where the file that is in use, also if it is closed for a fork, is not at its path any more."""
+        if (self.connection is None and not self._paused) or _identity(self.path) == self._identity:
+            return
         self._lost = self._identity
         self.close()
         self._notes.append(
-            f"{schema.named(self.path)} was deleted or moved while it was in use: a new one is begun. Receipts from "
+            f"{named(self.path)} was deleted or moved while it was in use: a new one is begun. Receipts from "
             "before are in the old file, if there is one, and in the outputs of the notebook."
         )
 
@@ -222,12 +268,18 @@ class LedgerFile:
         if self.connection is not None:
             _roll_back(self.connection)  # an interrupt may have come between a BEGIN and its guard
             return self.connection
+        if self._forked_in_use:
+            raise LedgerError(
+                f"{named(self.path)} was read or written while this process was forked, and cannot be used in it.",
+                money="Nothing was written and nothing was paid.",
+                remedy='Call multiprocessing.set_start_method("spawn"), or fork when nothing is being asked.',
+            )
         make_private(self.path)
         connection = sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
             schema.prepare(connection, self.path)
-            self._identity = _identity(self.path)
+            self._identity, self._paused = _identity(self.path), False
         except BaseException:
             connection.close()
             raise
@@ -240,7 +292,7 @@ class LedgerFile:
         try:
             yield
         except (sqlite3.Error, OSError, OverflowError) as error:
-            name, path = getattr(error, "sqlite_errorname", ""), schema.named(self.path)
+            name, path = getattr(error, "sqlite_errorname", ""), named(self.path)
             if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
                 what = f"{path} is damaged, or is not a receipts' file."
                 remedy = "Move it away and a new one is begun, or set OG_LEDGER to another path."
@@ -250,11 +302,31 @@ class LedgerFile:
             elif name.startswith("SQLITE_BUSY"):
                 what = f"Another process has been writing to {path} for {schema.WAIT:.0f} seconds."
                 remedy = "End it, or set OG_LEDGER to another path."
+            elif name.startswith(NO_LOCKS) or (name == "SQLITE_CANTOPEN" and in_write_ahead_mode(self.path)):
+                what = f"The file system of {path} has no locks or no shared memory, which its mode needs: {error}."
+                remedy = REMEDY
             else:
                 why = getattr(error, "strerror", None) or error  # the text of an OSError repeats the path
                 what = f"The receipts' file {path} cannot be read or written: {why}."
                 remedy = "Check that its folder can be written, or set OG_LEDGER to a path that can."
             raise LedgerError(what, money=money, remedy=remedy) from error
+
+
+@contextlib.contextmanager
+def written_by_us(path: Path) -> Iterator[None]:
+    """Turn the errors of values that og_magics does not write into one that says so.
+
+    Raises:
+        LedgerError: for a ValueError or a TypeError.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise LedgerError(
+            f"{path} holds what og_magics did not write: {error}.",
+            money=RECORD,
+            remedy="It was edited by hand; its audit names what was changed.",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -294,9 +366,28 @@ def _stamp(path: Path) -> object:
     return tuple(found)
 
 
+_one_fork = new_lock()
+_forking: list[LedgerFile] = []
+
+
+def _let_go() -> None:
+    _one_fork.acquire()  # another thread may be forking too
+    _forking[:] = list(_files)
+    for file in _forking:
+        file.before_fork()
+
+
+def _go_on() -> None:
+    for file in _forking:
+        file.after_fork_in_parent()
+    _forking.clear()
+    _one_fork.release()
+
+
 def _renew() -> object:
     """In a forked child: have it open its files itself."""
+    _forking.clear()
     return [file.renew() for file in list(_files)]
 
 
-after_fork(_renew)
+around_fork(_let_go, _go_on, _renew)

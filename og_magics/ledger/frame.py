@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..core.fork import new_lock
 from ..core.receipt import Receipt
 from ..core.receipt_columns import RECEIPT_COLUMNS
+from .file import written_by_us
+from .frame_buffer import FrameBuffer
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .journal import Head
     from .store import Ledger
 
 
@@ -53,14 +56,15 @@ def typed_frame(values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
 class FrameCache:
     """`receipts_frame` of a ledger, again and again: only receipts that changed since the last time are read.
 
-    It follows the ledger's journal: an edit by other hands, which is not in there, does not show in it.
+    It follows the ledger's journal: an edit by other hands, which is not in there, does not show in it. Who writes to
+    the ledger meanwhile, in this process or another, does not wait for it.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._lock = threading.Lock()
-        self._head: tuple[int, str] | None = None
-        self._frame: pd.DataFrame | None = None
+        self._lock = new_lock()
+        self._head: Head | None = None
+        self._buffer: FrameBuffer | None = None
 
     def current(self) -> pd.DataFrame:
         """Return the DataFrame as the ledger stands; the caller's own, to change at will.
@@ -68,29 +72,15 @@ class FrameCache:
         Raises:
             LedgerError: the file cannot be read.
         """
-        with self._lock:
-            changes = self._ledger.changes(self._head)
-            if self._frame is None or changes.complete:
-                self._frame = receipts_frame(changes.receipts)
-            elif changes.receipts:
-                newer = receipts_frame(changes.receipts)
-                if list(newer.columns) == list(self._frame.columns):
-                    self._frame = _merged(self._frame, newer)
-                else:  # a newer version writes to the file, and its fields are not in all rows
-                    changes = self._ledger.changes(None)
-                    self._frame = receipts_frame(changes.receipts)
-            self._head = changes.head
-            return self._frame.copy()
-
-
-def _merged(frame: pd.DataFrame, newer: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with these rows in place of their old ones, or as new ones, in the order of their ids."""
-    import pandas as pd
-
-    # What changes is young, as a rule: the rows before the first that changed stay as they are.
-    first = int(frame["receipt_id"].searchsorted(newer["receipt_id"].iloc[0]))
-    later = frame.iloc[first:]
-    kept = later[~later["receipt_id"].isin(set(newer["receipt_id"]))]
-    end = pd.concat([part for part in (kept, newer) if len(part)])
-    end = end.sort_values("receipt_id", kind="stable")
-    return pd.concat([frame.iloc[:first], end], ignore_index=True) if first else end.reset_index(drop=True)
+        with self._lock, written_by_us(self._ledger.path):
+            # Taken out until it is whole again: a child that is forked meanwhile begins with none.
+            buffer, self._buffer = self._buffer, None
+            changes = self._ledger.column_changes(None if buffer is None else self._head)
+            if changes.complete or buffer is None:
+                buffer = FrameBuffer(changes.values)
+            elif changes.values["receipt_id"] and not buffer.update(changes.values):
+                # A newer version writes to the file, and its fields are not in all rows.
+                changes = self._ledger.column_changes(None)
+                buffer = FrameBuffer(changes.values)
+            self._buffer, self._head = buffer, changes.head
+            return buffer.frame()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from pathlib import Path
 
 from ..core.cell_context import namespace
+from ..core.fork import new_lock
 from ..core.front_end import RunningNotebook, running_notebook
 from ..core.settings import Settings, ledger_path
 from .notebook_index import identify
 from .store import Ledger
 
 _opened: weakref.WeakValueDictionary[Path, Ledger] = weakref.WeakValueDictionary()
-_opening = threading.Lock()
+_opening = new_lock()
 
 
 def open_ledger(path: str | os.PathLike[str]) -> Ledger:

@@ -59,7 +59,7 @@ _DERIVED = {
 }  # fmt: skip
 _PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization", "scrubbed", "extra"})
 _KNOWN_OF_AUTHORIZATION = {*_AUTHORIZATION, "expired", "money", "evidence"}
-_KNOWN_OF_RECEIPT = {*_RECEIPT, "ended", "weight", "verified_hash", "expired", "money", "amount"}
+KNOWN_OF_RECEIPT = {*_RECEIPT, "ended", "weight", "verified_hash", "expired", "money", "amount"}
 """Columns that this version reads; others were added by a newer one."""
 
 
@@ -149,7 +149,7 @@ def receipt_of(row: sqlite3.Row, share: Share | None, authorization: Authorizati
         tool_calls=() if held["tool_calls"] == "[]" else tuple(json.loads(held["tool_calls"])),
         enclave_ok=None if held["enclave_ok"] is None else bool(held["enclave_ok"]),
         authorization=authorization,
-        extra=_unknown(held, _KNOWN_OF_RECEIPT),
+        extra=_unknown(held, KNOWN_OF_RECEIPT),
     )
 
 
@@ -167,16 +167,22 @@ def read_receipts(
     if receipts is None or authorizations is None:
         found = connection.execute(f"{RECEIPTS} ORDER BY r.receipt_id").fetchall()
         return receipts_of(found, connection.execute("SELECT * FROM authorizations"))
-    those, payers = ", ".join("?" * len(receipts)), ", ".join("?" * len(authorizations))
-    found = connection.execute(
-        f"{RECEIPTS} WHERE r.receipt_id IN ({those}) OR r.authorization_hash IN ({payers}) ORDER BY r.receipt_id",
-        (*receipts, *authorizations),
-    ).fetchall()
-    paid = connection.execute(
-        f"SELECT * FROM authorizations WHERE hash IN ({payers})",  # noqa: S608 - question marks
-        (*authorizations,),
+    where, values = among({"r.receipt_id": receipts, "r.authorization_hash": authorizations})
+    found = connection.execute(f"{RECEIPTS} WHERE {where} ORDER BY r.receipt_id", values).fetchall()
+    where, values = among({"hash": authorizations})
+    return receipts_of(
+        found,
+        connection.execute(f"SELECT * FROM authorizations WHERE {where}", values),  # noqa: S608 - question marks
     )
-    return receipts_of(found, paid)
+
+
+def among(chosen: Mapping[str, Collection[str]]) -> tuple[str, list[str]]:
+    """Return an SQL condition, "any of these columns has one of its values", and the values of its question marks.
+
+    None at all is false by a constant: for an empty `IN ()` beside an OR, SQLite would read the whole table.
+    """
+    parts = [f"{column} IN ({', '.join('?' * len(values))})" for column, values in chosen.items() if values]
+    return " OR ".join(parts) or "0", [value for values in chosen.values() for value in values]
 
 
 def shares_of(amount: int, cap: int, members: Sequence[sqlite3.Row]) -> dict[str, Share]:

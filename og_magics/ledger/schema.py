@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from ..core.errors import LedgerError
 from . import journal, recordings
+from .file_system import journal_mode, named, require_locks
 
 Step = str | Callable[[sqlite3.Connection], None]
 
@@ -108,26 +108,17 @@ adds tables, or columns that are NULL or have a default, leaves it: older progra
 which an older program would read or write something wrong sets it to its own number."""
 
 
-def named(path: Path) -> str:
-    """Return a path as errors show it, which stay in a saved notebook: from the working directory, or from home."""
-    for base, start in ((Path.cwd, ""), (Path.home, "~/")):
-        with contextlib.suppress(ValueError, OSError, RuntimeError):
-            if len(base().parts) > 1:  # from the root, nothing would be left out
-                return start + path.relative_to(base()).as_posix()
-    return str(path)
-
-
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file (a new one, too) to the last step, in write-ahead mode. A newer file stays as it is.
+    """Bring a file (a new one, too) to the last step, in write-ahead mode where it can be. A newer file stays as it is.
 
     Raises:
         LedgerError: a database of something else, or of a newer og_magics whose `min_reader` this one does not reach;
-            it is left as it was.
+            it is left as it was. Or its file system has no locks.
     """
     connection.execute("BEGIN")  # one snapshot: another process may be creating the tables just now
     version = _version(connection, path)
     connection.execute("COMMIT")
-    _write_ahead_mode(connection)
+    _set_journal_mode(connection, path)
     if version >= len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -183,15 +174,25 @@ def is_newer(connection: sqlite3.Connection) -> bool:
     return int(taken) > len(MIGRATIONS)
 
 
-def _write_ahead_mode(connection: sqlite3.Connection) -> None:
+def _set_journal_mode(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a file into write-ahead mode, or into that which its file system can bear."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode == "memory":
+        return
+    wanted = journal_mode(path)
     # Where another process is making the same change, SQLite fails at once, whatever its busy timeout: wait here.
     end = time.monotonic() + WAIT
-    while True:
+    while mode.upper() != wanted:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+            break
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            if wanted != "WAL":
+                break  # others use it in the mode that it has
+            if time.monotonic() > end:
                 raise
             time.sleep(0.02)
-        else:
-            return
+    if mode != "wal":
+        require_locks(connection, path)

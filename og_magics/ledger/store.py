@@ -37,6 +37,7 @@ from ..core.receipt import Authorization, Receipt
 from ..core.types import ChatRequest, Outcome
 from . import journal, recordings, rows
 from .audit import LedgerAudit, audit
+from .columns import ColumnChanges, read_columns
 from .file import RECORD, LedgerFile
 from .journal import Head
 from .money import MoneyLedger, commitment
@@ -47,6 +48,7 @@ from .threads import ThreadStore
 _UNSENT = "No signature was sent, so nothing is paid."
 _MANY = 1000
 """Changed receipts and authorizations above which all are read: an SQL statement has a bound on its values."""
+_ALL = None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Ledger(MoneyLedger):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(LedgerFile(path))
-        self._last_id = 0
+        self._pid, self._last_id = os.getpid(), 0
         self.notebook: NotebookIdentity | None = None
 
     @property
@@ -119,9 +121,7 @@ class Ledger(MoneyLedger):
         Return its id: 32 hex digits that sort by time, and by order in a process.
         """
         with self._file.writing(money=_UNSENT, begins=True) as connection:
-            # Milliseconds, then 80 random bits. Within one process each id is above the last, even if the clock is not.
-            self._last_id = max(int(time * 1000) << 80 | secrets.randbits(80), self._last_id + 1)
-            receipt_id = f"{self._last_id:032x}"
+            receipt_id = self._new_id(time)
             notebook_id = None if self.notebook is None else self.notebook.note(connection)
             row = {
                 "receipt_id": receipt_id,
@@ -238,7 +238,7 @@ class Ledger(MoneyLedger):
 
     def receipts(self) -> list[Receipt]:
         """Return all receipts, oldest first."""
-        with self._file.reading() as connection:
+        with self._file.reading_beside() as connection:
             return rows.read_receipts(connection)
 
     # -- beside the port -----------------------------------------------------------------------
@@ -255,13 +255,15 @@ class Ledger(MoneyLedger):
 
         An edit that is not in the journal is no change to it: `audit` finds such.
         """
-        with self._file.reading() as connection:
-            head = journal.head(connection)
-            if since is not None and journal.contains_head(connection, since):
-                receipts, authorizations = journal.subjects(connection, since[0])
-                if len(receipts) + len(authorizations) <= _MANY:
-                    return Changes(head, rows.read_receipts(connection, receipts, authorizations), complete=False)
-            return Changes(head, rows.read_receipts(connection), complete=True)
+        with self._file.reading_beside() as connection:
+            subjects = _changed(connection, since)
+            return Changes(journal.head(connection), rows.read_receipts(connection, *subjects), subjects == _ALL)
+
+    def column_changes(self, since: Head | None = None) -> ColumnChanges:
+        """Return the columns of the same receipts as `changes`; it makes no object of a row."""
+        with self._file.reading_beside() as connection:
+            subjects = _changed(connection, since)
+            return ColumnChanges(journal.head(connection), read_columns(connection, *subjects), subjects == _ALL)
 
     def head(self) -> Head:
         """Return the journal's length and the hash of its last entry.
@@ -279,10 +281,16 @@ class Ledger(MoneyLedger):
         Args:
             expected_head: a value of `head` from earlier; the journal must have been so.
         """
-        with self._file.reading_beside() as connection:
+        with self._file.reading_beside(own=True) as connection:
             return audit(connection, expected_head)
 
     # -- within --------------------------------------------------------------------------------
+
+    def _new_id(self, time: float) -> str:
+        """Return milliseconds, then 80 random bits. Within one process each is above the last, even if no clock is."""
+        last = self._last_id if self._pid == os.getpid() else 0  # children of one fork would go on with the same
+        self._pid, self._last_id = os.getpid(), max(int(time * 1000) << 80 | secrets.randbits(80), last + 1)
+        return f"{self._last_id:032x}"
 
     def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any]) -> None:
         if weight < 0:
@@ -303,3 +311,11 @@ class Ledger(MoneyLedger):
     def _receipt_row(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
         found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
         return self._known(found.fetchone(), "receipts", receipt_id)
+
+
+def _changed(connection: sqlite3.Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:
+    """Return the receipts and the authorizations that changed after this head; `_ALL` where they cannot be told."""
+    if since is None or not journal.contains_head(connection, since):
+        return _ALL
+    receipts, authorizations = journal.subjects(connection, since[0])
+    return _ALL if len(receipts) + len(authorizations) > _MANY else (receipts, authorizations)

@@ -134,6 +134,15 @@ def locked(text: str) -> dict[str, str]:
     return dict(found)
 
 
+def is_captured(lock: bytes, form: Mapping[str, Any]) -> bool:
+    """Return True for the content of the lock file that an environment was captured with, by its SHA-256.
+
+    A checkout on Windows may have changed the ends of its lines.
+    """
+    kept = form.get("lock_sha256")
+    return any(hashlib.sha256(content).hexdigest() == kept for content in (lock, lock.replace(b"\r\n", b"\n")))
+
+
 def captured_in(notebook: Path) -> Mapping[str, Any] | None:
     """Return the form of the environment that a notebook carries, in its metadata or in the last output with one.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..core.cell_context import CellExecution
 from ..core.errors import LedgerError
+from ..core.fork import new_lock
 from ..core.receipt import Receipt
 from ..core.recording import Recording, request_fingerprint
 from ..notebook.file import ShownAnswer, answers_in
@@ -50,7 +50,7 @@ class NotebookRecordings:
 
     def __init__(self, files: Callable[[], Sequence[Path]]) -> None:
         self._files = files
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._read: dict[Path, tuple[tuple[int, int], list[Recording]]] = {}
 
     def recorded(self, key: str) -> list[Recording]:

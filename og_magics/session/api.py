@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..conversation import Answer, BatchResult, Interrupted, Options, Turn, failure_of, follow
 from ..core.errors import ConfigError, LedgerError
+from ..core.fork import after_fork
 from ..core.models import TEE_LLM, catalogue, known_model
 from ..core.option import Option
 from ..core.options import CALL, known
 from ..core.progress import Call
-from ..core.runtime import after_fork, runtime
+from ..core.runtime import runtime
 from ..core.settings import Settings
 from ..display import HEARTBEAT, ProgressBar, progress_bar_for
 from ..display.sanitize import printable
-from ..ledger import Ledger, ledger_of, readable_at, receipts_frame
+from ..ledger import FrameCache, Ledger, ledger_of, readable_at
 from .open_payments import open_payments
 from .session import Session
 
@@ -212,9 +213,11 @@ def _shell() -> Any:
 
 
 def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
-    """Return the receipts of this notebook, or of another one that is not running, one row a call.
+    """Return the receipts of this notebook, or of another one that is not running, oldest first.
 
-    Columns: `og_magics.core.receipt.COLUMNS`; amounts in OPG and USD as Decimal, times in UTC.
+    Shape: (calls, columns), with the columns and dtypes of `og_magics.core.receipt_columns`: `time` is
+    datetime64[us, UTC], amounts are exact Decimal in OPG or USD (dtype object, None when unknown), tokens are Int64,
+    seconds float64, `replayed` bool, all else str or None. The DataFrame is the caller's own.
 
     Raises:
         LedgerError: the other notebook has no ledger, or it cannot be read.
@@ -222,7 +225,7 @@ def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
     if notebook is None:
         return current().records.frame()
     with _ledger_of(notebook) as ledger:
-        return receipts_frame(ledger.receipts())
+        return FrameCache(ledger).current()
 
 
 def settle(timeout: float = 120.0) -> int:

@@ -8,10 +8,11 @@ import platform
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from .. import chain
 from ..client.devnet_process import devnet_runs
@@ -23,13 +24,13 @@ from ..core.redaction import redacted
 from ..core.settings import Settings
 from ..display.sanitize import printable
 from ..ledger import Ledger, ledger_of, readable_at
+from ..ledger.file_system import file_system, in_write_ahead_mode
 from ..ledger.private_file import FOLDER, located, open_to_others
-from ..notebook.environment import captured_in, differences, needs, release, version_of
+from ..notebook.environment import captured_in, differences, is_captured, needs, release, version_of
 from ..payment.wallet import load_wallet
 from .health import HealthCheck, session_cap_of
 from .session import Session
 
-_NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"}
 _MOST = 5
 """Packages that a line names."""
 
@@ -193,22 +194,15 @@ def _notebook(path: Path) -> list[HealthCheck]:
                 "notebook", None, summary, "Run %og env in it, save it, and og-magics env keeps it in its metadata."
             )
         ]
-    name = str(form.get("lock"))
-    beside = path.with_name(name) if name == Path(name).name else path
-    lock = beside.read_text(encoding="utf-8", errors="replace") if beside != path and beside.is_file() else None
-    parts = []
-    if lock is None:
-        summary = f"The lock file {ascii(name)[:80]} is not beside the notebook."
-        parts.append(
-            HealthCheck("lock file", None, summary, "Get it from where the notebook came from, or run %og env again.")
-        )
+    lock, parts = _lock_file(path, form)
     python = str(form.get("python"))[:40]
     others = list(differences(form, lock))
     missing = [f"{package} {version} is not installed" for package, version, here in others if not here]
     different = [f"{package} is {here}, was {version}" for package, version, here in others if here]
     if release(python.partition(" ")[2])[:2] != sys.version_info[:2]:
         different.insert(0, f"Python is {platform.python_version()}, was {python}")
-    remedy = f"pip install -r {shlex.quote(beside.name)}" if lock is not None else "pip install them in these versions"
+    installs = f"pip install -r {shlex.quote(str(form.get('lock')))}"
+    remedy = installs if lock is not None else "pip install them in these versions"
     if missing:
         parts.append(HealthCheck("notebook", False, _listed([*missing, *different]), remedy))
     elif different:
@@ -216,6 +210,25 @@ def _notebook(path: Path) -> list[HealthCheck]:
     else:
         parts.append(HealthCheck("notebook", True, f"What it ran with is here; captured {form.get('captured')}"))
     return parts
+
+
+def _lock_file(notebook: Path, form: Mapping[str, Any]) -> tuple[str | None, list[HealthCheck]]:
+    """Return the content of the lock file that an environment names, if it is the one that was captured, and checks.
+
+    One that is not, somebody may have changed so that another package is installed: nothing is taken from it.
+    """
+    name = str(form.get("lock"))
+    beside = notebook.with_name(name) if name == Path(name).name else notebook
+    shown = ascii(name)[:80]
+    if beside == notebook or not beside.is_file():
+        remedy = "Get it from where the notebook came from, or run %og env again."
+        return None, [HealthCheck("lock file", None, f"The lock file {shown} is not beside the notebook.", remedy)]
+    content = beside.read_bytes()
+    if not is_captured(content, form):
+        summary = f"The lock file {shown} is not the one that was captured: the notebook keeps another SHA-256 of it."
+        remedy = "Do not install from it. Get it from where the notebook came from, or run %og env again."
+        return None, [HealthCheck("lock file", False, summary, remedy)]
+    return content.decode("utf-8", "replace"), []
 
 
 def _wallet(settings: Settings, network: str) -> HealthCheck:
@@ -317,12 +330,11 @@ def _ledger(path: Path) -> Iterator[HealthCheck]:
         names = _listed(one.name for one in shared)
         summary = f"Others on this machine can read what was asked and paid: {names}."
         yield HealthCheck("ledger's access", None, summary, f"chmod go= {shlex.join(map(_beside, shared))}")
-    if (kind := _file_system(path)) in _NETWORKED:
-        summary = f"The ledger is on {kind}, where SQLite's locks may not hold."
+    disk = file_system(path)
+    if disk.remote:
+        summary = f"The ledger is on {disk.kind}: readers and writers wait for each other, and its locks may not hold."
         yield HealthCheck("ledger's disk", None, summary, "Set OG_LEDGER to a path on a local disk.")
-    with path.open("rb") as file:
-        header = file.read(20)
-    if header[18:20] != b"\x02\x02":
+    elif not in_write_ahead_mode(path):
         summary = "The ledger is not in write-ahead mode: readers wait for writers."
         yield HealthCheck(
             "ledger's mode", None, summary, "Its disk may not allow it. Set OG_LEDGER to a path on a local disk."
@@ -332,20 +344,6 @@ def _ledger(path: Path) -> Iterator[HealthCheck]:
 def _beside(path: Path) -> str:
     """Return a path of a ledger as a command may name it, from the notebook's folder."""
     return path.name if path.parent.name != FOLDER else f"{FOLDER}/{path.name}"
-
-
-def _file_system(path: Path) -> str:
-    """Return the kind of the file system that a file is on, "" where the system does not say."""
-    try:
-        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    place, found = path.resolve(), ("", "")
-    for line in mounts.splitlines():
-        _, mount, kind, *_ = [*line.split(), "", "", ""]
-        if place.is_relative_to(mount or ".") and len(mount) >= len(found[0]):
-            found = (mount, kind)
-    return found[1]
 
 
 def _named(package: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..core.fork import new_lock
 from ..core.networks import Network
 from ..core.receipt import Receipt
 from ..ledger import FrameCache, Ledger, receipts_frame
@@ -28,7 +28,7 @@ class ReceiptsView:
         self._current = ledger
         self._replayed = replayed
         self._networks = networks
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._cache: tuple[Ledger, FrameCache] | None = None
         self._elsewhere: pd.DataFrame | None = None
 

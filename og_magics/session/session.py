@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from ..core import allowance
 from ..core.amounts import to_opg
 from ..core.cell_context import cell_history, execution, namespace, origin
 from ..core.errors import ConfigError, UnknownModel
+from ..core.fork import new_rlock
 from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
 from ..core.networks import Network, described, devnet
 from ..core.options import BODY, LIMITS, SETTINGS, known
@@ -55,7 +55,7 @@ class Session:
     """One notebook: its settings, its LLM, its receipts. All methods may be called from any thread."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._settings = settings or Settings.from_env()
         self._network_noted = False
         self._llm: LLM | None = None

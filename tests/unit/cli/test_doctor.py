@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -19,7 +20,7 @@ from og_magics.devnet import Devnet
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.ledger import Ledger
 from og_magics.notebook.environment import MIME, capture, locked, needs, release
-from og_magics.session.doctor import diagnose, report
+from og_magics.session.doctor import _notebook, diagnose, report
 
 from .conftest import answered
 
@@ -232,10 +233,32 @@ class TestTheEnvironment:
         assert part["lock file"]["status"] == "warning"
         assert part["notebook"]["status"] == "warning"
         assert "httpx is " in part["notebook"]["summary"]
-        part = doctor(str(notebook(captured[1] + "no-such-package==1.0\n", python="CPython 3.9.1")))["notebook"]
+        lock = captured[1] + "no-such-package==1.0\n"
+        digest = hashlib.sha256(lock.encode()).hexdigest()
+        part = doctor(str(notebook(lock, python="CPython 3.9.1", lock_sha256=digest)))["notebook"]
         assert part["status"] == "fails"
         assert "no-such-package 1.0 is not installed; Python is" in part["summary"]
         assert part["remedy"] == "pip install -r n.lock.txt"
+
+    @pytest.mark.parametrize("line", ["no-such-package==1.0", "--extra-index-url https://packages.example/simple"])
+    @pytest.mark.parametrize("kept", [{}, {"lock_sha256": None}, {"lock_sha256": "0" * 64}, {"lock_sha256": ["x"]}])
+    def test_a_lock_file_that_is_not_the_captured_one_is_not_installed_from(
+        self, notebook: Callable[..., Path], captured: tuple[dict[str, Any], str], line: str, kept: dict[str, Any]
+    ) -> None:
+        older = captured[0]["packages"] | {"httpx": "0.1", "no-such": "2"}
+        parts = {part.name: part for part in _notebook(notebook(captured[1] + line + "\n", packages=older, **kept))}
+        assert parts["lock file"].ok is False
+        assert "Do not install from it" in parts["lock file"].remedy
+        assert "no-such 2 is not installed" in parts["notebook"].summary, "the notebook itself names it"
+        assert "no-such-package" not in parts["notebook"].summary
+        assert "-r" not in parts["notebook"].remedy
+
+    def test_a_lock_file_with_the_line_ends_of_windows_is_the_captured_one(
+        self, notebook: Callable[..., Path], captured: tuple[dict[str, Any], str]
+    ) -> None:
+        path = notebook()
+        path.with_name("n.lock.txt").write_bytes(captured[1].replace("\n", "\r\n").encode())
+        assert [(part.name, part.ok) for part in _notebook(path)] == [("notebook", True)]
 
     @pytest.mark.parametrize(
         "changes",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from og_magics.core.errors import LedgerError
-from og_magics.ledger import Ledger, journal, schema
+from og_magics.ledger import Ledger, file_system, journal, schema
 
 
 @pytest.fixture
@@ -221,9 +221,9 @@ def test_an_error_shows_the_path_from_the_working_directory_or_from_home(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    assert schema.named(tmp_path / ".og" / "ledger.db") == ".og/ledger.db"
+    assert file_system.named(tmp_path / ".og" / "ledger.db") == ".og/ledger.db"
     monkeypatch.chdir("/")
-    assert schema.named(tmp_path / "home" / "ledger.db") == "~/ledger.db"
+    assert file_system.named(tmp_path / "home" / "ledger.db") == "~/ledger.db"
     (tmp_path / ".og").write_text("no folder")
     monkeypatch.chdir(tmp_path)
     with Ledger(tmp_path / ".og" / "ledger.db") as ledger, pytest.raises(LedgerError) as caught:
