@@ -42,9 +42,10 @@ def test_the_account_is_what_the_chain_says(notebook_of: Callable[..., Session],
     assert account.opg > 0
     assert account.gas > 0
     assert account.allowance >= account.needed == 5 * OPG
-    notebook, day = account.budgets
+    notebook, day, wallet = account.budgets
     assert (notebook.name, notebook.limit, notebook.used, notebook.left) == ("notebook", 3 * OPG, 0, 3 * OPG)
-    assert (day.name, day.limit, day.left) == ("24 hours", None, None)
+    assert (day.name, day.limit, day.left) == ("wallet, 24 h", None, None)
+    assert (wallet.name, wallet.limit, wallet.left) == ("wallet, all", None, None)
 
 
 def test_everything_that_is_there_is_told_with_its_facts(notebook_of: Callable[..., Session], devnet: Devnet) -> None:
