@@ -76,7 +76,7 @@ def connect(
     pool = GatewayPool(
         network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
     )
-    look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address)
+    look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address, now.confirmations_for(network))
     payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, look)
     runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()))
     return Connection(network, pool, runner, wallet, watcher)

@@ -62,10 +62,15 @@ async def wait_for_payments(
     return left
 
 
-async def look_for_wallet(watcher: SettlementWatcher, network: Network, journal: Journal, payer: str) -> None:
+async def look_for_wallet(
+    watcher: SettlementWatcher, network: Network, journal: Journal, payer: str, confirmations: int
+) -> None:
     """Look for the open payments of a ledger, and for those of the wallet in other ledgers of this user, once each.
 
     What they were settled for is written into their own ledgers, and counts for the budgets of the wallet.
+
+    Args:
+        confirmations: blocks after which a settlement is final.
 
     Raises:
         OGError: the chain, or the journal's own ledger, cannot be read.
@@ -73,14 +78,17 @@ async def look_for_wallet(watcher: SettlementWatcher, network: Network, journal:
     account = account_of(network, payer)
     await watcher.poll_once()
     await asyncio.gather(
-        *(_look_beside(path, network, account) for path in journal.wallet_ledgers(account)[:_MOST_LEDGERS])
+        *(
+            _look_beside(path, network, account, confirmations)
+            for path in journal.wallet_ledgers(account)[:_MOST_LEDGERS]
+        )
     )
 
 
-async def _look_beside(path: Path, network: Network, account: WalletAccount) -> None:
+async def _look_beside(path: Path, network: Network, account: WalletAccount, confirmations: int) -> None:
     ledger = open_ledger(path)
     with contextlib.suppress(OGError):  # a ledger that cannot be read or written keeps its caps
-        await SettlementWatcher(network, ledger).poll_once()
+        await SettlementWatcher(network, ledger, confirmations=confirmations).poll_once()
     ledger.enter_in_wallet(account)
 
 
