@@ -1,4 +1,4 @@
-"""What budgets count, held against the journal's chain of hashes before it is believed.
+"""The check of what budgets count against the journal's chain of hashes, before it is believed.
 
 A ledger lies beside its notebook, where it can be edited by hand: a smaller cap, an amount below zero or a row that is
 gone would loosen a budget. So the authorizations and settlements are made anew from the journal and compared with the
@@ -45,7 +45,7 @@ class Checkpoint:
 
 
 class Edited(ValueError):
-    """What was written is not what stands there; the text is a sentence."""
+    """Something does not stand there as it was written; the text is a sentence."""
 
 
 class MoneyCheck:
