@@ -225,7 +225,7 @@ class WalletFile:
             if connection is None:
                 return "no payments yet"
             wallets, payments = connection.execute("SELECT count(DISTINCT payer), count(*) FROM payments").fetchone()
-            return f"{payments} payments, {wallets} wallet{'' if wallets == 1 else 's'}"
+            return f"{_count(payments, 'payment')}, {_count(wallets, 'wallet')}"
 
     # -- within --------------------------------------------------------------------------------
 
@@ -272,6 +272,10 @@ class WalletFile:
             with contextlib.closing(_connect(path, wait)) as connection:
                 connection.execute("BEGIN")
                 yield connection if _application(connection, path) else None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _row(hash: str, payment: Payment, account: WalletAccount, ledger: Path) -> dict[str, object]:
