@@ -50,9 +50,8 @@ def test_the_account_is_what_the_chain_says(notebook_of: Callable[..., Session],
 
 
 def test_the_wallets_budgets_stand_beside_the_notebooks(
-    notebook_of: Callable[..., Session], devnet: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    notebook_of: Callable[..., Session], devnet: Devnet, state_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr("og_magics.core.settings._limits", {})  # limits hold for a process
     one, other = notebook_of(devnet, budget_wallet=40 * OPG), notebook_of(devnet)
     one.llm.chat_sync("openai/gpt-5", [{"role": "user", "content": "hello"}], max_tokens=3)

@@ -23,9 +23,7 @@ ASK = [{"role": "user", "content": "What is x402?"}]
 Signed = Callable[[LLM], list[tuple[str, str]]]
 
 
-@pytest.fixture(autouse=True)
-def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("state_folder")
 
 
 def answered(llm: LLM) -> bool:

@@ -149,9 +149,8 @@ def test_the_note_is_bounded() -> None:
 
 
 def test_other_ledgers_of_the_wallet_are_looked_at_before_its_budget_refuses(
-    ledger: Ledger, fake_chain: FakeChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, fake_chain: FakeChain, tmp_path: Path, state_folder: Path
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     network = fake_chain.network()
     account = account_of(network, ONE.payer)
     mine = signed(7)

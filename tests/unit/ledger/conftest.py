@@ -108,11 +108,8 @@ def make() -> Make:
 
 
 @pytest.fixture(autouse=True)
-def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the wallet's file: one for each test."""
-    home = tmp_path_factory.mktemp("state")
-    monkeypatch.setenv("XDG_STATE_HOME", str(home))
-    return home / "og_magics"
+def wallet_file_of_its_own(state_folder: Path) -> None:
+    """Each test begins without a wallet's file."""
 
 
 @pytest.fixture

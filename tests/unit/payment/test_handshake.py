@@ -409,9 +409,8 @@ class TestRefusals:
         assert len(bench.ledger.pending()) == 1
 
     async def test_a_budget_of_the_wallet_counts_what_other_notebooks_signed(
-        self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, bench: Bench, tmp_path: Path, state_folder: Path
     ) -> None:
-        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         _, auth = bench.question(policy=replace(POLICY, budgets=(of_wallet(10**30),)))
         assert (await bench.client.post(CHAT, json={}, auth=auth)).status_code == 200
         cap = bench.ledger.pending()[0].cap
@@ -429,9 +428,8 @@ class TestRefusals:
 
     @pytest.mark.parametrize("of_the_wallet", [False, True])
     async def test_a_ledger_that_was_changed_by_hand_pays_nothing(
-        self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_the_wallet: bool
+        self, bench: Bench, state_folder: Path, of_the_wallet: bool
     ) -> None:
-        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         await bench.ask()
         bench.forget_sessions()
         sent = len(bench.signatures)
