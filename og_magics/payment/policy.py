@@ -59,10 +59,11 @@ class Budget:
             return
         remedy = f"{self.setting} raises the limit, to {format_opg(committed + cap)} OPG or more."
         if open_caps:
+            where = ", in the notebook that opened it" if self.of_wallet else ""
             remedy = (
                 f"Of these, {format_opg(open_caps)} OPG are sessions that are not settled yet: each counts with all "
                 "that can still be taken, and once it is settled with what was used: about two minutes after its last "
-                f"call (`%og receipts --wait`). {remedy}"
+                f"call (`%og receipts --wait`{where}). {remedy}"
             )
         raise PaymentRefused(
             f"{self.name} does not allow it: {format_opg(committed)} of {format_opg(self.limit)} OPG are paid or "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import random
+import resource
 import signal
 import sqlite3
 import stat
@@ -194,6 +197,30 @@ def _killed(path: str, authorization: Any, where: str) -> None:
         ledger.authorize(authorization, wallet=under(100))
 
 
+LIMIT = 299
+
+
+def _sign_until_refused(path: str, first: int, make: Any) -> None:
+    with Ledger(path) as ledger, contextlib.suppress(PaymentRefused):
+        for number in range(1_000):
+            ledger.authorize(make.authorization(first + number, cap=10), wallet=under(LIMIT))
+
+
+def _sign_on_a_full_disk(path: str, make: Any, ended: Any) -> None:
+    with Ledger(path) as ledger:
+        ledger.authorize(make.authorization(1), wallet=under(10**30))
+        ledger.expire(make.authorization(1).hash, make.block())
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        try:
+            ledger.authorize(make.authorization(2), wallet=under(10**30))
+        except LedgerError as error:
+            refused = error.what, error.remedy
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        pending = len(ledger.pending())
+    ended.put((*refused, pending))
+
+
 class TestKills:
     """A kill between two writes: nothing was sent then, and what was reserved ends with its deadline."""
 
@@ -222,6 +249,43 @@ class TestKills:
             assert other.wallet_commitment(ACCOUNT).total == total
         one._wallets = other._wallets
         assert one.wallet_commitment(ACCOUNT).total == 10 + 10 * signed, "its own ledger knows better"
+
+    def test_processes_that_are_killed_at_any_moment_never_sign_more_than_there_is_room_for(
+        self, tmp_path: Path, make: Any
+    ) -> None:
+        processes = multiprocessing.get_context("fork")
+        paths = [tmp_path / f"{number}" / ".og" / "n.db" for number in range(6)]
+        running = [
+            processes.Process(target=_sign_until_refused, args=(str(path), number * 1_000, make))
+            for number, path in enumerate(paths)
+        ]
+        chance = random.Random(7)
+        for one in running:
+            one.start()
+        for one in running[:4]:
+            one.join(chance.uniform(0, 0.1))
+            one.kill()
+        for one in running:
+            one.join(60)
+        signed = 0
+        for path in paths:
+            with Ledger(path) as ledger:
+                signed += ledger.committed(SEPOLIA)
+                total = ledger.wallet_commitment(ACCOUNT).total
+        assert 0 < signed <= total <= LIMIT
+        assert total > LIMIT - 10, "those that were left used the rest"
+        assert total - signed <= 4 * 10, "a kill leaves one reservation at most"
+
+    def test_a_full_disk_signs_nothing(self, tmp_path: Path, make: Any) -> None:
+        processes = multiprocessing.get_context("fork")
+        ended = processes.Queue()
+        process = processes.Process(target=_sign_on_a_full_disk, args=(str(tmp_path / "n.db"), make, ended))
+        process.start()
+        what, remedy, signed = ended.get(timeout=60)
+        process.join(60)
+        assert "cannot be written" in what
+        assert "OG_STATE_DIR" in remedy
+        assert signed == 0
 
     def test_a_ledger_that_cannot_be_written_takes_the_reservation_back(
         self, folders: Callable[[str], Ledger], make: Any, monkeypatch: pytest.MonkeyPatch
