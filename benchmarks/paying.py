@@ -96,7 +96,7 @@ class _NoJournal(Ledger):
     def __init__(self) -> None:
         super().__init__("unused.db")
 
-    def authorize(self, authorization: Authorization, check: Any = None) -> None:
+    def authorize(self, authorization: Authorization, check: Any = None, wallet: Any = None) -> None:
         pass
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from og_magics.core import environment
+
 from .forkserver import ForkServer
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -47,6 +49,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("ci"):
                 item.add_marker(pytest.mark.skip(reason="only CI needs it: CI=true runs it"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's state directory: an empty one, here and in processes that are started."""
+    with pytest.MonkeyPatch.context() as patch:
+        _use_state_home(patch, tmp_path_factory.mktemp("state"))
+        yield
+
+
+@pytest.fixture
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of og_magics in the user's state directory: one for the test alone; it is not there yet."""
+    home = tmp_path_factory.mktemp("state")
+    _use_state_home(monkeypatch, home)
+    return home / "og_magics"
+
+
+def _use_state_home(patch: pytest.MonkeyPatch, home: Path) -> None:
+    patch.setenv("XDG_STATE_HOME", str(home))
+    patch.setattr(environment, "AT_IMPORT", {**environment.AT_IMPORT, "XDG_STATE_HOME": str(home)})
 
 
 @pytest.fixture(scope="session")

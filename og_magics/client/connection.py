@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from .call import CallRunner
 from .devnet_process import devnet_info
 from .funds import Funds
 from .gateway_pool import GatewayPool, endpoint_at
+from .open_payments import look_for_wallet
 from .settlement_watcher import SettlementWatcher
 
 
@@ -74,7 +76,8 @@ def connect(
     pool = GatewayPool(
         network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
     )
-    payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, watcher.poll_once)
+    look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address, now.confirmations_for(network))
+    payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, look)
     runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()))
     return Connection(network, pool, runner, wallet, watcher)
 

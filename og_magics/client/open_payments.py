@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..core import networks
+from ..core.accounts import WalletAccount, account_of
 from ..core.errors import ChainError, OGError
 from ..core.networks import Network
 from ..core.protocols import Journal
 from ..core.settings import Settings
+from ..ledger import open_ledger
 from .devnet_process import devnet_info, devnet_runs
 from .settlement_watcher import SettlementWatcher
+
+_MOST_LEDGERS = 20
+"""Other ledgers that are looked at before a budget refuses."""
 
 
 async def wait_for_payments(
@@ -53,6 +60,36 @@ async def wait_for_payments(
     if unread and len(unread) == len(by_chain):
         raise unread[0]
     return left
+
+
+async def look_for_wallet(
+    watcher: SettlementWatcher, network: Network, journal: Journal, payer: str, confirmations: int
+) -> None:
+    """Look for the open payments of a ledger, and for those of the wallet in other ledgers of this user, once each.
+
+    What they were settled for is written into their own ledgers, and counts for the budgets of the wallet.
+
+    Args:
+        confirmations: blocks after which a settlement is final.
+
+    Raises:
+        OGError: the chain, or the journal's own ledger, cannot be read.
+    """
+    account = account_of(network, payer)
+    await watcher.poll_once()
+    await asyncio.gather(
+        *(
+            _look_beside(path, network, account, confirmations)
+            for path in journal.wallet_ledgers(account)[:_MOST_LEDGERS]
+        )
+    )
+
+
+async def _look_beside(path: Path, network: Network, account: WalletAccount, confirmations: int) -> None:
+    ledger = open_ledger(path)
+    with contextlib.suppress(OGError):  # a ledger that cannot be read or written keeps its caps
+        await SettlementWatcher(network, ledger, confirmations=confirmations).poll_once()
+    ledger.enter_in_wallet(account)
 
 
 def network_of(settings: Settings, chain: str) -> Network | None:

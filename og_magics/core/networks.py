@@ -51,7 +51,8 @@ class Network:
         confirmations: blocks after which a settlement is final, unless a setting says otherwise.
         genesis_hash: hash of the payment chain's block 0, by which it is known; "" for a local one, which has its own.
         unused_depth: blocks on top of one by which it may be shown that something was not paid.
-        budget_notebook, budget_day: base units that may be spent unless a setting says otherwise; None for no limit.
+        budget_notebook, budget_day, budget_wallet: base units that may be spent unless a setting says otherwise: by one
+            notebook; by all notebooks of a wallet in 24 hours, and ever. None for no limit.
         genesis_time: unix seconds before which it was not there, so that nothing signed then can be settled on it: a
             devnet's start.
     """
@@ -81,12 +82,18 @@ class Network:
     unused_depth: int = 64  # two minutes of Base; nodes without an archive keep the state of 128 blocks
     budget_notebook: int | None = 100 * OPG
     budget_day: int | None = 30 * OPG
+    budget_wallet: int | None = None
     genesis_time: int = 0
 
     @property
     def caip2(self) -> str:
         """The chain's CAIP-2 name, as x402 writes it."""
         return f"eip155:{self.chain_id}"
+
+    @property
+    def identity(self) -> str:
+        """The chain's name among all: devnets share their CAIP-2 name, and each is another chain."""
+        return f"{self.caip2}@{self.genesis_time}" if self.local else self.caip2
 
     def transaction_url(self, transaction: str) -> str:
         """Return the URL of a page that shows a payment, or "" where there is no explorer."""

@@ -143,7 +143,14 @@ class SettingsTable:
         None, "what this notebook may have authorized or paid in all; the network's default where it is not set",
         env="OG_BUDGET_NOTEBOOK", unit="OPG", limit=True,
     )
-    budget_day: int | None = option(None, "the same, in 24 hours", env="OG_BUDGET_DAY", unit="OPG", limit=True)
+    budget_day: int | None = option(
+        None, "the same for all notebooks of the wallet, in 24 hours; the network's default where it is not set",
+        env="OG_BUDGET_DAY", unit="OPG", limit=True,
+    )
+    budget_wallet: int | None = option(
+        None, "the same for all notebooks of the wallet, in all; no limit where it is not set", env="OG_BUDGET_WALLET",
+        unit="OPG", limit=True,
+    )
     max_fee: int = option(
         OPG // 1000, "what one transaction, the approval, may cost in fees: nodes say what gas costs", env="OG_MAX_FEE",
         unit="ETH",

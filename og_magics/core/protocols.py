@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .accounts import Committed, WalletAccount, WalletCheck
 from .payment_states import Block, Commitment
 from .receipt import Authorization, Receipt
 from .recording import Deltas, RecordingSource
@@ -59,7 +61,10 @@ class Journal(Protocol):
         """A new receipt in the state "unpaid"; its id."""
 
     def authorize(
-        self, authorization: Authorization, check: Callable[[Callable[[float | None], Commitment]], None] | None = None
+        self,
+        authorization: Authorization,
+        check: Callable[[Committed], None] | None = None,
+        wallet: WalletCheck | None = None,
     ) -> None:
         """Write an authorization down, synced to disk before this returns. Call it before the signature is sent.
 
@@ -67,6 +72,8 @@ class Journal(Protocol):
             check: called in the same transaction, so that no other process signs in between, with a function of a time
                 (unix seconds, or None) that returns what was committed on its chain since; what it raises is raised,
                 and nothing is written.
+            wallet: called before that with what all notebooks of the wallet have committed, in the transaction that
+                reserves the authorization in the wallet's file.
         """
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
@@ -127,6 +134,19 @@ class Journal(Protocol):
             network: CAIP-2 name of the payment chain.
             since: unix seconds; only authorizations created then or later count.
         """
+
+    def check_money(self) -> None:
+        """Hold what budgets count against the journal's chain of hashes.
+
+        Raises:
+            LedgerError: it was changed by hand.
+        """
+
+    def wallet_commitment(self, account: WalletAccount, since: float | None = None) -> Commitment:
+        """Return what the authorizations of a wallet have cost or may still cost, in all its notebooks."""
+
+    def wallet_ledgers(self, account: WalletAccount) -> list[Path]:
+        """Return the paths of other ledgers that are there, with payments of the wallet that are still open."""
 
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """The settlements on a chain (CAIP-2 name) in this block or a later one that are not final."""

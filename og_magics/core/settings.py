@@ -7,13 +7,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import allowance, networks
 from .front_end import running_notebook
 from .option import Secret as Secret  # noqa: PLC0414 - og_magics.core.settings.Secret is its known place
 from .options import SETTINGS, SettingsTable
 from .secret import PrivateURL
+
+
+class Budgets(NamedTuple):
+    """Limits in base units, None for none: of the notebook in all; of its wallet in 24 hours, and in all."""
+
+    notebook: int | None
+    day: int | None
+    wallet: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,14 @@ class Settings(SettingsTable):
             f"nothing real is paid. OG_NETWORK={main} or `%og network {main}` pays with it: real money."
         )
 
-    def budgets(self, network: networks.Network) -> tuple[int | None, int | None]:
-        """Return what may be authorized or paid on a network, base units: by this notebook in all, and in 24 hours."""
-        whole = network.budget_notebook if self.budget_notebook is None else self.budget_notebook
-        day = network.budget_day if self.budget_day is None else self.budget_day
-        return allowance.capped("budget_notebook", whole), allowance.capped("budget_day", day)
+    def budgets(self, network: networks.Network) -> Budgets:
+        """Return what may be authorized or paid on a network, base units."""
+
+        def limit(name: str) -> int | None:
+            own: int | None = getattr(self, name)
+            return allowance.capped(name, getattr(network, name) if own is None else own)
+
+        return Budgets(limit("budget_notebook"), limit("budget_day"), limit("budget_wallet"))
 
     def confirmations_for(self, network: networks.Network) -> int:
         """Return the blocks after which a settlement on a network is final."""

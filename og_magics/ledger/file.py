@@ -188,6 +188,12 @@ class LedgerFile:
             note, self._notes = " ".join(self._notes), []
             return note
 
+    def add_note(self, note: str) -> None:
+        """Keep a sentence for `note`."""
+        with self._lock:
+            if note not in self._notes:
+                self._notes.append(note)
+
     def _settle_place(self) -> None:
         """Choose the file to use: the one asked for, or that in the state directory."""
         if self.connection is None and self.path == self.asked:

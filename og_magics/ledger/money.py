@@ -6,18 +6,23 @@ is outdone only by better evidence.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.accounts import WalletAccount
 from ..core.errors import LedgerError
 from ..core.payment_states import Block, Commitment, MoneyEvent, MoneyState, is_past, transition
 from ..core.receipt import Authorization
 from ..core.types import Settlement
 from . import journal, rows
 from .file import LedgerFile
+from .money_check import Edited, MoneyCheck
+from .schema import named
+from .wallet_file import Payment, WalletFile, WalletFileError, amount_of, commitment_of
 
 _UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"
 
@@ -30,8 +35,25 @@ def commitment(connection: sqlite3.Connection, network: str, since: float | None
         WHERE a.network = ? AND a.created >= ?""",
         (network, float("-inf") if since is None else since),
     ).fetchall()
-    still_open = sum(int(row["open"]) for row in found)
-    return Commitment(still_open + sum(int(row["amount"] or 0) for row in found), still_open)
+    still_open = sum(amount_of(row["open"]) for row in found)
+    return Commitment(still_open + sum(amount_of(row["amount"] or 0) for row in found), still_open)
+
+
+def payments_of(connection: sqlite3.Connection, account: WalletAccount, since: float | None) -> dict[str, Payment]:
+    """Return the payments of a wallet that a file has, by hash."""
+    found = connection.execute(
+        """SELECT a.hash, a.cap, a.created, a.deadline, a.expired, s.amount
+        FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash
+        WHERE a.network = ? AND a.payer = ? AND a.created >= ?""",
+        (account.network, account.payer, max(account.started, float("-inf") if since is None else since)),
+    )
+    payments = {}
+    for row in found:
+        paid = 0 if row["amount"] is None and row["expired"] else row["amount"]
+        payments[str(row["hash"])] = Payment(
+            amount_of(row["cap"]), row["created"], row["deadline"], None if paid is None else amount_of(paid)
+        )
+    return payments
 
 
 class MoneyLedger:
@@ -39,6 +61,8 @@ class MoneyLedger:
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
+        self._check = MoneyCheck()
+        self._wallets = WalletFile()
 
     @property
     def path(self) -> Path:
@@ -65,6 +89,7 @@ class MoneyLedger:
                 "authorizations": {"expired": 0, "money": money, "evidence": None},
             }
             journal.write(connection, "settled", changes, authorization=settlement.authorization_hash)
+        self._wallets.note(settlement.authorization_hash, settlement.amount)
 
     def mark_used(self, authorization_hash: str, block: Block, why: str = "") -> None:
         """Note that the nonce of an authorization is used, and that its transaction was not found yet."""
@@ -138,6 +163,44 @@ class MoneyLedger:
         with self._file.reading() as connection:
             return commitment(connection, network, since)
 
+    def check_money(self) -> None:
+        """Hold what budgets count against the journal's chain of hashes; see `money_check.py`.
+
+        Raises:
+            LedgerError: it was changed by hand.
+        """
+        with self._file.reading() as connection:
+            self._require_sound(connection)
+
+    def wallet_commitment(self, account: WalletAccount, since: float | None = None) -> Commitment:
+        """Return what the authorizations of a wallet have cost or may still cost, in all its notebooks.
+
+        Where the wallet's file cannot be read and the money is not real, it is what this ledger has.
+
+        Raises:
+            LedgerError: that file cannot be read.
+        """
+        own = self._payments(account, since)
+        try:
+            return self._wallets.commitment(account, since, own)
+        except WalletFileError:
+            if account.real_money:
+                raise
+            return commitment_of(own)
+
+    def wallet_ledgers(self, account: WalletAccount) -> list[Path]:
+        """Return the paths of other ledgers that are there, with payments of the wallet that are still open."""
+        try:
+            return [path for path in self._wallets.ledgers(account) if path != self.path and path.is_file()]
+        except WalletFileError:
+            return []
+
+    def enter_in_wallet(self, account: WalletAccount) -> None:
+        """Note in the wallet's file what this ledger says of its payments; nothing where it was changed by hand."""
+        with contextlib.suppress(LedgerError):
+            self.check_money()
+            self._wallets.enter(account, self.path, self._payments(account, None))
+
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """Return the settlements on a chain in this block or a later one that are not final, by block."""
         with self._file.reading() as connection:
@@ -150,6 +213,27 @@ class MoneyLedger:
             return [rows.settlement_of(row) for row in found]
 
     # -- within --------------------------------------------------------------------------------
+
+    def _payments(self, account: WalletAccount, since: float | None) -> dict[str, Payment]:
+        with self._file.reading() as connection:
+            return payments_of(connection, account, since)
+
+    def _require_sound(self, connection: sqlite3.Connection) -> None:
+        try:
+            self._check.require(connection, lambda: self._wallets.checkpoint(self.path))
+        except Edited as error:
+            raise LedgerError(
+                f"{named(self.path)} was changed by hand, so the budgets cannot be counted. {error}",
+                money="Nothing was signed and nothing was paid.",
+                remedy="%og verify names all that was changed. Put a copy from before back, or move the file away: "
+                "then a new one is begun.",
+            ) from error
+        if self._check.replaced:
+            self._check.replaced = False
+            self._file.add_note(
+                f"{named(self.path)} is not the file that it was: an older copy, or written anew. Payments that it "
+                "lacks still count against the wallet's budgets."
+            )
 
     def _note(self, hash: str, event: MoneyEvent, block: Block, why: str) -> None:
         with self._file.writing() as connection:
@@ -170,6 +254,7 @@ class MoneyLedger:
             if settlement is not None:
                 changes["settlements"] = None
             journal.write(connection, _KINDS[event], changes, authorization=hash)
+        self._wallets.note(hash, 0 if after is MoneyState.EXPIRED else None)
 
     def _authorizations(self, where: str, *values: Any) -> list[Authorization]:
         with self._file.reading() as connection:

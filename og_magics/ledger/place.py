@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from ..core.environment import state_folder as user_folder
 from .reading import snapshot
 
 _LONGEST_HASH = 16
@@ -28,10 +29,8 @@ def is_writable(path: Path) -> bool:
 
 def state_folder(folder: Path) -> Path:
     """Return the folder in the user's state directory for the ledgers of a folder that cannot be written."""
-    from platformdirs import user_state_path
-
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:_LONGEST_HASH]
-    return user_state_path("og_magics", appauthor=False) / "ledgers" / name
+    return user_folder() / "ledgers" / name
 
 
 def place_of(path: Path) -> Path:

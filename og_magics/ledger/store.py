@@ -30,8 +30,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from ..core.accounts import Committed, WalletCheck
 from ..core.errors import LedgerError
-from ..core.payment_states import Commitment
 from ..core.protocols import EnclaveVerdict
 from ..core.receipt import Authorization, Receipt
 from ..core.types import ChatRequest, Outcome
@@ -40,10 +40,11 @@ from .audit import LedgerAudit, audit
 from .columns import ColumnChanges, read_columns
 from .file import RECORD, LedgerFile
 from .journal import Head
-from .money import MoneyLedger, commitment
+from .money import MoneyLedger, commitment, payments_of
 from .notebook_index import NotebookIdentity
 from .recording_store import RecordingStore
 from .threads import ThreadStore
+from .wallet_file import Payment, WalletFileError, commitment_of
 
 _UNSENT = "No signature was sent, so nothing is paid."
 _MANY = 1000
@@ -142,20 +143,73 @@ class Ledger(MoneyLedger):
         return receipt_id
 
     def authorize(
-        self, authorization: Authorization, check: Callable[[Callable[[float | None], Commitment]], None] | None = None
+        self,
+        authorization: Authorization,
+        check: Callable[[Committed], None] | None = None,
+        wallet: WalletCheck | None = None,
     ) -> None:
         """Write an authorization down, synced to disk before this returns. A second time changes nothing.
 
         Args:
             check: raises what forbids it, for what was committed on its chain since a time, or in all. It is called in
                 the transaction that writes: kernels that ask at once stay within one budget.
+            wallet: the same for what all notebooks of the wallet have committed. The authorization is first reserved in
+                the wallet's file (`wallet_file.py`), in the transaction that calls this. Where that file cannot be
+                written, real money is refused, and other money is held against what this ledger has.
+
+        Raises:
+            LedgerError: besides, what the budgets count was changed by hand.
         """
+        if wallet is None:
+            self._write_authorization(authorization, check, counted=check is not None)
+            return
+        with self._file.reading() as connection:
+            if journal.row(connection, "authorizations", authorization.hash) is not None:
+                return
+            self._require_sound(connection)
+
+        def own(since: float | None) -> Mapping[str, Payment]:
+            with self._file.reading() as connection:
+                self._require_sound(connection)
+                return payments_of(connection, wallet.account, since)
+
+        try:
+            self._wallets.reserve(authorization, wallet.account, self.path, wallet.check, own)
+        except WalletFileError as error:
+            if wallet.account.real_money:
+                raise
+            self._file.add_note(f"{error.what} The wallet's budgets count what this notebook pays, and no other.")
+            self._write_authorization(authorization, check, wallet, counted=True)
+            return
+        try:
+            self._write_authorization(authorization, check, counted=True)
+        except BaseException:
+            self._wallets.release(authorization.hash)
+            raise
+        self.check_money()  # up to the authorization itself: the next process begins there
+        self._wallets.confirm(authorization, wallet.account, self.path, self._check.checkpoint)
+
+    def _write_authorization(
+        self,
+        authorization: Authorization,
+        check: Callable[[Committed], None] | None,
+        wallet: WalletCheck | None = None,
+        *,
+        counted: bool,
+    ) -> None:
+        """Write it in one transaction with the checks; `counted`: a budget counts what is in the file."""
         hash, row = authorization.hash, rows.authorization_row(authorization)
         with self._file.writing(money=_UNSENT, synced=True) as connection:
-            if journal.row(connection, "authorizations", hash) is None:
-                if check is not None:
-                    check(lambda since: commitment(connection, authorization.network, since))
-                journal.write(connection, "authorized", {"authorizations": row}, authorization=hash)
+            if journal.row(connection, "authorizations", hash) is not None:
+                return
+            if counted:
+                self._require_sound(connection)
+            if check is not None:
+                check(lambda since: commitment(connection, authorization.network, since))
+            if wallet is not None:
+                account = wallet.account
+                wallet.check(lambda since: commitment_of(payments_of(connection, account, since)))
+            journal.write(connection, "authorized", {"authorizations": row}, authorization=hash)
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
         """Note the authorization that pays a request. Again with the same one may bring the session that came later.

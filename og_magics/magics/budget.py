@@ -22,6 +22,7 @@ def budget(app: Session, line: str) -> str:
         max_authorization=None if flags.call is None else parse_opg(flags.call),
         budget_notebook=None if flags.notebook is None else parse_opg(flags.notebook),
         budget_day=None if flags.day is None else parse_opg(flags.day),
+        budget_wallet=None if flags.wallet is None else parse_opg(flags.wallet),
     )
     name = app.network.name
     lines = [f"one call      up to {format_opg(app.settings.max_authorization)} OPG in one authorization"]
@@ -31,5 +32,5 @@ def budget(app: Session, line: str) -> str:
             continue
         spent = f"{format_opg(budget.used)} of {format_opg(budget.limit)} OPG paid or authorized"
         lines.append(f"{budget.name:<13} {spent}, {format_opg(budget.left)} left")
-    lines.append("What is authorized counts until it is settled or expires.")
+    lines.append("What is authorized counts until it is settled or expires; the wallet's are of all its notebooks.")
     return "\n".join(lines)

@@ -59,7 +59,8 @@ def budget_parser() -> Parser:
     add: Any = parser.add_argument
     add("--call", metavar="OPG", help="what one authorization may allow at most")
     add("--notebook", metavar="OPG", help="what this notebook may authorize and pay in all")
-    add("--day", metavar="OPG", help="the same, in 24 hours")
+    add("--day", metavar="OPG", help="what all notebooks of the wallet may in 24 hours")
+    add("--wallet", metavar="OPG", help="the same, in all")
     return parser
 
 

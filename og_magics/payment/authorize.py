@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.accounts import Committed, WalletCheck
 from ..core.errors import GatewayProtocolError, OGError, PaymentRefused
-from ..core.payment_states import Commitment
 from ..core.protocols import Clock, Journal
 from ..core.receipt import Authorization
 from ..core.secret import Secret, origin_of
 from ..core.untrusted_json import recursion_limit_kept
-from .policy import Policy
+from .policy import Budget, Policy
 from .wallet import Wallet
 
 if TYPE_CHECKING:
@@ -51,15 +51,21 @@ class Authorizer:
 
         Raises:
             PaymentRefused: it does.
+            LedgerError: what the budgets count was changed by hand, or cannot be read.
         """
-        self._refuse_over(offer, policy, lambda since: self._journal.commitment(policy.network, since))
+        journal, account = self._journal, policy.account(self.payer)
+        if policy.budgets:
+            journal.check_money()
+        self._check(offer, policy.budgets_of(wallet=False))(lambda since: journal.commitment(policy.network, since))
+        self._check(offer, policy.budgets_of(wallet=True))(lambda since: journal.wallet_commitment(account, since))
 
-    def _refuse_over(
-        self, offer: PaymentRequirements, policy: Policy, committed: Callable[[float | None], Commitment]
-    ) -> None:
-        for budget in policy.budgets:
-            found = committed(None if budget.seconds is None else self._clock() - budget.seconds)
-            budget.refuse(int(offer.amount), found.total, found.open)
+    def _check(self, offer: PaymentRequirements, budgets: Sequence[Budget]) -> Callable[[Committed], None]:
+        def refuse_over(committed: Committed) -> None:
+            for budget in budgets:
+                found = committed(None if budget.seconds is None else self._clock() - budget.seconds)
+                budget.refuse(int(offer.amount), found.total, found.open)
+
+        return refuse_over
 
     def authorize(
         self, required: PaymentRequired, offer: PaymentRequirements, policy: Policy, *, gateway: str, path: str,
@@ -93,7 +99,12 @@ class Authorizer:
                 money="Nothing was sent and nothing was paid.",
                 remedy="Its offer is malformed; use another gateway.",
             ) from None
-        self._journal.authorize(authorization, lambda committed: self._refuse_over(offer, policy, committed))
+        own, shared = policy.budgets_of(wallet=False), policy.budgets_of(wallet=True)
+        self._journal.authorize(
+            authorization,
+            self._check(offer, own) if own else None,
+            WalletCheck(policy.account(self.payer), self._check(offer, shared)) if shared else None,
+        )
         return Payment(authorization, Secret(header, lasting=False))
 
 

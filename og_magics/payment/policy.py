@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..core.accounts import WalletAccount
 from ..core.amounts import format_opg
 from ..core.errors import PaymentRefused
 from ..core.networks import by_chain
@@ -34,12 +35,14 @@ class Budget:
         name: "this notebook's budget"; for the message.
         limit: base units. seconds: of the past that count; None for all.
         setting: what raises it.
+        of_wallet: it holds for all notebooks of the wallet together.
     """
 
     name: str
     limit: int
     seconds: float | None
     setting: str
+    of_wallet: bool = False
 
     def refuse(self, cap: int, committed: int, open_caps: int = 0) -> None:
         """Refuse a payment that goes over the limit.
@@ -56,10 +59,11 @@ class Budget:
             return
         remedy = f"{self.setting} raises the limit, to {format_opg(committed + cap)} OPG or more."
         if open_caps:
+            where = ", in the notebook that opened it" if self.of_wallet else ""
             remedy = (
                 f"Of these, {format_opg(open_caps)} OPG are sessions that are not settled yet: each counts with all "
                 "that can still be taken, and once it is settled with what was used: about two minutes after its last "
-                f"call (`%og receipts --wait`). {remedy}"
+                f"call (`%og receipts --wait`{where}). {remedy}"
             )
         raise PaymentRefused(
             f"{self.name} does not allow it: {format_opg(committed)} of {format_opg(self.limit)} OPG are paid or "
@@ -81,6 +85,7 @@ class Policy:
         max_amount: base units that one authorization may allow.
         max_deadline: seconds for which one may be valid.
         budgets: what all authorizations together may come to.
+        chain, started, real_money: of the network, as `WalletAccount` has them.
     """
 
     network: str
@@ -89,6 +94,17 @@ class Policy:
     max_amount: int
     max_deadline: int
     budgets: tuple[Budget, ...] = ()
+    chain: str = ""
+    started: float = 0.0
+    real_money: bool = True
+
+    def account(self, payer: str) -> WalletAccount:
+        """Return the account of a wallet on the payment chain."""
+        return WalletAccount(payer, self.network, self.chain or self.network, self.started, self.real_money)
+
+    def budgets_of(self, *, wallet: bool) -> tuple[Budget, ...]:
+        """Return the budgets of the wallet, or those of the notebook."""
+        return tuple(budget for budget in self.budgets if budget.of_wallet == wallet)
 
     def allows(self, cap: int) -> None:
         """Refuse to go on with an authorization that was made under a looser limit than this one.

@@ -20,17 +20,25 @@ def policy_for(question: ChatRequest, enclave: Enclave, network: Network, settin
         max_amount=limit if question.max_cost is None else min(limit, question.max_cost),
         max_deadline=settings.max_deadline,
         budgets=budgets_of(network, settings),
+        chain=network.identity,
+        started=float(network.genesis_time),
+        real_money=network.real_money,
     )
 
 
 def budgets_of(network: Network, settings: Settings) -> tuple[Budget, ...]:
     """Return the budgets that hold on a network, with the setting that raises each."""
-    whole, day = settings.budgets(network)
+    limits = settings.budgets(network)
     budgets = []
-    if whole is not None:
-        budgets.append(Budget("This notebook's budget", whole, None, "%og budget --notebook (OG_BUDGET_NOTEBOOK)"))
-    if day is not None:
-        budgets.append(Budget("The budget of a day", day, DAY, "%og budget --day (OG_BUDGET_DAY)"))
+    if limits.notebook is not None:
+        setting = "%og budget --notebook (OG_BUDGET_NOTEBOOK)"
+        budgets.append(Budget("This notebook's budget", limits.notebook, None, setting))
+    if limits.day is not None:
+        setting = "%og budget --day (OG_BUDGET_DAY)"
+        budgets.append(Budget("The wallet's budget of a day", limits.day, DAY, setting, of_wallet=True))
+    if limits.wallet is not None:
+        setting = "%og budget --wallet (OG_BUDGET_WALLET)"
+        budgets.append(Budget("The wallet's budget", limits.wallet, None, setting, of_wallet=True))
     return tuple(budgets)
 
 

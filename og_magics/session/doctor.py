@@ -28,7 +28,7 @@ from ..ledger.file_system import file_system, in_write_ahead_mode
 from ..ledger.private_file import FOLDER, located, open_to_others
 from ..notebook.environment import captured_in, differences, is_captured, needs, release, version_of
 from ..payment.wallet import load_wallet
-from .health import HealthCheck, session_cap_of
+from .health import HealthCheck, session_cap_of, wallet_file_check
 from .session import Session
 
 _MOST = 5
@@ -67,6 +67,7 @@ def diagnose(notebook: Path | None, *, offline: bool = False, app: Session | Non
     kept = notebook.absolute() if notebook is not None else None
     path = located(app.ledger.path if app is not None else ledger_of(settings, kept))
     parts += _tried("ledger", lambda: list(_ledger(path)))
+    parts += _tried("budgets", lambda: [wallet_file_check(described(name))])
     return [_clean(replace(part, summary=part.summary.replace(str(path), path.name))) for part in parts]
 
 

@@ -11,11 +11,17 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from .. import chain
+from ..core import environment
+from ..core.accounts import account_of
 from ..core.errors import OGError
 from ..core.networks import Network
 from ..core.runtime import runtime
 from ..core.types import Enclave
-from ..payment.spending import budgets_of
+from ..ledger.place import is_writable
+from ..ledger.private_file import open_to_others
+from ..ledger.schema import named
+from ..ledger.wallet_file import WalletFile
+from ..payment.spending import DAY
 
 if TYPE_CHECKING:
     from ..client.llm import LLM
@@ -31,7 +37,7 @@ class BudgetState:
     """A budget, and how much of it is used. Amounts in base units.
 
     Attributes:
-        name: "notebook" or "24 hours".
+        name: "notebook", "wallet, 24 h" or "wallet, all": the wallet's are those of all its notebooks.
         limit: what may be paid or authorized; None for no limit.
         used: what is. left: what is not, None for no limit.
     """
@@ -78,23 +84,22 @@ class HealthCheck:
     remedy: str = ""
 
 
-def budgets(network: Network, settings: Settings, ledger: Ledger) -> tuple[BudgetState, ...]:
-    """Return the notebook's budget and that of 24 hours.
+def budgets(network: Network, payer: str, settings: Settings, ledger: Ledger) -> tuple[BudgetState, ...]:
+    """Return the notebook's budget, and its wallet's of 24 hours and in all.
 
     Raises:
-        OGError: no devnet could be started, or the ledger cannot be read.
+        OGError: the ledger, or the wallet's file, cannot be read.
     """
-    limits = {limit.seconds is None: limit for limit in budgets_of(network, settings)}
-    states = []
-    for name, whole in (("notebook", True), ("24 hours", False)):
-        limit = limits.get(whole)
-        seconds = None if whole else 24 * 3600.0
-        used = ledger.committed(network.caip2, None if seconds is None else time.time() - seconds)
-        if limit is None:
-            states.append(BudgetState(name, None, used, None))
-        else:
-            states.append(BudgetState(name, limit.limit, used, max(limit.limit - used, 0)))
-    return tuple(states)
+    limits, account = settings.budgets(network), account_of(network, payer)
+    return (
+        _state("notebook", limits.notebook, ledger.committed(network.caip2)),
+        _state("wallet, 24 h", limits.day, ledger.wallet_commitment(account, time.time() - DAY).total),
+        _state("wallet, all", limits.wallet, ledger.wallet_commitment(account).total),
+    )
+
+
+def _state(name: str, limit: int | None, used: int) -> BudgetState:
+    return BudgetState(name, limit, used, None if limit is None else max(limit - used, 0))
 
 
 def session_cap_of(network: Network, settings: Settings) -> int:
@@ -112,7 +117,7 @@ def wallet_status(llm: LLM, settings: Settings, ledger: Ledger) -> WalletStatus:
     held = chain.balances(network, address)
     needed = session_cap_of(network, settings)
     return WalletStatus(
-        network, address, held.opg, held.gas, held.allowance, needed, budgets(network, settings, ledger)
+        network, address, held.opg, held.gas, held.allowance, needed, budgets(network, address, settings, ledger)
     )
 
 
@@ -185,6 +190,25 @@ def _price(reported: dict[str, Any]) -> HealthCheck:
 
 def _chain(network: Network) -> HealthCheck:
     return HealthCheck("payment chain", True, f"{network.name}, chain {network.chain_id}, block {chain.head(network)}")
+
+
+def wallet_file_check(network: Network) -> HealthCheck:
+    """Check the file of the wallet's budgets, and say where it is. Nothing is written."""
+    file, chosen = WalletFile(), environment.AT_IMPORT.get("OG_STATE_DIR")
+    place = f"$OG_STATE_DIR/{file.path.name}" if chosen else named(file.path)
+    try:
+        summary = f"{file.summary()}: {place}"
+    except OGError as error:
+        return HealthCheck("budgets", False, error.what, error.remedy)
+    if not is_writable(file.path):
+        harm = "with real money, nothing is signed" if network.real_money else "a notebook's payments count alone"
+        remedy = "Set OG_STATE_DIR to a folder that can be written where Jupyter is started."
+        ok = False if network.real_money else None
+        return HealthCheck("budgets", ok, f"The wallet's file {place} cannot be written: {harm}.", remedy)
+    if shared := open_to_others(file.path):
+        names = ", ".join(one.name for one in shared)
+        return HealthCheck("budgets", None, f"Others on this machine can read {names}: {place}", f"chmod go= {place}")
+    return HealthCheck("budgets", True, f"The wallet's file has {summary}")
 
 
 def _kept(ledger: Ledger) -> HealthCheck:

@@ -317,12 +317,13 @@ class Session:
         return standing.wallet_status(self.llm, self._settings, self.ledger)
 
     def budgets(self) -> tuple[standing.BudgetState, ...]:
-        """Return the notebook's budget and that of 24 hours. Blocks while a devnet starts.
+        """Return the notebook's budget, and its wallet's of 24 hours and in all. Blocks while a devnet starts.
 
         Raises:
-            OGError: no devnet could be started, or the ledger cannot be read.
+            OGError: no devnet could be started, or a file cannot be read.
         """
-        return standing.budgets(self.network, self._settings, self.ledger)
+        llm = self.llm
+        return standing.budgets(self.network, llm.wallet.address if llm.paid else "", self._settings, self.ledger)
 
     def health(self) -> tuple[standing.HealthCheck, ...]:
         """Check everything that a call needs. Blocks; a failure is a result, and not raised."""

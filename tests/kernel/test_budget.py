@@ -19,7 +19,7 @@ def fresh(new_kernel: Callable[..., Kernel]) -> Kernel:
 def test_without_limits_it_says_so(fresh: Kernel) -> None:
     told = fresh.ask("%og budget").text
     assert "up to 10 OPG in one authorization" in told
-    assert told.count("no limit on devnet") == 2
+    assert told.count("no limit on devnet") == 3
 
 
 def test_a_call_that_could_cost_more_than_it_may_is_not_paid(fresh: Kernel) -> None:

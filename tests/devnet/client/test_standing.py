@@ -15,6 +15,7 @@ from og_magics.conversation import Options
 from og_magics.core.amounts import OPG
 from og_magics.core.runtime import runtime
 from og_magics.devnet import Devnet
+from og_magics.magics.budget import budget
 from og_magics.session import Session
 
 
@@ -42,9 +43,25 @@ def test_the_account_is_what_the_chain_says(notebook_of: Callable[..., Session],
     assert account.opg > 0
     assert account.gas > 0
     assert account.allowance >= account.needed == 5 * OPG
-    notebook, day = account.budgets
+    notebook, day, wallet = account.budgets
     assert (notebook.name, notebook.limit, notebook.used, notebook.left) == ("notebook", 3 * OPG, 0, 3 * OPG)
-    assert (day.name, day.limit, day.left) == ("24 hours", None, None)
+    assert (day.name, day.limit, day.left) == ("wallet, 24 h", None, None)
+    assert (wallet.name, wallet.limit, wallet.left) == ("wallet, all", None, None)
+
+
+def test_the_wallets_budgets_stand_beside_the_notebooks(
+    notebook_of: Callable[..., Session], devnet: Devnet, state_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("og_magics.core.settings._limits", {})  # limits hold for a process
+    one, other = notebook_of(devnet, budget_wallet=40 * OPG), notebook_of(devnet)
+    one.llm.chat_sync("openai/gpt-5", [{"role": "user", "content": "hello"}], max_tokens=3)
+    shown = budget(other, "--notebook 9 --day 8 --wallet 30").splitlines()
+    assert shown[1:4] == [
+        "notebook      0 of 9 OPG paid or authorized, 9 left",
+        "wallet, 24 h  5 of 8 OPG paid or authorized, 3 left",
+        "wallet, all   5 of 30 OPG paid or authorized, 25 left",
+    ]
+    assert "of all its notebooks" in shown[-1]
 
 
 def test_everything_that_is_there_is_told_with_its_facts(notebook_of: Callable[..., Session], devnet: Devnet) -> None:

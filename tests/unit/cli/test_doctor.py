@@ -66,7 +66,7 @@ class TestAMachineThatIsWell:
         parts = doctor()
         assert {name: part["status"] for name, part in parts.items()} == {
             "Python": "ok", "packages": "ok", "kernel": "ok", "widgets": "ok", "JupyterLab": parts["JupyterLab"]["status"],
-            "wallet": "ok", "devnet": "ok", "ledger": "ok",
+            "wallet": "ok", "devnet": "ok", "ledger": "ok", "budgets": "ok",
         }  # fmt: skip
         assert "starts when first needed" in parts["devnet"]["summary"]
         assert [*doctor.folder.iterdir()] == []
@@ -145,6 +145,17 @@ class TestWhatIsBroken:
         part = doctor("n.ipynb")["ledger"]
         assert part["status"] == "fails"
         assert "not as they were written" in part["summary"]
+
+    def test_the_file_of_the_wallets_budgets(self, doctor: Doctor) -> None:
+        part = doctor(OG_STATE_DIR=str(doctor.folder / "state"))["budgets"]
+        assert (part["status"], part["summary"]) == (
+            "ok",
+            "The wallet's file has no payments yet: $OG_STATE_DIR/wallets.db",
+        )
+        (doctor.folder / "file").touch()
+        part = doctor(OG_STATE_DIR=str(doctor.folder / "file"))["budgets"]
+        assert part["status"] == "fails"
+        assert "OG_STATE_DIR" in part["remedy"]
 
     def test_a_notebook_that_is_none(self, doctor: Doctor) -> None:
         (doctor.folder / "n.ipynb").write_text("{}")

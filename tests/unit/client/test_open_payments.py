@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,11 @@ import pytest
 
 from og_magics import LLM
 from og_magics.cli import main
+from og_magics.client import SettlementWatcher
+from og_magics.client.open_payments import look_for_wallet
+from og_magics.core.accounts import WalletCheck, account_of
 from og_magics.core.errors import ChainError
-from og_magics.core.payment_states import MoneyState
+from og_magics.core.payment_states import Commitment, MoneyState
 from og_magics.core.runtime import runtime
 from og_magics.core.settings import Secret, Settings
 from og_magics.ledger import Ledger, open_ledger
@@ -142,3 +146,20 @@ def test_the_note_is_bounded() -> None:
     note = open_payments_note({f"0x{n:064x}": "Why." for n in range(100)})
     assert note.startswith("100 payments are not settled yet.")
     assert len(note.splitlines()) == 12
+
+
+def test_other_ledgers_of_the_wallet_are_looked_at_before_its_budget_refuses(
+    ledger: Ledger, fake_chain: FakeChain, tmp_path: Path, state_folder: Path
+) -> None:
+    network = fake_chain.network()
+    account = account_of(network, ONE.payer)
+    mine = signed(7)
+    with Ledger(tmp_path / "elsewhere" / "n.db") as other:
+        other.authorize(mine, wallet=WalletCheck(account, lambda committed: None))
+    assert ledger.wallet_commitment(account).open == ONE.cap + mine.cap
+    fake_chain.pay(mine)
+    watcher = SettlementWatcher(network, ledger, confirmations=3)
+    asyncio.run(look_for_wallet(watcher, network, ledger, ONE.payer, 3))
+    assert ledger.wallet_commitment(account) == Commitment(ONE.cap + 5, ONE.cap)
+    with Ledger(other.path) as other:
+        assert other.money(mine.hash) is MoneyState.SETTLED

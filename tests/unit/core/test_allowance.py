@@ -6,10 +6,11 @@ import functools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from og_magics.core import allowance, networks
+from og_magics.core import allowance, environment, networks
 from og_magics.core.amounts import OPG
 from og_magics.core.errors import ConfigError
 from og_magics.core.networks import described
@@ -81,3 +82,18 @@ print(allowance.never_pays(), Settings.from_env().budgets(described("devnet"))[1
 def test_with_real_money_chosen_a_notebook_may_practise(monkeypatch: pytest.MonkeyPatch) -> None:
     _start(monkeypatch, OG_NETWORK="base")
     assert Settings(network="devnet").network_name() == "devnet"
+
+
+class TestWhereBudgetsAreKept:
+    def test_a_cell_that_moves_the_users_folders_moves_no_budget(
+        self, state_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        moved = {"HOME": "/moved", "XDG_STATE_HOME": "/moved", "OG_STATE_DIR": "/moved"}
+        for name, value in moved.items():
+            monkeypatch.setenv(name, value)
+        assert environment.state_folder() == state_folder
+        assert moved.items() <= os.environ.items(), "all else finds them as the cell set them"
+
+    def test_the_environment_of_the_process_may_choose_the_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(environment, "AT_IMPORT", {**environment.AT_IMPORT, "OG_STATE_DIR": "~/kept"})
+        assert environment.state_folder() == Path.home() / "kept"

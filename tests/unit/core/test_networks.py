@@ -65,7 +65,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Network:
 def test_an_added_network_is_used_where_the_environment_names_it(added: Network) -> None:
     settings = Settings.from_env({"OG_NETWORK": "moon"})
     assert settings.network_name() == "moon"
-    assert settings.budgets(network_by_name("moon")) == (3 * OPG, None)
+    assert settings.budgets(network_by_name("moon")) == (3 * OPG, None, None)
     assert settings.confirmations_for(added) == 9
 
 

@@ -148,9 +148,9 @@ def test_a_settlement_mode_is_read_as_people_type_it(typed):
 
 
 def test_budgets_are_safe_where_tokens_are_worth_something():
-    assert Settings().budgets(networks.BASE) == (100 * OPG, 30 * OPG)
-    assert Settings(budget_day=OPG).budgets(networks.BASE_SEPOLIA) == (100 * OPG, OPG)
-    assert Settings().budgets(networks.devnet(DEVNET)) == (None, None)
+    assert Settings().budgets(networks.BASE) == (100 * OPG, 30 * OPG, None)
+    assert Settings(budget_day=OPG, budget_wallet=9).budgets(networks.BASE_SEPOLIA) == (100 * OPG, OPG, 9)
+    assert Settings().budgets(networks.devnet(DEVNET)) == (None, None, None)
 
 
 def test_a_settlement_is_final_at_a_depth_that_can_be_set():

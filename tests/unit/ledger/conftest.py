@@ -107,6 +107,11 @@ def make() -> Make:
     return Make()
 
 
+@pytest.fixture(autouse=True)
+def wallet_file_of_its_own(state_folder: Path) -> None:
+    """Each test begins without a wallet's file."""
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / ".og" / "tour.db") as opened:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -99,6 +100,10 @@ class Bench:
         async with asyncio.timeout(10):
             while not check():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.005)
+
+
+def of_wallet(limit: int) -> Budget:
+    return Budget("The wallet's budget of a day", limit, 3600.0, "OG_BUDGET_DAY", of_wallet=True)
 
 
 @pytest.fixture
@@ -402,6 +407,40 @@ class TestRefusals:
         with pytest.raises(PaymentRefused, match="OG_BUDGET_DAY"):
             await bench.client.post(CHAT, json={}, auth=auth)
         assert len(bench.ledger.pending()) == 1
+
+    async def test_a_budget_of_the_wallet_counts_what_other_notebooks_signed(
+        self, bench: Bench, tmp_path: Path, state_folder: Path
+    ) -> None:
+        _, auth = bench.question(policy=replace(POLICY, budgets=(of_wallet(10**30),)))
+        assert (await bench.client.post(CHAT, json={}, auth=auth)).status_code == 200
+        cap = bench.ledger.pending()[0].cap
+        with Ledger(tmp_path / "elsewhere" / "n.db") as ledger:
+            other = Bench(ledger)
+            for limit, allowed in ((2 * cap - 1, False), (2 * cap, True)):
+                _, auth = other.question(policy=replace(POLICY, budgets=(of_wallet(limit),)))
+                if allowed:
+                    assert (await other.client.post(CHAT, json={}, auth=auth)).status_code == 200
+                else:
+                    with pytest.raises(PaymentRefused, match="The wallet's budget of a day does not allow it"):
+                        await other.client.post(CHAT, json={}, auth=auth)
+                    assert (other.signatures, ledger.pending()) == ([], [])
+            await other.client.aclose()
+
+    @pytest.mark.parametrize("of_the_wallet", [False, True])
+    async def test_a_ledger_that_was_changed_by_hand_pays_nothing(
+        self, bench: Bench, state_folder: Path, of_the_wallet: bool
+    ) -> None:
+        await bench.ask()
+        bench.forget_sessions()
+        sent = len(bench.signatures)
+        with sqlite3.connect(bench.ledger.path) as connection:
+            connection.execute("UPDATE authorizations SET cap = '-100000000000000000000'")
+        connection.close()
+        budget = replace(of_wallet(10**30), of_wallet=of_the_wallet)
+        _, auth = bench.question(policy=replace(POLICY, budgets=(budget,)))
+        with pytest.raises(LedgerError, match="changed by hand"):
+            await bench.client.post(CHAT, json={}, auth=auth)
+        assert len(bench.signatures) == sent
 
     async def test_before_a_budget_refuses_what_was_settled_meanwhile_is_looked_for(self, bench: Bench) -> None:
         await bench.ask()

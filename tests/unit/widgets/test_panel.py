@@ -204,14 +204,18 @@ def test_real_money_is_chosen_twice(app, panel, eventually):
     eventually(lambda: panel.wallet.network.value == "devnet")
 
 
-def test_the_wallet_is_told_without_its_key(app, panel, eventually):
+def test_the_wallet_is_told_without_its_key(app, panel, eventually, monkeypatch):
+    monkeypatch.setattr("og_magics.core.settings._limits", {})  # limits hold for a process
     told = eventually(lambda: "<dl" in panel.wallet.status.value and panel.wallet.status.value)
     assert app.llm.wallet.address in told
     assert "OPG" in told
     assert "no limit" in told
-    app.update_settings(budget_notebook=10**20)
+    app.update_settings(budget_notebook=10**20, budget_wallet=10**21)
     panel.wallet.refresh.click()
-    eventually(lambda: 'role="meter"' in panel.wallet.status.value)
+    told = eventually(lambda: 'role="meter"' in panel.wallet.status.value and panel.wallet.status.value)
+    budgets = [told.find(f"Budget, {name}") for name in ("notebook", "wallet, 24 h", "wallet, all")]
+    assert -1 < budgets[0] < budgets[1] < budgets[2]
+    assert told.count('role="meter"') == 2
 
 
 def test_approving_tells_what_came_of_it(panel, eventually):

@@ -1,0 +1,346 @@
+"""The wallet's file: what all notebooks of a wallet have signed, for the budgets that they share.
+
+One SQLite file in the user's state directory, 0600. An authorization is reserved in it before the notebook's ledger has
+it, and confirmed once the ledger has it; only then its signature is sent. So a kill between the two leaves a
+reservation that was never sent: it counts until its deadline is past, and not longer. What is confirmed counts with its
+cap until a ledger says what was paid.
+
+The file is a sum over ledgers, and no record of its own: what a notebook's ledger says outdoes it for that notebook's
+payments, and is entered again where it is missing. A value that makes no sense counts as if nothing were known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.accounts import WalletAccount
+from ..core.environment import state_folder
+from ..core.errors import LedgerError
+from ..core.payment_states import MARGIN, Commitment
+from ..core.receipt import Authorization
+from . import schema
+from .money_check import Checkpoint
+from .private_file import make_private, require_own
+
+NAME = "wallets.db"
+_APPLICATION_ID = 0x6F677762
+_SHORT_WAIT = 0.2
+"""Seconds to wait for another process where what is noted can also be noted later."""
+
+_UNSENT = "No signature was sent, so nothing is paid."
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS payments (
+        hash TEXT PRIMARY KEY, payer TEXT NOT NULL, chain TEXT NOT NULL, cap TEXT NOT NULL, created INTEGER NOT NULL,
+        deadline INTEGER NOT NULL, ledger TEXT NOT NULL, signed INTEGER NOT NULL DEFAULT 0, paid TEXT
+    )""",
+    "CREATE INDEX IF NOT EXISTS payments_by_time ON payments (payer, chain, created)",
+    """CREATE TABLE IF NOT EXISTS ledgers (
+        path TEXT PRIMARY KEY, length INTEGER NOT NULL, head TEXT NOT NULL, money TEXT NOT NULL
+    )""",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+)
+_ENTER = """INSERT INTO payments (hash, payer, chain, cap, created, deadline, ledger, signed, paid)
+    VALUES (:hash, :payer, :chain, :cap, :created, :deadline, :ledger, :signed, :paid)
+    ON CONFLICT (hash) DO UPDATE SET payer = :payer, chain = :chain, cap = :cap, created = :created,
+    deadline = :deadline, ledger = :ledger, signed = :signed, paid = :paid"""
+
+
+class WalletFileError(LedgerError):
+    """The wallet's file cannot be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment of a wallet, for its budgets. Amounts in base units.
+
+    Attributes:
+        created, deadline: unix seconds.
+        paid: 0 where it expired; None while it may still be taken.
+    """
+
+    cap: int
+    created: int
+    deadline: int
+    paid: int | None
+
+    @property
+    def counted(self) -> int:
+        """Base units that count against a budget."""
+        return self.cap if self.paid is None else self.paid
+
+
+Own = Callable[[float | None], Mapping[str, Payment]]
+"""The payments of a wallet that a notebook's own ledger has, by hash, of those created since a time."""
+
+
+def amount_of(text: object) -> int:
+    """Return an amount as a file has it: never below zero, whatever stands there."""
+    try:
+        return max(0, int(str(text)))
+    except ValueError:
+        return 0
+
+
+def commitment_of(payments: Mapping[str, Payment]) -> Commitment:
+    """Return the sum of payments."""
+    still_open = sum(one.cap for one in payments.values() if one.paid is None)
+    return Commitment(still_open + sum(one.paid or 0 for one in payments.values()), still_open)
+
+
+class WalletFile:
+    """The file of all wallets of a user, for any number of threads and processes. It is open only while it is used.
+
+    Args:
+        path: its place; the user's state directory without one.
+        clock: unix seconds.
+    """
+
+    def __init__(self, path: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+
+    @property
+    def path(self) -> Path:
+        """Of the file, absolute."""
+        return self._path or state_folder() / NAME
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def reserve(
+        self,
+        authorization: Authorization,
+        account: WalletAccount,
+        ledger: Path,
+        check: Callable[[Callable[[float | None], Commitment]], None],
+        own: Own,
+    ) -> None:
+        """Reserve room for an authorization; on disk when this returns.
+
+        Args:
+            check: raises what forbids it; then nothing is written.
+
+        Raises:
+            WalletFileError: the file cannot be written.
+        """
+        with self._writing() as connection:
+
+            def committed(since: float | None) -> Commitment:
+                mine = own(since)
+                held = self._payments(connection, account, since)
+                for hash, payment in mine.items():
+                    if held.get(hash) != payment:
+                        connection.execute(_ENTER, _row(hash, payment, account, ledger))
+                return commitment_of({**held, **mine})
+
+            check(committed)
+            new = Payment(authorization.cap, authorization.created, authorization.deadline, None)
+            connection.execute(_ENTER, {**_row(authorization.hash, new, account, ledger), "signed": 0})
+
+    def confirm(self, authorization: Authorization, account: WalletAccount, ledger: Path, at: Checkpoint) -> None:
+        """Note that a ledger has what was reserved, and how far it was checked; on disk when this returns.
+
+        Raises:
+            WalletFileError: the file cannot be written.
+        """
+        signed = Payment(authorization.cap, authorization.created, authorization.deadline, None)
+        with self._writing() as connection:
+            connection.execute(_ENTER, _row(authorization.hash, signed, account, ledger))
+            connection.execute(
+                "INSERT OR REPLACE INTO ledgers (path, length, head, money) VALUES (?, ?, ?, ?)",
+                (str(ledger), *at.head, at.money),
+            )
+
+    def release(self, hash: str) -> None:
+        """Take a reservation back, as far as that can be done: what is left of it ends with its deadline."""
+        with contextlib.suppress(LedgerError), self._writing(_SHORT_WAIT) as connection:
+            connection.execute("DELETE FROM payments WHERE hash = ? AND NOT signed", (hash,))
+
+    def note(self, hash: str, paid: int | None) -> None:
+        """Note what was paid of an authorization, as far as that can be done now; its ledger says it again later."""
+        with contextlib.suppress(LedgerError):
+            with self._reading(_SHORT_WAIT) as connection:
+                query = "SELECT paid FROM payments WHERE hash = ?"
+                row = None if connection is None else connection.execute(query, (hash,)).fetchone()
+            value = None if paid is None else str(paid)
+            if row is not None and row["paid"] != value:
+                with self._writing(_SHORT_WAIT) as connection:
+                    connection.execute("UPDATE payments SET paid = ?, signed = 1 WHERE hash = ?", (value, hash))
+
+    def enter(self, account: WalletAccount, ledger: Path, own: Mapping[str, Payment]) -> None:
+        """Note all that a ledger says of a wallet's payments, as far as that can be done now."""
+        with contextlib.suppress(LedgerError), self._writing(_SHORT_WAIT) as connection:
+            held = self._payments(connection, account, None)
+            for hash, payment in own.items():
+                if held.get(hash) != payment:
+                    connection.execute(_ENTER, _row(hash, payment, account, ledger))
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def commitment(self, account: WalletAccount, since: float | None, own: Mapping[str, Payment]) -> Commitment:
+        """Return what a wallet has committed, with its own ledger's word on what that has.
+
+        Raises:
+            WalletFileError: the file cannot be read.
+        """
+        with self._reading() as connection:
+            held = {} if connection is None else self._payments(connection, account, since)
+        return commitment_of({**held, **own})
+
+    def ledgers(self, account: WalletAccount) -> list[Path]:
+        """Return the ledgers that have open payments of a wallet, the latest first; none where the file is not there.
+
+        Raises:
+            WalletFileError: the file cannot be read.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            found = connection.execute(
+                """SELECT ledger, max(created) AS last FROM payments WHERE payer = ? AND chain = ? AND signed
+                AND paid IS NULL GROUP BY ledger ORDER BY last DESC""",
+                (account.payer, account.chain),
+            )
+            return [Path(str(row["ledger"])) for row in found]
+
+    def checkpoint(self, ledger: Path) -> Checkpoint | None:
+        """Return how far a ledger was checked before; None where that is not known."""
+        with contextlib.suppress(LedgerError), self._reading(_SHORT_WAIT) as connection:
+            query = "SELECT length, head, money FROM ledgers WHERE path = ?"
+            row = None if connection is None else connection.execute(query, (str(ledger),)).fetchone()
+            return None if row is None else Checkpoint((int(row["length"]), str(row["head"])), str(row["money"]))
+        return None
+
+    def summary(self) -> str:
+        """Return a few words on what the file holds.
+
+        Raises:
+            WalletFileError: the file cannot be read.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return "no payments yet"
+            wallets, payments = connection.execute("SELECT count(DISTINCT payer), count(*) FROM payments").fetchone()
+            return f"{_count(payments, 'payment')}, {_count(wallets, 'wallet')}"
+
+    # -- within --------------------------------------------------------------------------------
+
+    def _payments(
+        self, connection: sqlite3.Connection, account: WalletAccount, since: float | None
+    ) -> dict[str, Payment]:
+        found = connection.execute(
+            "SELECT * FROM payments WHERE payer = ? AND chain = ? AND created >= ?",
+            (account.payer, account.chain, float("-inf") if since is None else since),
+        )
+        return {str(row["hash"]): self._payment(row) for row in found}
+
+    def _payment(self, row: sqlite3.Row) -> Payment:
+        cap, paid = amount_of(row["cap"]), row["paid"]
+        deadline, created = amount_of(row["deadline"]), amount_of(row["created"])
+        if paid is not None:
+            known = str(paid).isdecimal() and int(paid) <= cap
+            return Payment(cap, created, deadline, int(paid) if known else None)
+        never_sent = not row["signed"] and deadline + MARGIN < self._clock()
+        return Payment(cap, created, deadline, 0 if never_sent else None)
+
+    @contextlib.contextmanager
+    def _writing(self, wait: float = schema.WAIT) -> Iterator[sqlite3.Connection]:
+        path = self.path
+        with _errors(path, "written"):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _look_at(path, make_private)
+            with contextlib.closing(_connect(path, wait)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if _application(connection, path) == 0:
+                    for step in _TABLES:
+                        connection.execute(step)
+                yield connection
+                connection.execute("COMMIT")  # an error before it closes the connection, which rolls back
+
+    @contextlib.contextmanager
+    def _reading(self, wait: float = schema.WAIT) -> Iterator[sqlite3.Connection | None]:
+        path = self.path
+        with _errors(path, "read"):
+            _look_at(path, require_own)
+            if not path.exists() or path.stat().st_size == 0:
+                yield None
+                return
+            with contextlib.closing(_connect(path, wait)) as connection:
+                connection.execute("BEGIN")
+                yield connection if _application(connection, path) else None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _row(hash: str, payment: Payment, account: WalletAccount, ledger: Path) -> dict[str, object]:
+    return {
+        "hash": hash,
+        "payer": account.payer,
+        "chain": account.chain,
+        "cap": str(payment.cap),
+        "created": payment.created,
+        "deadline": payment.deadline,
+        "ledger": str(ledger),
+        "signed": 1,
+        "paid": None if payment.paid is None else str(payment.paid),
+    }
+
+
+def _connect(path: Path, wait: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=wait, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _application(connection: sqlite3.Connection, path: Path) -> int:
+    """Return 0 for a file without tables yet."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != _APPLICATION_ID:
+        raise WalletFileError(
+            f"{schema.named(path)} is a database of another program, and the wallet's budgets are kept there.",
+            money=_UNSENT,
+            remedy="Move it away, or set OG_STATE_DIR to a folder of your own where Jupyter is started.",
+        )
+    return int(application) if tables else 0
+
+
+def _look_at(path: Path, look: Callable[[Path], None]) -> None:
+    try:
+        look(path)
+    except LedgerError as error:  # a link, or somebody else's
+        raise _error(path, "used", error) from error
+
+
+@contextlib.contextmanager
+def _errors(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _error(path, done, error) from error
+
+
+def _error(path: Path, done: str, error: Exception) -> WalletFileError:
+    name = getattr(error, "sqlite_errorname", "")
+    remedy = (
+        f"Make {schema.named(path.parent)} a folder that you can write, or set OG_STATE_DIR to one where Jupyter is "
+        "started."
+    )
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        remedy = f"Move {schema.named(path)} away: each notebook enters its payments again when it pays next."
+    elif name.startswith("SQLITE_FULL"):
+        remedy = "Make room on that disk, or set OG_STATE_DIR to a folder on another where Jupyter is started."
+    elif name.startswith("SQLITE_BUSY"):
+        remedy = "Another process is writing to it: end that, or try again."
+    why = error.what if isinstance(error, LedgerError) else getattr(error, "strerror", None) or error
+    return WalletFileError(
+        f"The file of the wallet's budgets, {schema.named(path)}, cannot be {done}: {str(why).rstrip('.')}.",
+        money=_UNSENT,
+        remedy=remedy,
+    )
