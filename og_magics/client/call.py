@@ -14,6 +14,7 @@ import httpx
 from ..core import log
 from ..core.errors import (
     GatewayUnreachable,
+    LedgerError,
     OGError,
     PaymentRejected,
     StreamError,
@@ -21,6 +22,7 @@ from ..core.errors import (
 )
 from ..core.models import UNLISTED, refuse_removed
 from ..core.networks import Network
+from ..core.off_loop import thread_of
 from ..core.progress import Progress
 from ..core.protocols import Clock, Endpoint, Journal
 from ..core.settings import Settings
@@ -158,6 +160,7 @@ class CallRunner:
         self._pool = pool
         self._payments = payments
         self._journal = journal
+        self._disk = thread_of(journal)
         self._watcher = watcher
         self._settings = settings
         self._clock = clock
@@ -196,7 +199,7 @@ class CallRunner:
     @contextlib.asynccontextmanager
     async def _receipt(self, request: ChatRequest, progress: Progress) -> AsyncGenerator[CallState, None]:
         """Open a receipt around the call: whatever happens, it says how it ended."""
-        receipt_id = self._journal.open(request, self._network.name, self._clock())
+        receipt_id = await self._opened(request)
         progress.opened(receipt_id)
         call = CallState(request, receipt_id, Transcript(Enclave("")), time.perf_counter())
         call.log("request", model=request.model, settlement=request.settlement.value, network=self._network.name)
@@ -209,13 +212,24 @@ class CallRunner:
                     raise
                 raise explained from error
         except (asyncio.CancelledError, GeneratorExit) as error:
-            self._failed(call, "interrupted", error)
+            await self._failed(call, "interrupted", error)
             raise
         except Exception as error:
             if isinstance(error, StreamError):
                 error.partial = self._with_receipt(call.transcript.output(), call)
             reason = error.what if isinstance(error, OGError) else str(error)
-            self._failed(call, f"{type(error).__name__}: {reason}", error)
+            await self._failed(call, f"{type(error).__name__}: {reason}", error)
+            raise
+
+    async def _opened(self, request: ChatRequest) -> str:
+        """Return the id of a new receipt. One that is interrupted while it is written says so."""
+        asked = self._clock()
+        opening = self._disk.give(lambda: self._journal.open(request, self._network.name, asked))
+        try:
+            return await asyncio.wrap_future(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(LedgerError):
+                await self._disk.run(lambda: self._journal.fail(opening.result(), "interrupted", None))
             raise
 
     async def _open(self, call: CallState, progress: Progress, opened: contextlib.AsyncExitStack) -> httpx.Response:
@@ -232,7 +246,7 @@ class CallRunner:
                 if not _unsent(error):
                     raise
                 if call.auth is not None:
-                    call.auth.withdraw()
+                    await call.auth.withdraw()
                     if call.auth.was_sent:  # by an attempt before this one
                         raise GatewayUnreachable(
                             error.what, transient=error.transient, money=MAY_BE_CHARGED, remedy=error.remedy
@@ -276,15 +290,17 @@ class CallRunner:
             unsettled = f"The gateway says that it could not leave the answer's data on chain: {outcome.unsettled}."
             check = replace(check, reason=f"{check.reason} {unsettled}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
-        self._journal.serve(
-            call.receipt_id, outcome, cost_usd=None if usd is None else str(usd), weight=weight, enclave=check
+        cost_usd = None if usd is None else str(usd)
+        await self._disk.run(
+            lambda: self._journal.serve(call.receipt_id, outcome, cost_usd=cost_usd, weight=weight, enclave=check)
         )
         call.log(
             "end", finish=outcome.finish_reason, prompt_tokens=outcome.prompt_tokens,
             completion_tokens=outcome.completion_tokens, enclave_ok=check.ok,
         )  # fmt: skip
         if call.deltas or outcome.images:
-            self._journal.recordings.keep(call.receipt_id, call.deltas, outcome.images)
+            recordings = self._journal.recordings
+            await self._disk.run(lambda: recordings.keep(call.receipt_id, call.deltas, outcome.images))
         if call.auth is not None and call.auth.settled and self._watcher is not None:
             # The gateway says that it is settled already, so one look finds it; the claim itself is not believed. The
             # answer does not wait long for it, nor fail with it: the watcher goes on looking.
@@ -318,14 +334,15 @@ class CallRunner:
                 return other, again
         return outcome, check
 
-    def _failed(self, call: CallState, reason: str, error: BaseException) -> None:
+    async def _failed(self, call: CallState, reason: str, error: BaseException) -> None:
         outcome = call.outcome()
         if call.auth is not None:
             call.auth.note_end(outcome.reported_cost)
         call.log("failed", error=reason.partition(":")[0])
         sent = call.auth is not None and call.auth.session is not None
         cost = failed_cost(call.request, outcome, error, was_sent=sent) if call.paid else NOTHING
-        self._journal.fail(call.receipt_id, reason, outcome, weight=cost.weight)
+        with contextlib.suppress(LedgerError):  # what led here says more
+            await self._disk.run(lambda: self._journal.fail(call.receipt_id, reason, outcome, weight=cost.weight))
         self._wake()
 
     def _wake(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,16 @@ from . import schema
 from .place import begin_away, place_of
 from .private_file import located, make_private, require_own
 from .reading import snapshot
+from .spool import Entry, Spool, enter
 
 _files: weakref.WeakSet[LedgerFile] = weakref.WeakSet()
 
 RECORD = "Payments are not changed by this; only their record is."
+
+SHORT_WAIT = 2.0
+"""Seconds that the end of an answer waits for another process that is writing: then it goes to the spool."""
+_BUSY_SECONDS = 5.0
+"""Time for which a file that another process held is taken to be held still: no other end waits for it as well."""
 
 
 class LedgerFile:
@@ -31,6 +38,7 @@ class LedgerFile:
     Attributes:
         asked: its path as it was asked for, absolute.
         path: of the file that is used.
+        spool: what it could not take in yet.
         connection: None while it is closed.
     """
 
@@ -39,6 +47,8 @@ class LedgerFile:
         self.connection: sqlite3.Connection | None = None
         self._view: tuple[object, sqlite3.Connection] | None = None
         self._lost: tuple[int, int] | None = None
+        self.spool = Spool()
+        self._busy_until = 0.0
         self._notes: list[str] = []
         self._lock = threading.RLock()
         self._closer: Callable[[], object] = lambda: None
@@ -50,7 +60,7 @@ class LedgerFile:
     def renew(self) -> object:
         """In a forked child: leave the connection to the parent, since SQLite allows no other process to use it."""
         connection, self.connection, self._lock = self.connection, None, threading.RLock()
-        self._view = None
+        self._view, self.spool = None, Spool()
         if connection is not None:
             self._base += self._others + connection.total_changes + 1
             self._others = 0
@@ -84,7 +94,7 @@ class LedgerFile:
 
     @contextlib.contextmanager
     def writing(
-        self, *, synced: bool = False, money: str = RECORD, begins: bool = False
+        self, *, synced: bool = False, money: str = RECORD, begins: bool = False, brief: bool = False
     ) -> Iterator[sqlite3.Connection]:
         """Open a transaction that no other writer shares; rolled back by any error.
 
@@ -93,19 +103,28 @@ class LedgerFile:
             money: what a failure means for the user's money.
             begins: nothing in the file is needed for it. All else is refused where the file was deleted or moved since
                 it was opened: what it goes on with is not in the new one.
+            brief: another process that is writing is not waited for long; there is another place for it.
         """
         with self._lock, self._errors(money):
             connection = self._connect_to_write(money, begins=begins)
+            self._take_in(connection)
             connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-            with _transaction(connection, "BEGIN IMMEDIATE"):
+            with self._waiting(connection, brief):
+                connection.execute("BEGIN IMMEDIATE")
+            with _transaction(connection):
                 yield connection
+            self._busy_until = 0.0
+            self._take_in(connection)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open a transaction that sees the file as it is now."""
         with self._lock, self._errors(RECORD):
             try:
-                with _transaction(self._open(), "BEGIN") as connection:
+                connection = self._open()
+                self._take_in(connection)
+                connection.execute("BEGIN")
+                with _transaction(connection):
                     yield connection
             except (ValueError, TypeError) as error:
                 raise LedgerError(
@@ -122,9 +141,11 @@ class LedgerFile:
                 opened, view = self._open(), self._view
                 viewed = view is not None and view[1] is opened
             beside = self._copy() if viewed else sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None)
-            with contextlib.closing(beside) as connection, _transaction(connection, "BEGIN"):
+            with contextlib.closing(beside) as connection:
                 connection.row_factory = sqlite3.Row
-                yield connection
+                connection.execute("BEGIN")
+                with _transaction(connection):
+                    yield connection
 
     @property
     def read_only(self) -> bool:
@@ -141,6 +162,60 @@ class LedgerFile:
                 self._notice_loss()
             note, self._notes = " ".join(self._notes), []
             return note
+
+    def set_aside(self, entry: Entry, why: str) -> None:
+        """Keep an entry that could not be written, to be taken in with the next write, or when the file is opened."""
+        place = self.spool.keep(self.path, entry)
+        where = "in this kernel's memory alone" if place is None else f"in {schema.named(place)}"
+        self.leave_note(
+            f"{why} The answer is complete, and its receipt is kept {where}: it is taken in when the file can be "
+            "written again."
+        )
+
+    def leave_note(self, text: str) -> None:
+        """Leave a sentence for the user, which `note` returns."""
+        self._notes.append(text)
+
+    def view_of(self, entry: Entry) -> sqlite3.Connection:
+        """Return a ledger in memory that holds this entry alone."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        schema.prepare(connection, self.asked)
+        enter(connection, entry)
+        return connection
+
+    @contextlib.contextmanager
+    def _waiting(self, connection: sqlite3.Connection, brief: bool) -> Iterator[None]:
+        """Wait for another process as long as that is worth while."""
+        if not brief:
+            yield
+            return
+        seconds = SHORT_WAIT if time.monotonic() >= self._busy_until else 0.0
+        try:
+            with _busy_timeout(connection, seconds):
+                yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                self._busy_until = time.monotonic() + _BUSY_SECONDS
+            raise
+
+    def _take_in(self, connection: sqlite3.Connection) -> None:
+        """Take in what waits in the spool, where that can be done at once."""
+        if not self.spool or connection is not self.connection or connection.in_transaction:
+            return
+        with contextlib.suppress(sqlite3.Error, OSError), _busy_timeout(connection, 0.0):
+            for entry, files in self.spool.waiting(self.path):
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    with _transaction(connection):
+                        enter(connection, entry)
+                except (ValueError, LookupError, TypeError, OverflowError, sqlite3.IntegrityError):
+                    continue  # it is no entry: its file is left where it is
+                self.spool.forget(entry)
+                for file in files:
+                    with contextlib.suppress(OSError):
+                        file.unlink()
+            self.spool.looked = True
 
     def _settle_place(self) -> None:
         """Choose the file to use: the one asked for, or that in the state directory."""
@@ -231,6 +306,7 @@ class LedgerFile:
         except BaseException:
             connection.close()
             raise
+        self.spool.looked = False
         self.connection = connection
         self._closer = weakref.finalize(self, connection.close)
         return connection
@@ -258,9 +334,19 @@ class LedgerFile:
 
 
 @contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
+def _busy_timeout(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """Have SQLite wait no longer than this for another process."""
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
     try:
-        connection.execute(begin)
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(schema.WAIT * 1000)}")
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """End the transaction that has begun: well, or not at all."""
+    try:
         yield connection
         connection.execute("COMMIT")
     except BaseException:
