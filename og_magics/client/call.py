@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import httpx
 
-from ..core import log
 from ..core.errors import (
     GatewayUnreachable,
     LedgerError,
@@ -28,18 +27,18 @@ from ..core.protocols import Clock, Endpoint, Journal
 from ..core.settings import Settings
 from ..core.types import ChatRequest, Enclave, Outcome, StreamChunk, TextGenerationOutput
 from ..gateway.bounds import MAY_BE_CHARGED
-from ..gateway.reading import whole, whole_or_events
 from ..gateway.transcript import Transcript
-from ..payment import PaymentAuth, Payments
+from ..payment import Payments
 from ..payment.spending import policy_for
 from ..verification import EnclaveCheck, EnclaveEvidence, check_enclave
+from .call_state import CallState, FirstChunkBarrier
 from .costs import NOTHING, failed_cost, served_cost
 from .funds import Funds
 from .gateway_pool import GatewayPool
 from .requests import whole_where_calls_are_joined
 from .retry import ReportedError, attempts
 from .settlement_watcher import SettlementWatcher
-from .web_search import SEARCH, as_answer, unavailable
+from .web_search import SEARCH, unavailable
 
 _ResultT = TypeVar("_ResultT", StreamChunk, TextGenerationOutput)
 
@@ -47,96 +46,6 @@ NOT_PAID = "Nothing was paid: this server takes no payment."
 
 _LOOK_SECONDS = 5.0
 """Time for which a complete answer waits for a look at the chain."""
-
-
-@dataclass
-class CallState:
-    """A call on its way."""
-
-    request: ChatRequest
-    receipt_id: str
-    transcript: Transcript
-    began: float
-    ttft: float | None = None
-    auth: PaymentAuth | None = None
-    endpoint: Endpoint | None = None
-    deltas: list[tuple[float, str]] = field(default_factory=list)
-
-    @property
-    def was_sent(self) -> bool:
-        """True once the request went out with a payment, and may have been served."""
-        return self.auth is not None and self.auth.was_sent
-
-    @property
-    def paid(self) -> bool:
-        """False where a plain server answers, which takes no payment."""
-        return self.endpoint is None or self.endpoint.paid
-
-    def outcome(self) -> Outcome:
-        """Return what has come so far."""
-        return self.transcript.outcome(time.perf_counter() - self.began, self.ttft)
-
-    def note_first_token(self) -> None:
-        """Note the time of the first piece of the answer."""
-        if self.ttft is None and self.transcript.texted:
-            self.ttft = time.perf_counter() - self.began
-            self.log("first token")
-
-    def note_delta(self, chunk: StreamChunk) -> None:
-        """Note a piece of the answer, with its time: that is how it is replayed."""
-        if text := chunk.choices[0].delta.content:
-            self.deltas.append((time.perf_counter() - self.began, text))
-
-    def log(self, name: str, **facts: object) -> None:
-        """Write one step of this call to the log."""
-        log.step(name, self.receipt_id, self.began, **facts)
-
-
-class FirstChunkBarrier:
-    """An answer of which the first chunk has arrived: up to there an attempt can be repeated, from there on not.
-
-    An answer that is not streamed has no chunk but its last, which the transcript holds.
-
-    Attributes:
-        streamed: False too where a stream was asked for, and the whole came as one.
-    """
-
-    def __init__(self, response: httpx.Response, call: CallState) -> None:
-        self._call = call
-        self._response = response
-        self.streamed = False
-        self._chunks: AsyncGenerator[StreamChunk, None] | None = None
-        self._first: StreamChunk | None = None
-
-    async def wait(self) -> None:
-        """Wait for the first chunk, or for the end of an answer that has only its last."""
-        answer: dict[str, Any] | AsyncIterator[dict[str, Any]]
-        if self._call.request.stream:
-            answer = await whole_or_events(self._response)
-        else:
-            answer = await whole(self._response)
-            if self._call.request.path == SEARCH:
-                answer = as_answer(answer)
-        if isinstance(answer, dict):
-            self._call.transcript.take(answer, self._response.headers)
-            self._call.note_first_token()
-        else:
-            self.streamed = True
-            self._chunks = self._read(answer)
-            self._first = await anext(self._chunks, None)
-
-    async def __aiter__(self) -> AsyncIterator[StreamChunk]:
-        if self._first is not None and self._chunks is not None:
-            yield self._first
-            async for chunk in self._chunks:
-                yield chunk
-
-    async def _read(self, events: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[StreamChunk, None]:
-        async for event in events:
-            chunk = self._call.transcript.add(event, self._response.headers)
-            self._call.note_first_token()
-            if chunk is not None:
-                yield chunk
 
 
 class CallRunner:
@@ -169,7 +78,8 @@ class CallRunner:
         """Yield the chunks of an answer; the last has usage, proof, receipt and, in `output`, the whole.
 
         An answer that is not streamed comes as its last chunk alone. Closing this early keeps what had arrived, and its
-        receipt. An attempt that fails before anything arrived is repeated, with the same payment.
+        receipt. An attempt that the gateway refuses is repeated, with the same payment; one whose answer had begun is
+        not, since it is paid.
 
         Raises:
             OGError: the call failed; a StreamError has what had arrived in `partial`.
@@ -178,9 +88,7 @@ class CallRunner:
             request = whole_where_calls_are_joined(request)
         async with self._receipt(request, progress) as call, contextlib.AsyncExitStack() as stack:
             reported = ReportedError()
-            async for attempt in attempts(
-                self._settings().retries, lambda: not call.transcript.texted, reported, progress.note
-            ):
+            async for attempt in attempts(self._settings().retries, lambda: call.repeatable, reported, progress.note):
                 with attempt, reported.remember():
                     async with contextlib.AsyncExitStack() as opened:
                         answer = FirstChunkBarrier(await self._open(call, progress, opened), call)
@@ -241,9 +149,13 @@ class CallRunner:
             endpoint = call.endpoint if call.endpoint is not None and call.was_sent else await self._pool.current()
             self._prepare(call, endpoint, progress)
             try:
-                return await opened.enter_async_context(endpoint.post(call.request, call.auth))
+                response = await opened.enter_async_context(endpoint.post(call.request, call.auth))
+                call.begun = True
+                return response
             except GatewayUnreachable as error:
                 if not _unsent(error):
+                    # An answer may have begun: it cannot be told from the loss of one that had not.
+                    error.transient = error.transient and not call.was_sent
                     raise
                 if call.auth is not None:
                     await call.auth.withdraw()
