@@ -21,7 +21,7 @@ import httpx
 from og_magics.core.errors import GatewayError, OGError
 from og_magics.core.types import Enclave, Outcome
 from og_magics.gateway.failures import failure_of
-from og_magics.gateway.reading import read_json, whole_or_events
+from og_magics.gateway.reading import body_of, read_json
 from og_magics.gateway.transcript import Transcript
 from og_magics.verification.enclave import EnclaveCheck, EnclaveEvidence, check_enclave, pem_to_der
 
@@ -82,7 +82,7 @@ async def read(exchange: Exchange) -> Reading:
     try:
         answer: Any = None
         if asked.get("stream"):
-            answer = await whole_or_events(response)
+            answer = await body_of(response, lambda _part: None)
         if answer is None or isinstance(answer, dict):
             transcript.take(answer or read_json(response.content, 200), response.headers)
             transcript.whole()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import httpx
 
-from ..core import log
 from ..core.errors import (
     GatewayUnreachable,
+    LedgerError,
     OGError,
     PaymentRejected,
     StreamError,
@@ -21,23 +21,24 @@ from ..core.errors import (
 )
 from ..core.models import UNLISTED, refuse_removed
 from ..core.networks import Network
+from ..core.off_loop import thread_of
 from ..core.progress import Progress
 from ..core.protocols import Clock, Endpoint, Journal
 from ..core.settings import Settings
 from ..core.types import ChatRequest, Enclave, Outcome, StreamChunk, TextGenerationOutput
 from ..gateway.bounds import MAY_BE_CHARGED
-from ..gateway.reading import whole, whole_or_events
 from ..gateway.transcript import Transcript
-from ..payment import PaymentAuth, Payments
+from ..payment import Payments
 from ..payment.spending import policy_for
 from ..verification import EnclaveCheck, EnclaveEvidence, check_enclave
+from .call_state import CallState, FirstChunkBarrier
 from .costs import NOTHING, failed_cost, served_cost
 from .funds import Funds
 from .gateway_pool import GatewayPool
 from .requests import whole_where_calls_are_joined
 from .retry import ReportedError, attempts
 from .settlement_watcher import SettlementWatcher
-from .web_search import SEARCH, as_answer, unavailable
+from .web_search import SEARCH, unavailable
 
 _ResultT = TypeVar("_ResultT", StreamChunk, TextGenerationOutput)
 
@@ -45,96 +46,6 @@ NOT_PAID = "Nothing was paid: this server takes no payment."
 
 _LOOK_SECONDS = 5.0
 """Time for which a complete answer waits for a look at the chain."""
-
-
-@dataclass
-class CallState:
-    """A call on its way."""
-
-    request: ChatRequest
-    receipt_id: str
-    transcript: Transcript
-    began: float
-    ttft: float | None = None
-    auth: PaymentAuth | None = None
-    endpoint: Endpoint | None = None
-    deltas: list[tuple[float, str]] = field(default_factory=list)
-
-    @property
-    def was_sent(self) -> bool:
-        """True once the request went out with a payment, and may have been served."""
-        return self.auth is not None and self.auth.was_sent
-
-    @property
-    def paid(self) -> bool:
-        """False where a plain server answers, which takes no payment."""
-        return self.endpoint is None or self.endpoint.paid
-
-    def outcome(self) -> Outcome:
-        """Return what has come so far."""
-        return self.transcript.outcome(time.perf_counter() - self.began, self.ttft)
-
-    def note_first_token(self) -> None:
-        """Note the time of the first piece of the answer."""
-        if self.ttft is None and self.transcript.texted:
-            self.ttft = time.perf_counter() - self.began
-            self.log("first token")
-
-    def note_delta(self, chunk: StreamChunk) -> None:
-        """Note a piece of the answer, with its time: that is how it is replayed."""
-        if text := chunk.choices[0].delta.content:
-            self.deltas.append((time.perf_counter() - self.began, text))
-
-    def log(self, name: str, **facts: object) -> None:
-        """Write one step of this call to the log."""
-        log.step(name, self.receipt_id, self.began, **facts)
-
-
-class FirstChunkBarrier:
-    """An answer of which the first chunk has arrived: up to there an attempt can be repeated, from there on not.
-
-    An answer that is not streamed has no chunk but its last, which the transcript holds.
-
-    Attributes:
-        streamed: False too where a stream was asked for, and the whole came as one.
-    """
-
-    def __init__(self, response: httpx.Response, call: CallState) -> None:
-        self._call = call
-        self._response = response
-        self.streamed = False
-        self._chunks: AsyncGenerator[StreamChunk, None] | None = None
-        self._first: StreamChunk | None = None
-
-    async def wait(self) -> None:
-        """Wait for the first chunk, or for the end of an answer that has only its last."""
-        answer: dict[str, Any] | AsyncIterator[dict[str, Any]]
-        if self._call.request.stream:
-            answer = await whole_or_events(self._response)
-        else:
-            answer = await whole(self._response)
-            if self._call.request.path == SEARCH:
-                answer = as_answer(answer)
-        if isinstance(answer, dict):
-            self._call.transcript.take(answer, self._response.headers)
-            self._call.note_first_token()
-        else:
-            self.streamed = True
-            self._chunks = self._read(answer)
-            self._first = await anext(self._chunks, None)
-
-    async def __aiter__(self) -> AsyncIterator[StreamChunk]:
-        if self._first is not None and self._chunks is not None:
-            yield self._first
-            async for chunk in self._chunks:
-                yield chunk
-
-    async def _read(self, events: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[StreamChunk, None]:
-        async for event in events:
-            chunk = self._call.transcript.add(event, self._response.headers)
-            self._call.note_first_token()
-            if chunk is not None:
-                yield chunk
 
 
 class CallRunner:
@@ -158,6 +69,7 @@ class CallRunner:
         self._pool = pool
         self._payments = payments
         self._journal = journal
+        self._disk = thread_of(journal)
         self._watcher = watcher
         self._settings = settings
         self._clock = clock
@@ -166,7 +78,8 @@ class CallRunner:
         """Yield the chunks of an answer; the last has usage, proof, receipt and, in `output`, the whole.
 
         An answer that is not streamed comes as its last chunk alone. Closing this early keeps what had arrived, and its
-        receipt. An attempt that fails before anything arrived is repeated, with the same payment.
+        receipt. An attempt that the gateway refuses is repeated, with the same payment; one whose answer had begun is
+        not, since it is paid.
 
         Raises:
             OGError: the call failed; a StreamError has what had arrived in `partial`.
@@ -175,9 +88,7 @@ class CallRunner:
             request = whole_where_calls_are_joined(request)
         async with self._receipt(request, progress) as call, contextlib.AsyncExitStack() as stack:
             reported = ReportedError()
-            async for attempt in attempts(
-                self._settings().retries, lambda: not call.transcript.texted, reported, progress.note
-            ):
+            async for attempt in attempts(self._settings().retries, lambda: call.repeatable, reported, progress.note):
                 with attempt, reported.remember():
                     async with contextlib.AsyncExitStack() as opened:
                         answer = FirstChunkBarrier(await self._open(call, progress, opened), call)
@@ -196,7 +107,7 @@ class CallRunner:
     @contextlib.asynccontextmanager
     async def _receipt(self, request: ChatRequest, progress: Progress) -> AsyncGenerator[CallState, None]:
         """Open a receipt around the call: whatever happens, it says how it ended."""
-        receipt_id = self._journal.open(request, self._network.name, self._clock())
+        receipt_id = await self._opened(request)
         progress.opened(receipt_id)
         call = CallState(request, receipt_id, Transcript(Enclave("")), time.perf_counter())
         call.log("request", model=request.model, settlement=request.settlement.value, network=self._network.name)
@@ -209,13 +120,24 @@ class CallRunner:
                     raise
                 raise explained from error
         except (asyncio.CancelledError, GeneratorExit) as error:
-            self._failed(call, "interrupted", error)
+            await self._failed(call, "interrupted", error)
             raise
         except Exception as error:
             if isinstance(error, StreamError):
                 error.partial = self._with_receipt(call.transcript.output(), call)
             reason = error.what if isinstance(error, OGError) else str(error)
-            self._failed(call, f"{type(error).__name__}: {reason}", error)
+            await self._failed(call, f"{type(error).__name__}: {reason}", error)
+            raise
+
+    async def _opened(self, request: ChatRequest) -> str:
+        """Return the id of a new receipt. One that is interrupted while it is written says so."""
+        asked = self._clock()
+        opening = self._disk.give(lambda: self._journal.open(request, self._network.name, asked))
+        try:
+            return await asyncio.wrap_future(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(LedgerError):
+                await self._disk.run(lambda: self._journal.fail(opening.result(), "interrupted", None))
             raise
 
     async def _open(self, call: CallState, progress: Progress, opened: contextlib.AsyncExitStack) -> httpx.Response:
@@ -227,12 +149,16 @@ class CallRunner:
             endpoint = call.endpoint if call.endpoint is not None and call.was_sent else await self._pool.current()
             self._prepare(call, endpoint, progress)
             try:
-                return await opened.enter_async_context(endpoint.post(call.request, call.auth))
+                response = await opened.enter_async_context(endpoint.post(call.request, call.auth))
+                call.begun = True
+                return response
             except GatewayUnreachable as error:
                 if not _unsent(error):
+                    # An answer may have begun: it cannot be told from the loss of one that had not.
+                    error.transient = error.transient and not call.was_sent
                     raise
                 if call.auth is not None:
-                    call.auth.withdraw()
+                    await call.auth.withdraw()
                     if call.auth.was_sent:  # by an attempt before this one
                         raise GatewayUnreachable(
                             error.what, transient=error.transient, money=MAY_BE_CHARGED, remedy=error.remedy
@@ -276,15 +202,17 @@ class CallRunner:
             unsettled = f"The gateway says that it could not leave the answer's data on chain: {outcome.unsettled}."
             check = replace(check, reason=f"{check.reason} {unsettled}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
-        self._journal.serve(
-            call.receipt_id, outcome, cost_usd=None if usd is None else str(usd), weight=weight, enclave=check
+        cost_usd = None if usd is None else str(usd)
+        await self._disk.run(
+            lambda: self._journal.serve(call.receipt_id, outcome, cost_usd=cost_usd, weight=weight, enclave=check)
         )
         call.log(
             "end", finish=outcome.finish_reason, prompt_tokens=outcome.prompt_tokens,
             completion_tokens=outcome.completion_tokens, enclave_ok=check.ok,
         )  # fmt: skip
         if call.deltas or outcome.images:
-            self._journal.recordings.keep(call.receipt_id, call.deltas, outcome.images)
+            recordings = self._journal.recordings
+            await self._disk.run(lambda: recordings.keep(call.receipt_id, call.deltas, outcome.images))
         if call.auth is not None and call.auth.settled and self._watcher is not None:
             # The gateway says that it is settled already, so one look finds it; the claim itself is not believed. The
             # answer does not wait long for it, nor fail with it: the watcher goes on looking.
@@ -318,14 +246,15 @@ class CallRunner:
                 return other, again
         return outcome, check
 
-    def _failed(self, call: CallState, reason: str, error: BaseException) -> None:
+    async def _failed(self, call: CallState, reason: str, error: BaseException) -> None:
         outcome = call.outcome()
         if call.auth is not None:
             call.auth.note_end(outcome.reported_cost)
         call.log("failed", error=reason.partition(":")[0])
         sent = call.auth is not None and call.auth.session is not None
         cost = failed_cost(call.request, outcome, error, was_sent=sent) if call.paid else NOTHING
-        self._journal.fail(call.receipt_id, reason, outcome, weight=cost.weight)
+        with contextlib.suppress(LedgerError):  # what led here says more
+            await self._disk.run(lambda: self._journal.fail(call.receipt_id, reason, outcome, weight=cost.weight))
         self._wake()
 
     def _wake(self) -> None:

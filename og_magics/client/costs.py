@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..core.errors import GatewayUnreachable, OGError
+from ..core.errors import GatewayUnreachable, OGError, StreamError
 from ..core.models import Price, price_of
 from ..core.types import ChatRequest, Outcome
 
@@ -48,13 +48,14 @@ def served_cost(request: ChatRequest, outcome: Outcome) -> CallCost:
 
 
 def failed_cost(request: ChatRequest, outcome: Outcome, error: BaseException, *, was_sent: bool) -> CallCost:
-    """Return the cost of a call that failed. A stream that fails or is left is not charged.
+    """Return the cost of a call that failed. A stream that fails at the gateway or is left is not charged.
 
-    What was left for want of an answer may have been answered all the same.
+    What was left for want of an answer, or cut, may have been answered all the same.
     """
     if not was_sent:
         return NOTHING
     if outcome.prompt_tokens is not None and outcome.completion_tokens is not None:
         return served_cost(request, outcome)
     unheard = not isinstance(error, OGError) or isinstance(error, GatewayUnreachable)
-    return CallCost(None, _UNCERTAIN) if unheard and not request.stream else NOTHING
+    cut = isinstance(error, StreamError) and error.cut  # on its way here: the gateway may have made all of it
+    return CallCost(None, _UNCERTAIN) if cut or (unheard and not request.stream) else NOTHING

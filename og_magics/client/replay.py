@@ -100,7 +100,7 @@ async def recording_for(question: ChatRequest, replays: Callable[[], Replays], m
     mode = "only" if never_pays() else question.replay or mode
     if mode == "off":
         return None
-    found = await asyncio.to_thread(replays().find, question)
+    found = await asyncio.to_thread(lambda: replays().find(question))
     if found is None and mode == "only":
         raise missing(question)
     return found

@@ -1,6 +1,7 @@
 """Retries: a few, a little later each time, and only while repeating is safe.
 
-Safe means: nothing of the answer was shown, and the payment that is sent again is the one that was sent before.
+Safe means: no answer had begun, since it is paid then, and the payment that is sent again is the one that was sent
+before.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def attempts(
 
     Args:
         retries: how many repetitions there may be; each resends the same payment.
-        repeatable: True while nothing of the answer has been shown.
+        repeatable: True while no answer has begun.
         note: shows the state of the call: here, why and how long it waits.
     """
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from .. import chain
 from ..core import log
 from ..core.errors import ChainError, OGError
 from ..core.networks import Network
+from ..core.off_loop import thread_of
 from ..core.payment_states import MoneyEvent
 from ..core.protocols import Journal
 from ..core.receipt import Authorization
@@ -47,6 +49,7 @@ class SettlementWatcher:
     ) -> None:
         self._network = network
         self._journal = journal
+        self._disk = thread_of(journal)
         self._on_change = on_change
         self._known: set[tuple[str, bool]] = set()
         self._confirmations = confirmations
@@ -71,9 +74,9 @@ class SettlementWatcher:
             ChainError: the chain cannot be read, or it is another network's.
         """
         async with self._looking:
-            known = self._known | self._waiting()
+            known = self._known | await self._disk.run(self._waiting)
             await self._look()
-            self._known = self._waiting()
+            self._known = await self._disk.run(self._waiting)
             if known - self._known and self._on_change is not None:
                 self._on_change()
             return len(self._known)
@@ -96,7 +99,7 @@ class SettlementWatcher:
                 left = None
             remaining = end - time.monotonic()
             if left == 0 or remaining <= 0:
-                return {authorization.hash for authorization in self._open()}
+                return {authorization.hash for authorization in await self._disk.run(self._open)}
             await asyncio.sleep(min(pause, max(remaining, 0)))
             pause = min(pause * _PAUSE_GROWTH, 2.0)
 
@@ -106,26 +109,36 @@ class SettlementWatcher:
             self._task.cancel()
 
     async def _look(self) -> None:
-        used_at = self._journal.used_at(self._network.caip2)
-        wanted = [one for one in self._journal.pending() if self._may_be_here(one, used_at)]
-        expired = [] if self._expired_checked else self._journal.expired(self._network.caip2)
-        again = [(self._journal.authorization(one.authorization_hash), one) for one in self._unfinal()[-_AT_ONCE:]]
+        wanted, again, doubted, used_at = await self._disk.run(self._wanted)
         findings = await asyncio.to_thread(
             chain.look,
             self._network,
             wanted,
-            [(one, old) for one, old in again if self._is_of_this_chain(one)],
-            doubted=[one for one in expired if self._is_of_this_chain(one)],
+            again,
+            doubted=doubted,
             used_at=used_at,
             confirmations=self._confirmations,
         )
         for finding in findings:
-            self._enter(finding)
+            await self._disk.run(partial(self._enter, finding))
         if findings:
             self._recheck_from = max(finding.block.number for finding in findings) - _LOOKED_AGAIN
         self._expired_checked = True
         self.reasons = {finding.hash: finding.why for finding in findings}
         self.last_error = None
+
+    def _wanted(
+        self,
+    ) -> tuple[list[Authorization], list[tuple[Authorization, Settlement]], list[Authorization], dict[str, int]]:
+        """Return what is looked for, what is looked at again, and what counts as expired; and where nonces were seen
+        as used.
+        """
+        used_at = self._journal.used_at(self._network.caip2)
+        wanted = [one for one in self._journal.pending() if self._may_be_here(one, used_at)]
+        expired = [] if self._expired_checked else self._journal.expired(self._network.caip2)
+        again = [(self._journal.authorization(one.authorization_hash), one) for one in self._unfinal()[-_AT_ONCE:]]
+        again = [(one, settled) for one, settled in again if self._is_of_this_chain(one)]
+        return wanted, again, [one for one in expired if self._is_of_this_chain(one)], used_at
 
     def _enter(self, finding: chain.Finding) -> None:
         """Give the ledger an event; what its table does not allow changes nothing there."""
@@ -177,9 +190,9 @@ class SettlementWatcher:
         pause = _FIRST_PAUSE
         while True:
             try:
-                if await self.poll_once() == 0 and not self._unfinal():
+                if await self.poll_once() == 0 and not await self._disk.run(self._unfinal):
                     return
-                longest = self._longest_pause()
+                longest = await self._disk.run(self._longest_pause)
             except OGError as error:
                 self.last_error, longest = error, _LONGEST_PAUSE
             except RuntimeError:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.cell_context import CellExecution, execution
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, LedgerError
 from ..core.fork import new_lock
 from ..core.types import ChatRequest
 from ..ledger import KeptTurn, Ledger, ThreadStore, ThreadSummary, place_of
@@ -73,15 +73,17 @@ class Place:
     def keep(self, answer: Answer, question: ChatRequest) -> Answer:
         """Store the turn in the thread, note the thread in the answer, and return the answer.
 
-        Raises:
-            LedgerError: the turn could not be stored; the answer and its receipts are not affected.
+        Where the turn cannot be stored, the ledger's next note says so; the answer and its receipts are not affected.
         """
         answer.thread, answer.left_out = self.name, self.left_out
         messages = answer.messages[len(question.body["messages"]) - self._own :]
         if messages and not messages[-1].get("tool_calls"):
             receipts = tuple(receipt.receipt_id for receipt in answer.receipts)
             kept = KeptTurn(self._execution, self._number, time.time(), tokens_of(messages), tuple(messages), receipts)
-            self._store.keep(self.name, self._thread, kept)
+            try:
+                self._store.keep(self.name, self._thread, kept)
+            except LedgerError as error:  # the answer is there, and is shown
+                self._store.note(f"{error.what} This turn is not in thread {self.name!r}: later ones go on without it.")
         return answer
 
 

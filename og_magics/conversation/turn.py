@@ -84,20 +84,15 @@ async def run_turn(llm: LLM, turn: Turn, progress: Progress) -> Answer:
             follow_up = await _tool_messages(llm, output, tools, progress)
         elif turn.schema is not None:
             try:
-                parsed = _parsed(turn.schema, output.text, rounds, request)
+                parsed = await _parsed(turn.schema, output.text, rounds, request, last=repaired)
                 break
             except SchemaMismatch as error:
-                if repaired:
-                    raise _misfit(
-                        f"The answer does not fit {turn.schema.name}: {error}",
-                        rounds, request, "Ask in other words, or loosen the schema.",
-                    ) from None  # fmt: skip
                 progress.append(RepairRequest(str(error)))
                 follow_up, repaired = [{"role": "user", "content": repair_of(str(error))}], True
         else:
             break
-        request = _next_request(request, rounds, follow_up)
-    answer = _answer(rounds, request, parsed, note)
+        request = await _next_request(request, rounds, follow_up)
+    answer = await _answer(rounds, request, parsed, note)
     if note and not any(one.text.strip() for one in rounds):
         count = "1 round" if len(rounds) == 1 else f"{len(rounds)} rounds"
         raise ToolRoundsExceeded(
@@ -107,10 +102,11 @@ async def run_turn(llm: LLM, turn: Turn, progress: Progress) -> Answer:
             remedy="Allow more with --rounds, or ask for less at once.",
         )
     answer._shown = turn.repr
-    return answer if turn.place is None else turn.place.keep(answer, turn.request)
+    place = turn.place
+    return answer if place is None else await asyncio.to_thread(lambda: place.keep(answer, turn.request))
 
 
-def _next_request(
+async def _next_request(
     request: ChatRequest, rounds: Sequence[TextGenerationOutput], follow_up: Sequence[Mapping[str, Any]]
 ) -> ChatRequest:
     """Return the request that goes on: all that was said, the last answer as it came, and `follow_up`."""
@@ -119,7 +115,7 @@ def _next_request(
     if said.get("tool_calls"):
         said["tool_calls"] = sendable(said["tool_calls"])
     messages = [*request.body["messages"], said, *map(dict, follow_up)]
-    first = rounds[0].receipt
+    first = await asyncio.to_thread(lambda: rounds[0].receipt)
     return replace(request, body={**request.body, "messages": messages}, turn="" if first is None else first.receipt_id)
 
 
@@ -127,7 +123,7 @@ async def _tool_messages(
     llm: LLM, output: TextGenerationOutput, tools: Tools, progress: Progress
 ) -> Sequence[Mapping[str, Any]]:
     """Make the calls and return their `tool` messages; of a replayed answer, return those that were recorded."""
-    calls, receipt = output.tool_calls, output.receipt
+    calls, receipt = output.tool_calls, await asyncio.to_thread(lambda: output.receipt)
     if receipt is not None and receipt.replayed:
         recorded = await asyncio.to_thread(llm.replays.messages_after, receipt)
         if [one.get("tool_call_id") for one in recorded] == [call["id"] for call in sendable(calls)]:
@@ -137,20 +133,29 @@ async def _tool_messages(
     return await results_of(calls, tools, progress, "" if key is None else key.reveal(), llm.settings.max_calls)
 
 
-def _parsed(schema: OutputSchema, text: str, rounds: Sequence[TextGenerationOutput], request: ChatRequest) -> Any:
+async def _parsed(
+    schema: OutputSchema, text: str, rounds: Sequence[TextGenerationOutput], request: ChatRequest, *, last: bool
+) -> Any:
+    """Return the value that an answer holds.
+
+    Raises:
+        SchemaMismatch: it does not fit, and may be repaired.
+        AnswerError: it does not fit, and is the `last`; or it could not be checked.
+    """
     try:
         return schema.parsed(text)
-    except SchemaMismatch:
-        raise
+    except SchemaMismatch as error:
+        if not last:
+            raise
+        raise await _misfit(f"The answer does not fit {schema.name}: {error}", rounds, request) from None
     except BaseException as error:  # noqa: BLE001 - a validator's exit is its failure, not this loop's end
         raised = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise _misfit(
-            f"The answer could not be checked against {schema.name}, which raised {raised}",
-            rounds, request, "Correct the schema, or what it calls.",
-        ) from None  # fmt: skip
+        raise await _misfit(
+            f"The answer could not be checked against {schema.name}, which raised {raised}", rounds, request, "Correct"
+        ) from None
 
 
-def _misfit(
+async def _misfit(
     what: str,
     rounds: Sequence[TextGenerationOutput],
     request: ChatRequest,
@@ -158,15 +163,16 @@ def _misfit(
 ) -> AnswerError:
     return AnswerError(
         what,
-        answer=_answer(rounds, request, None, UNFIT),
+        answer=await _answer(rounds, request, None, UNFIT),
         money=PAID,
         remedy=f"The error's .answer has it, with its .text. {remedy} the schema"
         + (", or what it calls." if remedy == "Correct" else "."),
     )
 
 
-def _answer(rounds: Sequence[TextGenerationOutput], request: ChatRequest, parsed: Any, note: str) -> Answer:
-    answer = Answer.of(rounds, request.body.get("messages", ()))
+async def _answer(rounds: Sequence[TextGenerationOutput], request: ChatRequest, parsed: Any, note: str) -> Answer:
+    # Receipts are read for it, which may have to wait for the disk.
+    answer = await asyncio.to_thread(Answer.of, rounds, request.body.get("messages", ()))
     answer.parsed, answer.note = parsed, note
     return answer
 

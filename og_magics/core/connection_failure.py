@@ -59,7 +59,9 @@ def root_of(error: BaseException) -> BaseException:
     seen = {id(error)}
     while True:
         cause = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
-        if cause is None or id(cause) in seen:
+        if (
+            cause is None or id(cause) in seen or isinstance(cause, LookupError)
+        ):  # no word of the system: an empty queue
             return error
         error = cause
         seen.add(id(error))

@@ -179,11 +179,15 @@ class StreamError(GatewayError):
 
     Attributes:
         partial: What had arrived, a ``types.TextGenerationOutput`` or None.
+        cut: True where the connection ended before the answer did.
     """
 
-    def __init__(self, what: str, *, partial: Any = None, body: str = "", money: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, partial: Any = None, body: str = "", money: str = "", remedy: str = "", cut: bool = False
+    ) -> None:
         super().__init__(what, body=body, money=money, remedy=remedy)
         self.partial = partial
+        self.cut = cut
 
 
 class AnswerError(OGError):

@@ -12,6 +12,9 @@ from typing import Any
 from .fork import new_lock
 
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_PART = re.compile(rb'"(?:[^"\\]++|\\.)*+["\\]?|[\[\]{},]', re.DOTALL)
+_HALF_ESCAPES = (re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?$"), re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}$"))
+"""Half of an escape; the first of the two that one character is written with."""
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
@@ -33,6 +36,53 @@ def read_json(content: bytes, deepest: int = 64) -> Any:
                 raise ValueError("it is nested too deeply")
     # Decoded here: left to itself, the parser takes other encodings too, whose quotes and brackets look otherwise.
     return json.loads(content.decode("utf-8-sig"))
+
+
+def read_cut_json(content: bytes, deepest: int = 64) -> Any:
+    """Read as much as there is of a JSON text that was cut: a text that had begun is read up to there.
+
+    Raises:
+        ValueError: it is not the beginning of a JSON text, or too deep.
+    """
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    closing: list[bytes] = []
+    complete, in_text = (0, b""), False
+    for part in _PART.finditer(content):
+        match part[0][:1]:
+            case b"{" | b"[":
+                closing.append(b"}" if part[0] == b"{" else b"]")
+                complete = part.end(), b"".join(reversed(closing))
+            case b"}" | b"]":
+                if not closing or closing.pop() != part[0]:
+                    raise ValueError("its brackets do not fit")
+            case b",":
+                complete = part.start(), b"".join(reversed(closing))
+            case _:
+                in_text = part.end() == len(content) and not _is_closed(part[0])
+        if len(closing) > deepest:
+            raise ValueError("it is nested too deeply")
+    # A character, or an escape, of which half had come.
+    whole = content.decode("utf-8", "ignore").encode()
+    for half in _HALF_ESCAPES if in_text else ():
+        found = half.search(whole)
+        if found is not None and _backslashes(whole[: found.start() + 1]) % 2:
+            whole = whole[: found.start()]
+    end = b"".join(reversed(closing))
+    for text in (whole + b'"' + end if in_text else whole + end, content[: complete[0]] + complete[1]):
+        try:
+            return read_json(text, deepest)
+        except ValueError:
+            continue
+    raise ValueError("it is not the beginning of a JSON text")
+
+
+def _is_closed(text: bytes) -> bool:
+    """Return True for a JSON text that ends with its own quotation mark."""
+    return len(text) > 1 and text.endswith(b'"') and _backslashes(text[:-1]) % 2 == 0
+
+
+def _backslashes(text: bytes) -> int:
+    return len(text) - len(text.rstrip(b"\\"))
 
 
 _lock = new_lock()

@@ -26,12 +26,12 @@ class Answered(Protocol):
 
 
 def answer_repr(
-    answer: Answered, explorer: Callable[[str], Explorer], head: Callable[[], Head], format: str = "md"
+    answer: Answered, explorer: Callable[[str], Explorer], head: Callable[[], Head | None], format: str = "md"
 ) -> dict[str, Any]:
     """Return the mime bundle of an answer, with its receipt as it is now; in a terminal, harmless plain text.
 
     Args:
-        explorer: by the name of a network. head: of the ledger, now.
+        explorer: by the name of a network. head: of the ledger, now; None where it cannot be read.
     """
     receipts = answer.receipts
     if not receipts:

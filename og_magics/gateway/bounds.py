@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -21,8 +22,11 @@ SMALL_BODY = 4 * MIB
 AFTER_DONE = 256 * 1024
 """Bytes that may follow the end of a stream."""
 
+_GZIP = ("gzip", "x-gzip", "deflate")
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _WATCHED = "og_magics.bounds"
 MAY_BE_CHARGED = "The call may be charged, by no more than its authorization allows."
+KEPT = "What had arrived is kept; ask again for the rest: that is another call, with its own price."
 NOTHING_SERVED = "Nothing was served; what was authorized expires by itself."
 
 
@@ -99,12 +103,14 @@ async def bounded(response: httpx.Response) -> AsyncIterator[bytes]:
     """Yield a body's pieces within its bounds.
 
     Raises:
-        StreamError: it is larger, or takes longer.
-        GatewayProtocolError: it is compressed, which was not asked for: a few bytes could hold gigabytes.
+        StreamError: it is larger, or takes longer; or it is compressed, and the compression is broken or cut.
+        GatewayProtocolError: it is compressed in a way that is not read.
     """
-    refuse_compressed(response)
     bounds, clock = watched(response)
-    pieces, size = response.aiter_bytes(), 0
+    coded = encoding_of(response) in _GZIP  # not asked for, but paid for
+    if not coded:
+        refuse_compressed(response)
+    pieces, size = (_inflated(response.aiter_raw()) if coded else response.aiter_bytes()), 0
     while (piece := await clock.next(pieces)) is not None:
         size += len(piece)
         if size > bounds.most:
@@ -114,6 +120,25 @@ async def bounded(response: httpx.Response) -> AsyncIterator[bytes]:
                 remedy="What had arrived is kept. Ask for fewer tokens, or allow more with OG_MAX_ANSWER (MiB).",
             )
         yield piece
+
+
+async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a gzip stream's content, in pieces of a bounded size: a few bytes could hold gigabytes.
+
+    Raises:
+        StreamError: it is broken, or its end is missing.
+    """
+    stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        async for piece in pieces:
+            rest = piece
+            while rest and not stream.eof:
+                yield stream.decompress(rest, MIB)
+                rest = stream.unconsumed_tail
+    except zlib.error:
+        raise StreamError("The compressed answer is broken.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True) from None
+    if not stream.eof:
+        raise StreamError("The compressed answer was cut.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True)
 
 
 async def read_up_to(response: httpx.Response, most: int, seconds: float) -> bytes:
@@ -131,9 +156,14 @@ async def read_up_to(response: httpx.Response, most: int, seconds: float) -> byt
     return bytes(read)
 
 
+def encoding_of(response: httpx.Response) -> str:
+    """Return the name of a body's compression; "identity" or "" for none."""
+    return str(response.headers.get("content-encoding", "identity")).strip().lower()
+
+
 def refuse_compressed(response: httpx.Response) -> None:
     """Raise GatewayProtocolError for a compressed body."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    encoding = encoding_of(response)
     if encoding not in ("", "identity"):
         raise GatewayProtocolError(
             f"The gateway sent a compressed answer ({encoding[:40]}), which was not asked for.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -12,48 +13,82 @@ from ..core.connection_failure import message_of
 from ..core.errors import GatewayProtocolError, StreamError
 from ..core.failure_reason import reason_of
 from ..core.sse import EventTooLarge, SSEDecoder
+from ..core.untrusted_json import read_cut_json
 from ..core.untrusted_json import read_json as parse_untrusted
-from .bounds import AFTER_DONE, ERROR_BODY, MAY_BE_CHARGED, bounded, read_up_to, watched
+from .bounds import AFTER_DONE, ERROR_BODY, KEPT, MAY_BE_CHARGED, bounded, read_up_to, watched
 from .failures import BODY_SHOWN, excerpt, failure_in_stream, html_instead
 
+_BOM = b"\xef\xbb\xbf"
+_EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""Beginnings of a stream's body."""
+_ENOUGH = 8
+"""Bytes by which a body's form is known."""
 _NOT_OF_THE_ANSWER = frozenset(("x402-settlement", "ping", "keepalive", "heartbeat"))
 """Names of events that come between those of an answer."""
 
 
-async def whole(response: httpx.Response) -> dict[str, Any]:
-    """Return the JSON object of an unstreamed answer.
+async def body_of(
+    response: httpx.Response, kept: Callable[[dict[str, Any]], None]
+) -> dict[str, Any] | AsyncIterator[dict[str, Any]]:
+    """Return an answer in the form in which it came, whichever was asked for: one JSON object, or the events of a
+    stream.
+
+    Args:
+        kept: called with what can be read of a JSON object that was cut.
 
     Raises:
-        GatewayProtocolError: it is none.
-        GatewayUnreachable: the connection was lost.
-        StreamError: it is too large, or takes too long.
+        GatewayProtocolError: it is neither.
+        StreamError: it was cut, is too large, or takes too long; or as `events`.
     """
-    return read_json(b"".join([piece async for piece in bounded(response)]), response.status_code)
-
-
-async def whole_or_events(response: httpx.Response) -> dict[str, Any] | AsyncIterator[dict[str, Any]]:
-    """Return the events of an answer that was to be streamed; or the whole, where a proxy sent it as one JSON body.
-
-    Raises:
-        GatewayProtocolError: it began as a JSON body, and is none.
-        GatewayUnreachable, StreamError: as `events`.
-    """
-    if "json" not in response.headers.get("content-type", "").lower():
-        return events(response)
     pieces, begun = bounded(response), b""
     try:
-        while not begun and (piece := await anext(pieces, None)) is not None:
-            begun = piece.lstrip()
-        if not begun.lstrip().startswith(b"{"):
-            return events(response, _after(begun, pieces))  # a stream that says that it is JSON
-        rest = [piece async for piece in pieces]
+        while len(begun) < _ENOUGH and (piece := await anext(pieces, None)) is not None:
+            begun = (begun + piece).removeprefix(_BOM).lstrip()
     except httpx.TransportError as error:
         raise _cut(error) from error
-    return read_json(begun + b"".join(rest), response.status_code)
+    kind = response.headers.get("content-type", "").lower()
+    if not begun.startswith(b"{") and ("event-stream" in kind or begun.startswith(_EVENTS) or _is_page(response)):
+        return events(response, _after(begun, pieces))
+    read = bytearray(begun)
+    try:
+        async for piece in pieces:
+            read += piece
+    except (httpx.TransportError, StreamError) as error:
+        content = bytes(read)
+        answer = _json_object(content.decode("utf-8", "replace"))
+        failure = error if isinstance(error, StreamError) else _cut(error)
+        if answer is not None and failure.cut:
+            return answer  # nothing is missing but the end of the connection
+        with contextlib.suppress(ValueError, RecursionError):
+            part = read_cut_json(content)
+            if isinstance(part, dict):
+                kept(part)
+        raise failure from error
+    return _whole(bytes(read), response, kept)
+
+
+def _whole(content: bytes, response: httpx.Response, kept: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Return the JSON object of a body; of one whose length was not said, the end may be missing."""
+    answer = _json_object(content.decode("utf-8", "replace"))
+    if answer is None and content.startswith(b"{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            part = read_cut_json(content)
+            if isinstance(part, dict) and (part.get("choices") or part.get("content")):
+                kept(part)
+                raise StreamError(
+                    "The answer was cut: its JSON ends in the middle.", body=excerpt(content), money=MAY_BE_CHARGED,
+                    remedy=KEPT, cut=True,
+                )  # fmt: skip
+    return read_json(content, response.status_code) if answer is None else answer
+
+
+def _is_page(response: httpx.Response) -> bool:
+    return "html" in response.headers.get("content-type", "")
 
 
 async def _after(begun: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield begun
+    if begun:
+        yield begun
     async for piece in rest:
         yield piece
 
@@ -67,8 +102,8 @@ async def events(response: httpx.Response, pieces: AsyncIterator[bytes] | None =
     Raises:
         StreamError: an error event, broken JSON, an event without end, or a stream that was cut.
     """
-    if "html" in response.headers.get("content-type", ""):
-        content = await read_up_to(response, ERROR_BODY, 10.0)
+    if _is_page(response):
+        content = await _beginning(response, pieces)
         raise html_instead(response, content, reason_of(content, "text/html").text)
     decoder, clock, after = SSEDecoder(), watched(response)[1], 0
     done = False
@@ -91,19 +126,24 @@ async def events(response: httpx.Response, pieces: AsyncIterator[bytes] | None =
         if not done:  # after [DONE] nothing is missing
             raise _cut(error) from error
     if not done and decoder.pending:
-        raise StreamError(
-            "The stream was cut in the middle of an event.",
-            money=MAY_BE_CHARGED,
-            remedy="What had arrived is kept; ask again for the rest.",
-        )
+        raise StreamError("The stream was cut in the middle of an event.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True)
+
+
+async def _beginning(response: httpx.Response, pieces: AsyncIterator[bytes] | None) -> bytes:
+    """Return the beginning of a page: its reason stands there."""
+    if pieces is None:
+        return await read_up_to(response, ERROR_BODY, 10.0)
+    read = bytearray()
+    with contextlib.suppress(httpx.TransportError, StreamError):
+        async for piece in pieces:
+            read += piece[: ERROR_BODY - len(read)]
+            if len(read) >= ERROR_BODY:
+                break
+    return bytes(read)
 
 
 def _cut(error: Exception) -> StreamError:
-    return StreamError(
-        f"The stream was cut: {message_of(error)}.",
-        money=MAY_BE_CHARGED,
-        remedy="What had arrived is kept; ask again for the rest.",
-    )
+    return StreamError(f"The answer was cut: {message_of(error)}.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True)
 
 
 def _event(data: str) -> dict[str, Any]:

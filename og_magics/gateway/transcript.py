@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..core.failure_reason import reason_of
 from ..core.gateway_notes import gateway_notes
 from ..core.shares import reported_cost
 from ..core.types import Enclave, Outcome, StreamChoice, StreamChunk, StreamDelta, StreamUsage, TextGenerationOutput
-from .bounds import MAY_BE_CHARGED
+from .bounds import KEPT, MAY_BE_CHARGED
 
 _SETTLED_HEADER = "X-Settlement-Tx-Hash"
 _BLOB_HEADER = "X-Settlement-Walrus-Blob-ID"
@@ -74,9 +75,7 @@ class Transcript:
         """
         if self._final is None or self.finish_reason is None:
             raise StreamError(
-                "The stream ended before the answer was complete.",
-                money=MAY_BE_CHARGED,
-                remedy="What had arrived is kept; ask again for the rest.",
+                "The stream ended before the answer was complete.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True
             )
         self._add_others(self._final)
         return self._with_proof(self._final)
@@ -124,6 +123,11 @@ class Transcript:
             raise _no_answer("The gateway's answer is not of the protocol.", body) from None
         self._final = chunk
         self._note_proof(body, headers)
+
+    def take_cut(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        """Take what can be read of a whole answer that was cut; what is not of the protocol is left out."""
+        with contextlib.suppress(GatewayProtocolError):
+            self.take(body, headers)
 
     @property
     def finish_reason(self) -> str | None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,16 +14,22 @@ from pathlib import Path
 from ..core.errors import LedgerError
 from ..core.fork import around_fork, new_lock
 from . import schema
-from .file_system import NO_LOCKS, REMEDY, in_write_ahead_mode, named
+from .file_system import named
 from .place import begin_away, place_of
 from .private_file import located, make_private, require_own
 from .reading import snapshot
+from .spool import Entry, Spool, enter
+from .transactions import RECORD, busy_timeout, file_errors, roll_back, transaction, written_by_us
 
 _files: weakref.WeakSet[LedgerFile] = weakref.WeakSet()
 
 _PATIENCE = 5.0
 """Seconds that a fork waits for those who read and write."""
-RECORD = "Payments are not changed by this; only their record is."
+
+SHORT_WAIT = 2.0
+"""Seconds that the end of an answer waits for another process that is writing: then it goes to the spool."""
+_BUSY_SECONDS = 5.0
+"""Time for which a file that another process held is taken to be held still: no other end waits for it as well."""
 
 
 class LedgerFile:
@@ -34,6 +41,7 @@ class LedgerFile:
     Attributes:
         asked: its path as it was asked for, absolute.
         path: of the file that is used.
+        spool: what it could not take in yet.
         connection: None while it is closed.
     """
 
@@ -42,6 +50,8 @@ class LedgerFile:
         self.connection: sqlite3.Connection | None = None
         self._view: tuple[object, sqlite3.Connection] | None = None
         self._lost: tuple[int, int] | None = None
+        self.spool = Spool()
+        self._busy_until = 0.0
         self._notes: list[str] = []
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
@@ -81,6 +91,7 @@ class LedgerFile:
         view, self._view, self._beside = self._view, None, 0
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
+        self.spool = Spool()
         self._base += 1
         if connection is not None and isinstance(self._closer, weakref.finalize):
             self._closer.detach()
@@ -107,7 +118,7 @@ class LedgerFile:
 
     def version(self) -> int:
         """Return a number that changes whenever anything was written, by this process or another."""
-        with self._lock, self._errors(RECORD):
+        with self._lock, file_errors(self.path, RECORD):
             connection = self._open()
             if self._view is not None and self._view[1] is connection:
                 return self._base
@@ -117,7 +128,7 @@ class LedgerFile:
 
     @contextlib.contextmanager
     def writing(
-        self, *, synced: bool = False, money: str = RECORD, begins: bool = False
+        self, *, synced: bool = False, money: str = RECORD, begins: bool = False, brief: bool = False
     ) -> Iterator[sqlite3.Connection]:
         """Open a transaction that no other writer shares; rolled back by any error.
 
@@ -126,23 +137,28 @@ class LedgerFile:
             money: what a failure means for the user's money.
             begins: nothing in the file is needed for it. All else is refused where the file was deleted or moved since
                 it was opened: what it goes on with is not in the new one.
+            brief: another process that is writing is not waited for long; there is another place for it.
         """
-        with self._lock, self._errors(money):
+        with self._lock, file_errors(self.path, money):
             connection = self._connect_to_write(money, begins=begins)
+            self._take_in(connection)
             connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-            with _transaction(connection, "BEGIN IMMEDIATE"):
+            with self._waiting(connection, brief):
+                connection.execute("BEGIN IMMEDIATE")
+            with transaction(connection):
                 yield connection
+            self._busy_until = 0.0
+            self._take_in(connection)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open a transaction that sees the file as it is now. For few rows: others of this process wait for it."""
-        with (
-            self._lock,
-            self._errors(RECORD),
-            written_by_us(self.path),
-            _transaction(self._open(), "BEGIN") as connection,
-        ):
-            yield connection
+        with self._lock, file_errors(self.path, RECORD), written_by_us(self.path):
+            connection = self._open()
+            self._take_in(connection)
+            connection.execute("BEGIN")
+            with transaction(connection):
+                yield connection
 
     @contextlib.contextmanager
     def reading_beside(self, *, own: bool = False) -> Iterator[sqlite3.Connection]:
@@ -151,10 +167,11 @@ class LedgerFile:
         Args:
             own: also where the file is read into memory, whose one connection serves for all else.
         """
-        with self._errors(RECORD), written_by_us(self.path):
+        with file_errors(self.path, RECORD), written_by_us(self.path):
             with self._lock:
                 opened, view = self._open(), self._view
                 viewed = view is not None and view[1] is opened
+                self._take_in(opened)
                 self._beside += not viewed
             if viewed and not own:
                 with self.reading() as connection:
@@ -162,9 +179,11 @@ class LedgerFile:
                 return
             try:
                 connect = self._copy if viewed else self._connect_beside
-                with contextlib.closing(connect()) as connection, _transaction(connection, "BEGIN"):
+                with contextlib.closing(connect()) as connection:
                     connection.row_factory = sqlite3.Row
-                    yield connection
+                    connection.execute("BEGIN")
+                    with transaction(connection):
+                        yield connection
             finally:
                 with self._idle:
                     self._beside -= not viewed
@@ -182,7 +201,7 @@ class LedgerFile:
 
     def note(self) -> str:
         """Return, once, what the user should know of the file's place before more is written; else ""."""
-        with self._lock, self._errors(RECORD):
+        with self._lock, file_errors(self.path, RECORD):
             self._settle_place()
             self._look_for_loss()
             note, self._notes = " ".join(self._notes), []
@@ -193,6 +212,43 @@ class LedgerFile:
         with self._lock:
             if note not in self._notes:
                 self._notes.append(note)
+
+    def set_aside(self, entry: Entry, why: str) -> None:
+        """Keep an entry that could not be written, to be taken in with the next write, or when the file is opened."""
+        place = self.spool.keep(self.path, entry)
+        where = "in this kernel's memory alone" if place is None else f"in {named(place)}"
+        self.add_note(
+            f"{why} The answer is complete, and its receipt is kept {where}: it is taken in when the file can be "
+            "written again."
+        )
+
+    def view_of(self, entry: Entry) -> sqlite3.Connection:
+        """Return a ledger in memory that holds this entry alone."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        schema.prepare(connection, self.asked)
+        enter(connection, entry)
+        return connection
+
+    @contextlib.contextmanager
+    def _waiting(self, connection: sqlite3.Connection, brief: bool) -> Iterator[None]:
+        """Wait for another process as long as that is worth while."""
+        if not brief:
+            yield
+            return
+        seconds = SHORT_WAIT if time.monotonic() >= self._busy_until else 0.0
+        try:
+            with busy_timeout(connection, seconds):
+                yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                self._busy_until = time.monotonic() + _BUSY_SECONDS
+            raise
+
+    def _take_in(self, connection: sqlite3.Connection) -> None:
+        """Take in what waits in the spool, where that can be done at once."""
+        if self.spool and connection is self.connection and not connection.in_transaction:
+            self.spool.take_in(connection, self.path)
 
     def _settle_place(self) -> None:
         """Choose the file to use: the one asked for, or that in the state directory."""
@@ -272,7 +328,7 @@ class LedgerFile:
 
     def _connect(self) -> sqlite3.Connection:
         if self.connection is not None:
-            _roll_back(self.connection)  # an interrupt may have come between a BEGIN and its guard
+            roll_back(self.connection)  # an interrupt may have come between a BEGIN and its guard
             return self.connection
         if self._forked_in_use:
             raise LedgerError(
@@ -289,67 +345,10 @@ class LedgerFile:
         except BaseException:
             connection.close()
             raise
+        self.spool.looked = False
         self.connection = connection
         self._closer = weakref.finalize(self, connection.close)
         return connection
-
-    @contextlib.contextmanager
-    def _errors(self, money: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, OverflowError) as error:
-            name, path = getattr(error, "sqlite_errorname", ""), named(self.path)
-            if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-                what = f"{path} is damaged, or is not a receipts' file."
-                remedy = "Move it away and a new one is begun, or set OG_LEDGER to another path."
-            elif name.startswith("SQLITE_FULL"):
-                what = f"The disk is full: {path} cannot grow."
-                remedy = "Make room, or set OG_LEDGER to a path on another disk."
-            elif name.startswith("SQLITE_BUSY"):
-                what = f"Another process has been writing to {path} for {schema.WAIT:.0f} seconds."
-                remedy = "End it, or set OG_LEDGER to another path."
-            elif name.startswith(NO_LOCKS) or (name == "SQLITE_CANTOPEN" and in_write_ahead_mode(self.path)):
-                what = f"The file system of {path} has no locks or no shared memory, which its mode needs: {error}."
-                remedy = REMEDY
-            else:
-                why = getattr(error, "strerror", None) or error  # the text of an OSError repeats the path
-                what = f"The receipts' file {path} cannot be read or written: {why}."
-                remedy = "Check that its folder can be written, or set OG_LEDGER to a path that can."
-            raise LedgerError(what, money=money, remedy=remedy) from error
-
-
-@contextlib.contextmanager
-def written_by_us(path: Path) -> Iterator[None]:
-    """Turn the errors of values that og_magics does not write into one that says so.
-
-    Raises:
-        LedgerError: for a ValueError or a TypeError.
-    """
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise LedgerError(
-            f"{path} holds what og_magics did not write: {error}.",
-            money=RECORD,
-            remedy="It was edited by hand; its audit names what was changed.",
-        ) from error
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
-    try:
-        connection.execute(begin)
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        _roll_back(connection)
-        raise
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        with contextlib.suppress(sqlite3.Error):  # the error that led here says more
-            connection.execute("ROLLBACK")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.fork import new_lock
 from ..core.receipt import Receipt
 from ..core.receipt_columns import RECEIPT_COLUMNS
-from .file import written_by_us
 from .frame_buffer import FrameBuffer
+from .transactions import written_by_us
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -97,8 +97,13 @@ def head(connection: sqlite3.Connection) -> Head:
 
 def salted(connection: sqlite3.Connection, session_id: str) -> str:
     """Return the hash of a session's id, salted by the hash of the first entry, which stands in this file alone."""
+    return fingerprint(session_id, salt(connection))
+
+
+def salt(connection: sqlite3.Connection) -> str:
+    """Return the hash of the first entry, with which a file's hashes of sessions are salted."""
     first = connection.execute("SELECT hash FROM journal WHERE seq = 1").fetchone()
-    return fingerprint(session_id, GENESIS if first is None else first["hash"])
+    return GENESIS if first is None else str(first["hash"])
 
 
 def contains_head(connection: sqlite3.Connection, head: Head) -> bool:

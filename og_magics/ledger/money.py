@@ -20,8 +20,8 @@ from ..core.receipt import Authorization
 from ..core.types import Settlement
 from . import journal, rows
 from .file import LedgerFile
+from .file_system import named
 from .money_check import Edited, MoneyCheck
-from .schema import named
 from .wallet_file import Payment, WalletFile, WalletFileError, amount_of, commitment_of
 
 _UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from ..core.errors import LedgerError
 FOLDER = ".og"
 _BESIDE = ("", "-wal", "-shm", "-journal")
 """Behind a database's name: the files that SQLite keeps for it."""
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
 
 
 def located(path: str | os.PathLike[str]) -> Path:
@@ -44,7 +47,7 @@ def make_private(path: Path) -> None:
     require_own(path)
     with contextlib.suppress(FileExistsError):
         # SQLite gives the files beside it the mode of this one.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_LINK, 0o600))
 
 
 def require_own(path: Path) -> None:
@@ -59,6 +62,40 @@ def require_own(path: Path) -> None:
     for end in _BESIDE:
         with contextlib.suppress(FileNotFoundError):
             _require_own(path, path.with_name(path.name + end), stat.S_ISREG, "a file")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file (0600) as a whole, synced to disk, or not at all; a link of its name is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_LINK, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink()
+
+
+def read_private(path: Path, most: int) -> bytes:
+    """Return the content of a file of one's own.
+
+    Raises:
+        OSError: it is a link, no file, somebody else's, larger than so many bytes, or cannot be read.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        found = os.fstat(file.fileno())
+        of_another = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise OSError(f"{_named(path)} is not a file that is read")
+        if of_another and not _owners_are_not_kept(path, found.st_uid):
+            raise OSError(f"{_named(path)} belongs to another user")
+        return file.read(most)
 
 
 def open_to_others(path: Path) -> list[Path]:

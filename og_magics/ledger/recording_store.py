@@ -5,15 +5,18 @@ A stream that does not add up to its receipt's text is not used.
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
 
 from ..core.cell_context import CellExecution
+from ..core.errors import LedgerError
 from ..core.receipt import Receipt
 from ..core.recording import Deltas, Recording
 from .file import LedgerFile
+from .spool import RECORDING
 
 _LARGEST = 50_000_000
 """Bytes of a stream when it is unpacked."""
@@ -27,13 +30,18 @@ class RecordingStore:
         self._receipt = receipt
 
     def keep(self, receipt_id: str, deltas: Deltas, images: Sequence[str]) -> None:
-        """Keep the stream and the images of an answer."""
+        """Keep the stream and the images of an answer; in the spool where the file cannot be written now."""
         packed = zlib.compress(json.dumps([[round(at, 3), text] for at, text in deltas]).encode()) if deltas else None
-        with self._file.writing() as connection:
-            connection.execute(
-                "UPDATE recordings SET stream = ?, images = ? WHERE receipt_id = ?",
-                (packed, json.dumps(list(images)) if images else None, receipt_id),
-            )
+        pictures = json.dumps(list(images)) if images else None
+        try:
+            with self._file.writing(brief=True) as connection:
+                connection.execute(
+                    "UPDATE recordings SET stream = ?, images = ? WHERE receipt_id = ?", (packed, pictures, receipt_id)
+                )
+        except LedgerError:
+            stream = None if packed is None else base64.b64encode(packed).decode()
+            entry = {"receipt_id": receipt_id, "kind": RECORDING, "stream": stream, "images": pictures}
+            self._file.spool.keep(self._file.path, entry)
 
     def recorded(self, key: str) -> list[Recording]:
         """Return the complete answers to the requests with this key, oldest first."""

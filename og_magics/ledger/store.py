@@ -12,6 +12,8 @@
 - What follows from other rows is worked out when read: status, payment hash, payer, cap, and the cost, a share of what
   the settlement moved (`core/shares.py`). So shares always add up to it, whichever came last.
 - Signatures and keys are not stored, nor are images. Of a payment session's id there is a hash, salted by ledger.
+- How an answer ended is not lost where the file cannot be written then: it is kept beside it, and is taken in later,
+  once (`spool.py`).
 - Every write is one transaction: it is there as a whole, or not at all. The same transaction enters what it changed in
   the journal, where each entry holds the hash of the one before (`journal.py`). What a write finds already so, it
   neither writes nor enters.
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
+import time as clock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -33,41 +35,49 @@ from typing import Any, Self
 from ..core.accounts import Committed, WalletCheck
 from ..core.errors import LedgerError
 from ..core.protocols import EnclaveVerdict
-from ..core.receipt import Authorization, Receipt
+from ..core.receipt import Authorization
+from ..core.secret import fingerprint
 from ..core.types import ChatRequest, Outcome
-from . import journal, recordings, rows
-from .audit import LedgerAudit, audit
-from .columns import ColumnChanges, read_columns
-from .file import RECORD, LedgerFile
-from .journal import Head
-from .money import MoneyLedger, commitment, payments_of
+from . import journal, recordings, rows, spool
+from .file import LedgerFile
+from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
+from .reader import ReceiptReader
 from .recording_store import RecordingStore
 from .threads import ThreadStore
+from .transactions import RECORD
 from .wallet_file import Payment, WalletFileError, commitment_of
 
 _UNSENT = "No signature was sent, so nothing is paid."
-_MANY = 1000
-"""Changed receipts and authorizations above which all are read: an SQL statement has a bound on its values."""
-_ALL = None, None
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The changes since a reader last looked.
+@dataclass(slots=True)
+class _Running:
+    """A receipt whose answer is on its way, as the file has it: enough to write it again.
 
     Attributes:
-        head: of the journal; to be given next time.
-        receipts: those that changed, and perhaps others, oldest first.
-        complete: these are all there are: the ledger is another one than before, or much has changed.
+        opened: its columns. signed: those of the authorization that pays for it.
+        session_id: a salted hash. salt: what it is salted with.
     """
 
-    head: Head
-    receipts: list[Receipt]
-    complete: bool
+    opened: dict[str, Any]
+    signed: dict[str, Any] | None = None
+    session_id: str | None = None
+    salt: str = journal.GENESIS
+
+    def salted(self, session_id: str | None) -> str | None:
+        """Return the hash of a session's id, or the one that was known before."""
+        return self.session_id if session_id is None else fingerprint(session_id, self.salt)
+
+    def entry(self, ended: Mapping[str, Any]) -> spool.Entry:
+        """Return the entry for the spool."""
+        return {
+            "receipt_id": self.opened["receipt_id"], "kind": spool.END, "at": clock.time(), "opened": self.opened,
+            "authorization": self.signed, "session_id": self.session_id, "ended": dict(ended),
+        }  # fmt: skip
 
 
-class Ledger(MoneyLedger):
+class Ledger(ReceiptReader):
     """`ports.Journal` on an SQLite file, for any number of threads and processes.
 
     The file, and its folder, come into being at the first use; after `close()` the next use opens it again. Every
@@ -81,6 +91,7 @@ class Ledger(MoneyLedger):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(LedgerFile(path))
         self._pid, self._last_id = os.getpid(), 0
+        self._running: dict[str, _Running] = {}
         self.notebook: NotebookIdentity | None = None
 
     @property
@@ -140,6 +151,7 @@ class Ledger(MoneyLedger):
             }
             journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id)
             recordings.note(connection, receipt_id, question)
+        self._running[receipt_id] = _Running(row)
         return receipt_id
 
     def authorize(
@@ -214,22 +226,41 @@ class Ledger(MoneyLedger):
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
         """Note the authorization that pays a request. Again with the same one may bring the session that came later.
 
+        Once it is noted, a failure to note the session as well is not raised: the answer is on its way by then.
+
         Raises:
             LedgerError: it is paid by another authorization already; that one stays.
         """
-        with self._file.writing() as connection:
+        running = self._running.get(receipt_id)
+        is_known = running is not None and running.signed is not None and running.signed["hash"] == authorization_hash
+        try:
+            self._attach(receipt_id, authorization_hash, session_id, running, brief=is_known)
+        except LedgerError:
+            if running is None or not is_known:
+                raise
+            running.session_id = running.salted(session_id)
+
+    def _attach(
+        self, receipt_id: str, authorization_hash: str, session_id: str | None, running: _Running | None, *, brief: bool
+    ) -> None:
+        with self._file.writing(brief=brief) as connection:
             row = self._row(connection, "receipts", receipt_id)
             if row["authorization_hash"] not in (None, authorization_hash):
                 raise LedgerError(
                     f"Receipt {receipt_id} is paid by authorization {row['authorization_hash']} already.",
                     money=f"Authorization {authorization_hash} does not pay for it.",
                 )
-            self._row(connection, "authorizations", authorization_hash)
+            signed = self._row(connection, "authorizations", authorization_hash)
             pays = {"authorization_hash": authorization_hash}
             changes = pays if session_id is None else pays | {"session_id": journal.salted(connection, session_id)}
             journal.write(
                 connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash
             )
+            salt = journal.salt(connection)
+        if running is not None:
+            held = rows.dict_of(signed)
+            running.signed, running.salt = {name: held[name] for name in spool.SIGNED}, salt
+            running.session_id = running.salted(session_id)
 
     def detach(self, receipt_id: str, authorization_hash: str) -> None:
         """Undo `attach`: the authorization did not pay this request. Nothing happens where it was not attached."""
@@ -239,11 +270,16 @@ class Ledger(MoneyLedger):
                 journal.write(
                     connection, "detached", {"receipts": none}, receipt=receipt_id, authorization=authorization_hash
                 )
+        if receipt_id in self._running:
+            self._running[receipt_id].signed = self._running[receipt_id].session_id = None
 
     def serve(
         self, receipt_id: str, outcome: Outcome, *, cost_usd: str | None, weight: int, enclave: EnclaveVerdict
     ) -> None:
-        """Note a complete answer. `weight`, 0 or more, is its share when the settlement is split."""
+        """Note a complete answer. `weight`, 0 or more, is its share when the settlement is split.
+
+        Of a receipt that was opened here, it is also kept where the file cannot be written now.
+        """
         end = {
             "cost_usd": cost_usd,
             "enclave_ok": enclave.ok,
@@ -255,7 +291,7 @@ class Ledger(MoneyLedger):
     def fail(self, receipt_id: str, error: str, outcome: Outcome | None, *, weight: int = 0) -> None:
         """Note a request that ended in an error.
 
-        `outcome` is what had arrived. A receipt that was served stays served.
+        `outcome` is what had arrived. A receipt that was served stays served. As `serve`, it is kept in any case.
         """
         arrived = {} if outcome is None else rows.outcome_row(outcome)
         self._end(receipt_id, "failed", weight, {"error": error} | arrived)
@@ -273,71 +309,6 @@ class Ledger(MoneyLedger):
                     authorization=row["authorization_hash"],
                 )
 
-    # -- the port: reading ---------------------------------------------------------------------
-
-    def receipt(self, receipt_id: str) -> Receipt:
-        """Return a snapshot of a receipt."""
-        with self._file.reading() as connection:
-            row = self._receipt_row(connection, receipt_id)
-            hash, share = row["authorization_hash"], None
-            paid = None if hash is None else journal.row(connection, "authorizations", hash)
-            if row["amount"] is not None and paid is not None:
-                members = connection.execute(
-                    """SELECT receipt_id, weight, reported_cost, cost_usd, ended FROM receipts
-                    WHERE authorization_hash = ? ORDER BY receipt_id""",
-                    (hash,),
-                )
-                share = rows.shares_of(int(row["amount"]), int(paid["cap"]), members.fetchall())[receipt_id]
-            return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
-
-    def receipts(self) -> list[Receipt]:
-        """Return all receipts, oldest first."""
-        with self._file.reading_beside() as connection:
-            return rows.read_receipts(connection)
-
-    # -- beside the port -----------------------------------------------------------------------
-
-    def version(self) -> int:
-        """Return a number that changes whenever anything was written, by this process or another.
-
-        Cheap enough to poll.
-        """
-        return self._file.version()
-
-    def changes(self, since: Head | None = None) -> Changes:
-        """Return the receipts that may have changed after this head of the journal; all, without one.
-
-        An edit that is not in the journal is no change to it: `audit` finds such.
-        """
-        with self._file.reading_beside() as connection:
-            subjects = _changed(connection, since)
-            return Changes(journal.head(connection), rows.read_receipts(connection, *subjects), subjects == _ALL)
-
-    def column_changes(self, since: Head | None = None) -> ColumnChanges:
-        """Return the columns of the same receipts as `changes`; it makes no object of a row."""
-        with self._file.reading_beside() as connection:
-            subjects = _changed(connection, since)
-            return ColumnChanges(journal.head(connection), read_columns(connection, *subjects), subjects == _ALL)
-
-    def head(self) -> Head:
-        """Return the journal's length and the hash of its last entry.
-
-        Note it elsewhere, and `audit` finds what was cut off.
-        """
-        with self._file.reading() as connection:
-            return journal.head(connection)
-
-    def audit(self, expected_head: Head | None = None) -> LedgerAudit:
-        """Check that every row is as the journal says, and that the journal was not edited.
-
-        Others can write in the meantime. It takes a second or so for each 10,000 receipts.
-
-        Args:
-            expected_head: a value of `head` from earlier; the journal must have been so.
-        """
-        with self._file.reading_beside(own=True) as connection:
-            return audit(connection, expected_head)
-
     # -- within --------------------------------------------------------------------------------
 
     def _new_id(self, time: float) -> str:
@@ -349,27 +320,17 @@ class Ledger(MoneyLedger):
     def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any]) -> None:
         if weight < 0:
             raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD)
-        with self._file.writing() as connection:
-            row = self._row(connection, "receipts", receipt_id)
-            if row["ended"] is None:
-                if row["authorization_hash"] and journal.row(connection, "settlements", row["authorization_hash"]):
-                    weight = 0  # its session was settled before it ended, without its cost
-                journal.write(
-                    connection,
-                    end,
-                    {"receipts": {"ended": end, "weight": str(weight), **values}},
-                    receipt=receipt_id,
-                    authorization=row["authorization_hash"],
-                )
-
-    def _receipt_row(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
-        found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
-        return self._known(found.fetchone(), "receipts", receipt_id)
-
-
-def _changed(connection: sqlite3.Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:
-    """Return the receipts and the authorizations that changed after this head; `_ALL` where they cannot be told."""
-    if since is None or not journal.contains_head(connection, since):
-        return _ALL
-    receipts, authorizations = journal.subjects(connection, since[0])
-    return _ALL if len(receipts) + len(authorizations) > _MANY else (receipts, authorizations)
+        if self._file.spool.find(receipt_id) is not None:
+            return  # the first end stands
+        running = self._running.get(receipt_id)
+        ended = {"ended": end, "weight": str(weight), **values}
+        session_id = None if running is None else running.session_id
+        try:
+            with self._file.writing(brief=running is not None) as connection:
+                self._row(connection, "receipts", receipt_id)
+                spool.end(connection, receipt_id, ended, session_id=session_id)
+        except LedgerError as error:
+            if running is None or isinstance(error.__cause__, OverflowError):  # a number that no file can hold
+                raise
+            self._file.set_aside(running.entry(ended), error.what)
+        self._running.pop(receipt_id, None)

@@ -141,6 +141,10 @@ class ThreadStore:
                 return [turn for _, turn in _turns(connection, thread)]
         raise _unknown(name, [one.name for one in self.all()])
 
+    def note(self, text: str) -> None:
+        """Leave a sentence for the user, which the ledger's `note` returns."""
+        self._file.add_note(text)
+
     def keep(self, name: str, thread: str, turn: KeptTurn) -> None:
         """Put a turn into its place. `thread` is the id that `find` returned: the thread may have another name by now.
 

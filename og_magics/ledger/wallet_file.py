@@ -24,6 +24,7 @@ from ..core.errors import LedgerError
 from ..core.payment_states import MARGIN, Commitment
 from ..core.receipt import Authorization
 from . import schema
+from .file_system import named
 from .money_check import Checkpoint
 from .private_file import make_private, require_own
 
@@ -304,7 +305,7 @@ def _application(connection: sqlite3.Connection, path: Path) -> int:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and application != _APPLICATION_ID:
         raise WalletFileError(
-            f"{schema.named(path)} is a database of another program, and the wallet's budgets are kept there.",
+            f"{named(path)} is a database of another program, and the wallet's budgets are kept there.",
             money=_UNSENT,
             remedy="Move it away, or set OG_STATE_DIR to a folder of your own where Jupyter is started.",
         )
@@ -329,18 +330,17 @@ def _errors(path: Path, done: str) -> Iterator[None]:
 def _error(path: Path, done: str, error: Exception) -> WalletFileError:
     name = getattr(error, "sqlite_errorname", "")
     remedy = (
-        f"Make {schema.named(path.parent)} a folder that you can write, or set OG_STATE_DIR to one where Jupyter is "
-        "started."
+        f"Make {named(path.parent)} a folder that you can write, or set OG_STATE_DIR to one where Jupyter is started."
     )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        remedy = f"Move {schema.named(path)} away: each notebook enters its payments again when it pays next."
+        remedy = f"Move {named(path)} away: each notebook enters its payments again when it pays next."
     elif name.startswith("SQLITE_FULL"):
         remedy = "Make room on that disk, or set OG_STATE_DIR to a folder on another where Jupyter is started."
     elif name.startswith("SQLITE_BUSY"):
         remedy = "Another process is writing to it: end that, or try again."
     why = error.what if isinstance(error, LedgerError) else getattr(error, "strerror", None) or error
     return WalletFileError(
-        f"The file of the wallet's budgets, {schema.named(path)}, cannot be {done}: {str(why).rstrip('.')}.",
+        f"The file of the wallet's budgets, {named(path)}, cannot be {done}: {str(why).rstrip('.')}.",
         money=_UNSENT,
         remedy=remedy,
     )

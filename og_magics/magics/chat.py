@@ -92,7 +92,7 @@ class ChatMagics(NotebookMagics):
         except ConfigError as error:
             raise UsageError(str(error)) from None
         self._finish(live, result.receipts, result.text, result.note, result.images or ())
-        self._variable.refresh()
+        self._variable.refresh_after()
         if turn.format == "code" and result.text:
             self._propose(result.text)
         self._leave(result, flags.output)
@@ -121,12 +121,14 @@ class ChatMagics(NotebookMagics):
                 self._shell.user_ns[name] = Answer.broken_off(receipts, self._app.ledger.receipt, note)
         else:
             live.drop()
-        self._variable.refresh()
+        self._variable.refresh_after()
 
     def _finish(
         self, live: Live, receipts: Sequence[Receipt], text: str, note: str = "", images: Sequence[str] = ()
     ) -> None:
-        explorer, head = self._app.explorer(receipts[-1].network), self._app.ledger.head()
+        explorer, head = self._app.explorer(receipts[-1].network), self._app.head()
         live.finish(receipts, text, explorer, note, images, head)
         print_notes(receipts[-1])
         self._app.track_display(receipts, live.refresh)
+        if note := self._app.late_note():
+            print(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ class ReceiptsVariable:
             self._shell.user_ns[NAME] = shown_as(frame, lambda: _bundle(frame, records.receipts()))
             self._version = version
         return self._shell.user_ns[NAME]
+
+    def refresh_after(self) -> None:
+        """Refresh after an answer, which is shown also where the ledger cannot be read now."""
+        with contextlib.suppress(LedgerError):
+            self.refresh()
 
     def _before(self, info: Any) -> None:
         if NAME not in (info.raw_cell or ""):

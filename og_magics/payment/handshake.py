@@ -12,6 +12,7 @@ import httpx
 
 from ..core import log
 from ..core.errors import GatewayProtocolError, OGError, PaymentRefused, PaymentRejected
+from ..core.off_loop import thread_of
 from ..core.protocols import Clock, Journal
 from ..core.secret import Secret
 from .authorize import (
@@ -52,6 +53,9 @@ class Payments:
 
     Args:
         check_funds: asked before each signature. look: made before a budget refuses one.
+
+    Attributes:
+        disk: the thread on which the journal is read and written, so that the loop does not wait for it.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Payments:
         self.check_funds = check_funds
         self.look = look
         self.journal = journal
+        self.disk = thread_of(journal)
         self.clock = clock
         self._routes: dict[tuple[str, str], Route] = {}
 
@@ -136,9 +141,11 @@ class PaymentAuth(httpx.Auth):
             leads = self.session is not None
             session = self.session or route.current(payments.clock())
             if session is None:
+                refusals = route.refusals
                 async with route.opening():
                     session = route.current(payments.clock())
                     if session is None:
+                        route.raise_refusal(after=refusals)
                         self._note("paying")
                         response = yield _with(request, {})
                         challenge = response.headers.get(CHALLENGE_HEADER)
@@ -150,7 +157,7 @@ class PaymentAuth(httpx.Auth):
             if not leads and not await _joined(session):
                 continue
             self._policy.allows(session.payment.authorization.cap)
-            self._attach(session)
+            await self._attach(session)
             self._note("waiting")
             repeated = self._fate_before = self._open_fate
             self._open_fate = True
@@ -162,11 +169,11 @@ class PaymentAuth(httpx.Auth):
                 if not session.retired:
                     response = yield _with(request, {SIGNATURE_HEADER: session.payment.header})
                 if response.status_code == 402:
-                    self._over(session, repeated)
+                    await self._over(session, repeated)
                     continue
             self._open_fate = response.status_code != 402
             if response.status_code != 402:
-                self._accepted(response, session)
+                await self._accepted(response, session)
                 return
             if leads and repeated:
                 self._used_up(session)
@@ -185,36 +192,41 @@ class PaymentAuth(httpx.Auth):
         raise RuntimeError("Payments are made on the background loop: use an httpx.AsyncClient.")
 
     async def _authorize(self, challenge: str) -> Payment:
-        payments = self._payments
+        payments, disk = self._payments, self._payments.disk
         required = decode_challenge(challenge)
         offer = self._policy.choose(required.accepts)
         try:
-            payments.authorizer.check_budgets(offer, self._policy)
+            await disk.run(lambda: payments.authorizer.check_budgets(offer, self._policy))
         except PaymentRefused:  # what is open may have been settled meanwhile, and then counts with what it used
             if payments.look is None:
                 raise
             with contextlib.suppress(OGError, TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await payments.look()
-            payments.authorizer.check_budgets(offer, self._policy)
+            await disk.run(lambda: payments.authorizer.check_budgets(offer, self._policy))
         if payments.check_funds is not None:
             await payments.check_funds(int(offer.amount), by_permit2=is_paid_by_permit2(offer))
-        payment = payments.authorizer.authorize(
-            required, offer, self._policy, gateway=self._gateway, path=self._path, reason=self._route.reason
+        reason = self._route.reason
+        payment = await disk.run(
+            lambda: payments.authorizer.authorize(
+                required, offer, self._policy, gateway=self._gateway, path=self._path, reason=reason
+            )
         )
         signed = payment.authorization
         log.step("authorization", self._receipt_id, hash=signed.hash, cap=signed.cap, network=signed.network)
         return payment
 
-    def _attach(self, session: Session) -> None:
+    async def _attach(self, session: Session) -> None:
+        journal, hash = self._payments.journal, session.payment.authorization.hash
+        session_id = session.id  # as it is now
+        await self._payments.disk.run(lambda: journal.attach(self._receipt_id, hash, session_id))
         self.session = session
-        self._payments.journal.attach(self._receipt_id, session.payment.authorization.hash, session.id)
 
     async def _not_resumed(self, session: Session) -> None:
         """Handle a refused signature of another request: it is used up, or refused to that one too, as it will soon
         say.
         """
-        self._release(session)
+        await self._release(session)
         await session.answered()
         if session.fate is not None:
             raise session.fate
@@ -222,12 +234,12 @@ class PaymentAuth(httpx.Auth):
             self._route.close(session, "the gateway takes a signature only once")
             self._route.single_use = True
 
-    def _over(self, session: Session, repeated: bool) -> None:
+    async def _over(self, session: Session, repeated: bool) -> None:
         """Close a session whose signature is used up; a request that it may have served is not paid again."""
         self._route.close(session, "the gateway ended the session before it, and refused to resume it")
         if repeated:
             self._used_up(session)
-        self._release(session)
+        await self._release(session)
         self._open_fate = False
 
     def _used_up(self, session: Session) -> NoReturn:
@@ -248,17 +260,18 @@ class PaymentAuth(httpx.Auth):
         if self.session is not None:
             self.session.note_use(self._payments.clock(), cost or 0)
 
-    def withdraw(self) -> None:
+    async def withdraw(self) -> None:
         """Note that the last request never left: unless one before it did, nothing pays for it yet."""
         self._open_fate = self._fate_before
         if self.session is not None and not self._open_fate:
-            self._release(self.session)
+            await self._release(self.session)
 
-    def _release(self, session: Session) -> None:
-        self._payments.journal.detach(self._receipt_id, session.payment.authorization.hash)
+    async def _release(self, session: Session) -> None:
+        journal, hash = self._payments.journal, session.payment.authorization.hash
         self.session = None
+        await self._payments.disk.run(lambda: journal.detach(self._receipt_id, hash))
 
-    def _accepted(self, response: httpx.Response, session: Session) -> None:
+    async def _accepted(self, response: httpx.Response, session: Session) -> None:
         given = response.headers.get(SESSION_HEADER)
         session_id = None if given is None else Secret(given, lasting=False)
         del given  # no traceback shows it
@@ -273,7 +286,7 @@ class PaymentAuth(httpx.Auth):
         # After a failure without a session the signature may be unused: the next question sends it, and signs no other.
         session.known.set()
         self.settled = response.is_success and (RESPONSE_HEADER in response.headers or session.id is None)
-        self._attach(session)
+        await self._attach(session)
 
     def _rejected(self, challenge: str | None, session: Session) -> NoReturn:
         reason = "no reason given"

@@ -95,6 +95,8 @@ class Route:
 
     def __init__(self) -> None:
         self.single_use = False  # whether this gateway takes a signature for one question only
+        self.refusals = 0
+        self._refusal: OGError | None = None
         self._session: Session | None = None
         self._lock = asyncio.Lock()
         self._last_end = "first"
@@ -132,8 +134,19 @@ class Route:
             self._session = session
         return session
 
+    def raise_refusal(self, after: int) -> None:
+        """Raise the error with which the gateway refused what a request waited for.
+
+        Args:
+            after: the number of refusals when it began to wait.
+        """
+        if self._refusal is not None and self.refusals > after:
+            raise self._refusal
+
     def close(self, session: Session, reason: str, fate: OGError | None = None) -> None:
         """Close a session that cannot be used any more, and note the reason."""
         session.retire(fate)
+        if fate is not None:
+            self.refusals, self._refusal = self.refusals + 1, fate
         if self._session is session:
             self._session, self._last_end = None, reason

@@ -17,9 +17,9 @@ from ..core.errors import OGError
 from ..core.networks import Network
 from ..core.runtime import runtime
 from ..core.types import Enclave
+from ..ledger.file_system import named
 from ..ledger.place import is_writable
 from ..ledger.private_file import open_to_others
-from ..ledger.schema import named
 from ..ledger.wallet_file import WalletFile
 from ..payment.spending import DAY
 

@@ -29,7 +29,7 @@ from ..conversation import (
 from ..core import allowance
 from ..core.amounts import to_opg
 from ..core.cell_context import cell_history, execution, namespace, origin
-from ..core.errors import ConfigError, UnknownModel
+from ..core.errors import ConfigError, LedgerError, UnknownModel
 from ..core.fork import new_rlock
 from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
 from ..core.networks import Network, described, devnet
@@ -130,6 +130,18 @@ class Session:
         with self._lock:
             shown, self._network_noted = self._network_noted, True
         return [note for note in ("" if shown else self._settings.unused_key_note(), self.ledger.note()) if note]
+
+    def head(self) -> tuple[int, str] | None:
+        """Return the ledger's head, None where it cannot be read: an answer is shown all the same."""
+        with contextlib.suppress(LedgerError):
+            return self.ledger.head()
+        return None
+
+    def late_note(self) -> str:
+        """Return, once, what became of an answer's receipt where the ledger could not be written; else ""."""
+        with contextlib.suppress(LedgerError):
+            return self.ledger.note()
+        return ""
 
     def choose_model(self, model: str | None, provider: str | None) -> str:
         """Return the model that flags and settings amount to: a provider alone stands for its default model.
@@ -234,7 +246,7 @@ class Session:
             self._refuse_keys(context.text)
             turn = replace(turn, request=context.before(turn.request), context=context)
         turn = with_tools_and_schema(self._in_thread(turn, options.thread), options, namespace())
-        format, head = turn.format, self.ledger.head
+        format, head = turn.format, self.head
         return replace(turn, repr=lambda answer: answer_repr(answer, self.explorer, head, format))
 
     def _refuse_keys(self, text: str) -> None:
@@ -281,7 +293,7 @@ class Session:
             ConfigError: as `start`.
         """
         runs, ledger = [self.start(turn) for turn in turns], self.ledger
-        return Comparison(runs, ledger, lambda columns: columns_bundle(columns, self.payment_page, ledger.head()))
+        return Comparison(runs, ledger, lambda columns: columns_bundle(columns, self.payment_page, self.head()))
 
     @property
     def replayed(self) -> Mapping[str, Receipt]:

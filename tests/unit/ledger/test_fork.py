@@ -165,7 +165,7 @@ os.waitpid(in_child(lambda: None), 0)
 for path in ledger.path.parent.iterdir():
     path.unlink()
 try:
-    ledger.fail(receipt, "It broke.", None)
+    ledger.mark_verified(receipt)
 except Exception as error:
     print("deleted or moved" in str(error))
 print(ledger.path.exists())

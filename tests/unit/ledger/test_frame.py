@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from og_magics.core.receipt import COLUMNS
-from og_magics.ledger import FrameCache, Ledger, receipts_frame, store
+from og_magics.ledger import FrameCache, Ledger, reader, receipts_frame
 
 from ...conftest import examples
 
@@ -114,7 +114,7 @@ class TestCache:
     def test_much_that_changed_is_read_as_a_whole(
         self, ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store, "_MANY", 2)
+        monkeypatch.setattr(reader, "_MANY", 2)
         cache = FrameCache(ledger)
         cache.current()
         for _ in range(3):

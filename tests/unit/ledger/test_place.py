@@ -150,10 +150,9 @@ def test_what_another_process_begins_meanwhile_is_seen(tmp_path: Path, make: Any
 class TestAFileThatGoesAwayInUse:
     @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
     def test_what_goes_on_with_an_earlier_write_is_refused(self, ledger: Ledger, make: Any, how: str) -> None:
-        receipt = make.attached(ledger, make.authorization())
+        make.attached(ledger, make.authorization())
         self.lose(ledger, how)
         for write in (
-            lambda: make.serve(ledger, receipt),
             lambda: ledger.authorize(make.authorization(2)),
             lambda: ledger.expire(make.authorization().hash, Block(9, "0x" + "b" * 64, 2**40)),
         ):
@@ -173,15 +172,26 @@ class TestAFileThatGoesAwayInUse:
             assert (new,) in connection.execute("SELECT receipt_id FROM receipts").fetchall()
         assert ledger.note() == ""
 
-    def test_one_that_is_put_back_goes_on(self, ledger: Ledger, make: Any) -> None:
+    @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+    def test_an_answer_that_ends_meanwhile_is_kept_and_the_new_one_takes_it_in(
+        self, ledger: Ledger, make: Any, state: Path, how: str
+    ) -> None:
+        receipt = make.attached(ledger, make.authorization())
+        self.lose(ledger, how)
+        make.serve(ledger, receipt)
+        assert ledger.receipt(receipt).text == "42"
+        make.opened(ledger)
+        assert (ledger.receipts()[0].receipt_id, ledger.receipts()[0].status) == (receipt, "served")
+        assert ledger.audit().ok
+
+    def test_one_that_is_put_back_goes_on(self, ledger: Ledger, make: Any, state: Path) -> None:
         receipt = make.attached(ledger, make.authorization())
         away = ledger.path.with_name("away.db")
         os.rename(ledger.path, away)
-        with pytest.raises(LedgerError):
-            make.serve(ledger, receipt)
-        os.rename(away, ledger.path)
         make.serve(ledger, receipt)
-        assert ledger.receipt(receipt).status == "served"
+        os.rename(away, ledger.path)
+        assert ledger.receipts()[0].status == "served"
+        assert ledger.audit().ok
 
     def test_a_folder_that_is_moved_is_not_made_again(self, tmp_path: Path, make: Any) -> None:
         with Ledger(tmp_path / "study" / ".og" / "n.db") as ledger:

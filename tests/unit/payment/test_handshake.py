@@ -236,7 +236,7 @@ class TestSessions:
         with pytest.raises(httpx.ConnectError):
             await bench.client.post(CHAT, json={}, auth=auth)
         assert bench.ledger.receipt(receipt_id).authorization_hash is not None
-        auth.withdraw()
+        await auth.withdraw()
         assert bench.ledger.receipt(receipt_id).authorization_hash is None
         bench.handler = bench.settles_late
         other = bench.payments.pay_for(receipt_id, POLICY, gateway="http://other", path=CHAT, note=lambda _: None)

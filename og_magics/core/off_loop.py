@@ -1,0 +1,95 @@
+"""Calls that may wait for a disk, made beside the background loop: all that use the loop go on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from .fork import after_fork
+
+T = TypeVar("T")
+
+_IDLE_SECONDS = 5.0
+"""Time without work after which the thread ends; the next call starts another."""
+
+
+class OrderedThread:
+    """One thread that makes calls one after the other, in the order in which they were given.
+
+    A call that was given is made, also when nobody waits for it any more. Each caller waits for its own, so no more
+    stand in line than there are callers.
+    """
+
+    def __init__(self, name: str = "og_magics-disk") -> None:
+        self._name = name
+        self._line: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._changed = threading.Condition()
+        self._runs = False
+        _threads.add(self)
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Return what a call returns, or raise what it raises. The loop that waits does other work meanwhile."""
+        return await asyncio.wrap_future(self.give(call))
+
+    def give(self, call: Callable[[], T]) -> Future[T]:
+        """Put a call at the end of the line."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # from here on nothing but the call ends it
+        with self._changed:
+            self._line.append((future, call))
+            self._changed.notify()
+            if self._runs:
+                return future
+            self._runs = True
+        try:
+            threading.Thread(target=self._work, args=(_IDLE_SECONDS,), name=self._name, daemon=True).start()
+        except RuntimeError:  # the interpreter is shutting down, and starts no more threads
+            self._work(0.0)
+        return future
+
+    def renew(self) -> object:
+        """In a forked child: begin anew; the line, and who waits in it, are the parent's."""
+        line, self._line, self._changed, self._runs = self._line, deque(), threading.Condition(), False
+        return line
+
+    def _work(self, idle: float) -> None:
+        while True:
+            with self._changed:
+                if not self._line:
+                    self._changed.wait(idle)
+                if not self._line:
+                    self._runs = False
+                    return
+                future, call = self._line.popleft()
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the call is waited for
+                future.set_exception(error)
+            del future, call
+
+
+_threads: weakref.WeakSet[OrderedThread] = weakref.WeakSet()
+_of_owners: weakref.WeakKeyDictionary[Any, OrderedThread] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def thread_of(owner: object) -> OrderedThread:
+    """Return the thread for the calls of one ledger: the same one for all who use it in this process."""
+    with _making:
+        if owner not in _of_owners:
+            _of_owners[owner] = OrderedThread()
+        return _of_owners[owner]
+
+
+def _renew() -> object:
+    global _making
+    _making = threading.Lock()
+    return [thread.renew() for thread in list(_threads)]
+
+
+after_fork(_renew)

@@ -1,0 +1,121 @@
+"""The receipts of a ledger as they stand: one, all, those that changed, and the audit of what they are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+
+from ..core.receipt import Receipt
+from . import journal, rows
+from .audit import LedgerAudit, audit
+from .columns import ColumnChanges, read_columns
+from .journal import Head
+from .money import MoneyLedger
+
+_MANY = 1000
+"""Changed receipts and authorizations above which all are read: an SQL statement has a bound on its values."""
+_ALL = None, None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changes since a reader last looked.
+
+    Attributes:
+        head: of the journal; to be given next time.
+        receipts: those that changed, and perhaps others, oldest first.
+        complete: these are all there are: the ledger is another one than before, or much has changed.
+    """
+
+    head: Head
+    receipts: list[Receipt]
+    complete: bool
+
+
+class ReceiptReader(MoneyLedger):
+    """Reads receipts, and waits for nobody to do so."""
+
+    def receipt(self, receipt_id: str) -> Receipt:
+        """Return a snapshot of a receipt."""
+        waits = self._file.spool.find(receipt_id)
+        if waits is not None:
+            with contextlib.closing(self._file.view_of(waits)) as view:
+                return self._receipt(view, receipt_id)
+        with self._file.reading() as connection:
+            return self._receipt(connection, receipt_id)
+
+    def _receipt(self, connection: sqlite3.Connection, receipt_id: str) -> Receipt:
+        row = self._receipt_row(connection, receipt_id)
+        hash, share = row["authorization_hash"], None
+        paid = None if hash is None else journal.row(connection, "authorizations", hash)
+        if row["amount"] is not None and paid is not None:
+            members = connection.execute(
+                """SELECT receipt_id, weight, reported_cost, cost_usd, ended FROM receipts
+                WHERE authorization_hash = ? ORDER BY receipt_id""",
+                (hash,),
+            )
+            share = rows.shares_of(int(row["amount"]), int(paid["cap"]), members.fetchall())[receipt_id]
+        return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
+
+    def receipts(self) -> list[Receipt]:
+        """Return all receipts, oldest first."""
+        with self._file.reading_beside() as connection:
+            return rows.read_receipts(connection)
+
+    # -- beside the port -----------------------------------------------------------------------
+
+    def version(self) -> int:
+        """Return a number that changes whenever anything was written, by this process or another.
+
+        Cheap enough to poll.
+        """
+        return self._file.version()
+
+    def changes(self, since: Head | None = None) -> Changes:
+        """Return the receipts that may have changed after this head of the journal; all, without one.
+
+        An edit that is not in the journal is no change to it: `audit` finds such.
+        """
+        with self._file.reading_beside() as connection:
+            subjects = _changed(connection, since)
+            return Changes(journal.head(connection), rows.read_receipts(connection, *subjects), subjects == _ALL)
+
+    def column_changes(self, since: Head | None = None) -> ColumnChanges:
+        """Return the columns of the same receipts as `changes`; it makes no object of a row."""
+        with self._file.reading_beside() as connection:
+            subjects = _changed(connection, since)
+            return ColumnChanges(journal.head(connection), read_columns(connection, *subjects), subjects == _ALL)
+
+    def head(self) -> Head:
+        """Return the journal's length and the hash of its last entry.
+
+        Note it elsewhere, and `audit` finds what was cut off.
+        """
+        with self._file.reading() as connection:
+            return journal.head(connection)
+
+    def audit(self, expected_head: Head | None = None) -> LedgerAudit:
+        """Check that every row is as the journal says, and that the journal was not edited.
+
+        Others can write in the meantime. It takes a second or so for each 10,000 receipts.
+
+        Args:
+            expected_head: a value of `head` from earlier; the journal must have been so.
+        """
+        with self._file.reading_beside(own=True) as connection:
+            return audit(connection, expected_head)
+
+    # -- within --------------------------------------------------------------------------------
+
+    def _receipt_row(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
+        found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
+        return self._known(found.fetchone(), "receipts", receipt_id)
+
+
+def _changed(connection: sqlite3.Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:
+    """Return the receipts and the authorizations that changed after this head; `_ALL` where they cannot be told."""
+    if since is None or not journal.contains_head(connection, since):
+        return _ALL
+    receipts, authorizations = journal.subjects(connection, since[0])
+    return _ALL if len(receipts) + len(authorizations) > _MANY else (receipts, authorizations)
