@@ -144,6 +144,10 @@ class SettingsTable:
         env="OG_BUDGET_NOTEBOOK", unit="OPG", limit=True,
     )
     budget_day: int | None = option(None, "the same, in 24 hours", env="OG_BUDGET_DAY", unit="OPG", limit=True)
+    approve_above: int | None = option(
+        None, "what a cell or a batch may cost without a question; above it a yes is needed. Not set, nobody is asked",
+        env="OG_APPROVE_ABOVE", unit="OPG", limit=True,
+    )
     max_fee: int = option(
         OPG // 1000, "what one transaction, the approval, may cost in fees: nodes say what gas costs", env="OG_MAX_FEE",
         unit="ETH",

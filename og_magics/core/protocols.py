@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .payment_states import Block, Commitment
@@ -127,6 +128,9 @@ class Journal(Protocol):
             network: CAIP-2 name of the payment chain.
             since: unix seconds; only authorizations created then or later count.
         """
+
+    def price_paid(self, network: str) -> Decimal | None:
+        """USD of an OPG as the last settlement on a network (by its name) came out; None where there is none."""
 
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """The settlements on a chain (CAIP-2 name) in this block or a later one that are not final."""

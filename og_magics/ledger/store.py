@@ -22,11 +22,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
@@ -240,6 +242,26 @@ class Ledger(MoneyLedger):
         """Return all receipts, oldest first."""
         with self._file.reading() as connection:
             return rows.read_receipts(connection)
+
+    def price_paid(self, network: str) -> Decimal | None:
+        """Return USD of an OPG by the last settlement on a network: list prices of its calls, by what really moved.
+
+        Args:
+            network: name of the network, as in receipts.
+        """
+        with self._file.reading() as connection:
+            return rows.price_paid(connection, network)
+
+    def typical_tokens(self, model: str) -> int | None:
+        """Return the mean of the tokens that the last answers of a model had; None where there is none."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT avg(completion_tokens) AS mean FROM (SELECT completion_tokens FROM receipts
+                WHERE model = ? AND ended = 'served' AND completion_tokens IS NOT NULL
+                ORDER BY receipt_id DESC LIMIT 20)""",
+                (model,),
+            ).fetchone()
+        return None if found["mean"] is None else math.ceil(found["mean"])
 
     # -- beside the port -----------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ def budget_parser() -> Parser:
     add("--call", metavar="OPG", help="what one authorization may allow at most")
     add("--notebook", metavar="OPG", help="what this notebook may authorize and pay in all")
     add("--day", metavar="OPG", help="the same, in 24 hours")
+    add("--approve-above", metavar="OPG", help="what a cell or a batch may cost at most without a question")
     return parser
 
 
