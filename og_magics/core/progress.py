@@ -65,7 +65,7 @@ class SpendRequest:
 
 
 Confirmable = Call | SpendRequest
-"""What a person may be asked while an answer is made."""
+"""A question to a person while an answer is made."""
 
 
 def _unheard() -> None:

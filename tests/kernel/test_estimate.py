@@ -1,0 +1,99 @@
+"""--dry-run, and the question before much is spent, in a kernel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from og_magics.notebook.outputs import account_outputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Cell, Kernel
+
+
+@pytest.fixture(scope="module")
+def dry(start: Callable[..., Kernel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel on a network with real money, without a key, in which no socket leads to another machine or process."""
+    kernel = start(tmp_path_factory.mktemp("dry"), None, OG_NETWORK="base", OG_RPC_URL="http://127.0.0.1:9")
+    kernel.ask("import og_magics as og, subprocess, socket\ndef refuse(*_, **__): raise RuntimeError('sent')")
+    kernel.ask("socket.create_connection = socket.socket.connect_ex = subprocess.Popen.__init__ = refuse")
+    yield kernel
+    kernel.close(now=True)
+
+
+class TestDryRun:
+    def test_it_shows_the_cost_and_leaves_nothing_else(self, dry: Kernel) -> None:
+        dry.ask("answer = 'what was paid for before'")
+        cells = [
+            dry.ask("%%ogchat --dry-run -n 400 -o answer\nExplain a hash."),
+            dry.ask("%%ogcompare --dry-run -m gpt-5 -m acme/new\nExplain a hash."),
+            dry.ask("%ogchat --dry-run Explain a hash."),
+        ]
+        for cell in cells:
+            assert cell.last["text/plain"].startswith("Estimate. Nothing was sent, signed or paid.")
+            assert set(cell.last) == {"text/plain", "text/html"}
+        assert "acme/new  not known" in cells[1].last["text/plain"]
+        assert dry.eval("[answer, len(og.receipts()), type(_).__name__]") == ["what was paid for before", 0, "Estimate"]
+        dry.ask("e = %ogchat --dry-run x")
+        assert dry.eval("[e.calls, e.most_opg, og.estimate('x').most_calls]") == [1, None, 1]
+        assert "no wallet to pay with" in dry.run("%ogchat x").error()
+
+    def test_a_notebook_of_it_is_audited_without_a_problem(self, dry: Kernel, tmp_path: Path) -> None:
+        cell = dry.ask("%%ogchat --dry-run\nExplain a hash.")
+        output = {"output_type": "display_data", "data": cell.last, "metadata": {}}
+        source = {"cell_type": "code", "source": "%%ogchat --dry-run\nExplain a hash.", "execution_count": 1}
+        (tmp_path / "n.ipynb").write_text(json.dumps({"cells": [source | {"outputs": [output]}]}))
+        assert [one.problem for one in account_outputs(tmp_path / "n.ipynb")] == [False]
+
+
+class TestApproval:
+    def reply(self, kernel: Kernel, code: str, word: str) -> tuple[str, Cell]:
+        asked = kernel.send(code, allow_stdin=True)
+        prompt = kernel.client.get_stdin_msg(timeout=60)["content"]["prompt"]
+        kernel.client.input(word)
+        return prompt, kernel.result(asked)
+
+    def test_one_question_for_a_cell_and_one_for_a_batch(self, shared: Kernel) -> None:
+        shared.ask("import og_magics as og\n%og budget --approve-above 1")
+        prompt, cell = self.reply(shared, "%%ogchat -n 5\nhello", "no")
+        assert prompt == "This could cost up to 10 OPG (1 call), over the limit of 1 OPG. Go on? [y/N] "
+        assert "Nothing was sent, nothing was signed" in cell.error("PaymentRefused")
+        assert shared.eval("len(og.receipts())") == 0
+        prompt, cell = self.reply(shared, "many = og.ask_many(['a', 'b', 'c'], max_tokens=5, progress=False)", "y")
+        assert "up to 30 OPG (3 calls)" in prompt
+        assert cell.ok
+        assert cell.displays[0]["data"]["text/plain"].startswith("Estimate.")
+        prompt, cell = self.reply(shared, "%%ogcompare -n 5 -m gpt-5 -m gpt-5-mini\nhello", "yes")
+        assert "up to 20 OPG (2 calls)" in prompt
+        assert shared.eval("[len(many.done), len(og.receipts())]") == [3, 5]
+
+    def test_once_a_payment_is_settled_list_prices_say_what_is_much(self, shared: Kernel) -> None:
+        assert shared.ask("og.settle(30)").ok
+        cell = shared.ask("%%ogchat -n 5\nhello", allow_stdin=False)  # far below 1 OPG: nobody is asked
+        assert "Go on?" not in cell.text
+        shared.ask("%og budget --approve-above 0.000001")
+        refused = shared.run("%%ogchat -n 5\nhello", allow_stdin=False).error("PaymentRefused")
+        assert "Nobody could be asked" in refused
+        assert "Set OG_APPROVE_ABOVE=0." in refused
+
+    def test_an_llm_of_ones_own_is_held_to_it(self, shared: Kernel) -> None:
+        before = shared.eval("len(og.receipts())")
+        refused = shared.run("og.LLM().completion_sync('openai/gpt-5', 'hello')").error("PaymentRefused")
+        assert "Nobody could be asked" in refused
+        assert shared.eval("len(og.receipts())") == before
+
+
+def test_headless_it_is_refused_before_anything_is_signed(execute: Callable[..., object], tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match="Nobody could be asked"):
+        execute("%load_ext og_magics", "%%ogchat -n 5\nhello", OG_APPROVE_ABOVE="1", OG_LEDGER=str(tmp_path / "l.db"))
+    assert not (tmp_path / "l.db").exists()
+    outputs = nbformat.read(tmp_path / "executed.ipynb", 4).cells[1].outputs
+    assert [one.output_type for one in outputs] == ["error"]
+    assert "OG_APPROVE_ABOVE=10 or more" in outputs[0].evalue
