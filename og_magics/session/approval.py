@@ -1,4 +1,4 @@
-"""What a cell, a batch or a comparison would come to, and the question before one that could cost much."""
+"""The cost of a cell, a batch or a comparison before it is asked, and the question where that is much."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ def approved(turns: Sequence[Turn], limit: int, estimate: Estimate, approve: App
     if most > limit:
         calls = "1 call" if estimate.most_calls == 1 else f"{estimate.most_calls:,} calls"
         what = f"This could cost up to {format_opg(most)} OPG ({calls}), over the limit of {format_opg(limit)} OPG."
+        if estimate.most_opg is None:
+            what += " Its price in OPG is not known, so all that may be signed for it counts."
         said = None if approve is None else approve(estimate, what)
         if not said:
             raise PaymentRefused(

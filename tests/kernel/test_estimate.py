@@ -63,7 +63,10 @@ class TestApproval:
     def test_one_question_for_a_cell_and_one_for_a_batch(self, shared: Kernel) -> None:
         shared.ask("import og_magics as og\n%og budget --approve-above 1")
         prompt, cell = self.reply(shared, "%%ogchat -n 5\nhello", "no")
-        assert prompt == "This could cost up to 10 OPG (1 call), over the limit of 1 OPG. Go on? [y/N] "
+        assert prompt == (
+            "This could cost up to 10 OPG (1 call), over the limit of 1 OPG. Its price in OPG is not known, so all that "
+            "may be signed for it counts. Go on? [y/N] "
+        )
         assert "Nothing was sent, nothing was signed" in cell.error("PaymentRefused")
         assert shared.eval("len(og.receipts())") == 0
         prompt, cell = self.reply(shared, "many = og.ask_many(['a', 'b', 'c'], max_tokens=5, progress=False)", "y")

@@ -153,7 +153,9 @@ class TestACellOrABatch:
             return False
 
         turns = [session.build_turn("a"), session.build_turn("b")]
-        with pytest.raises(PaymentRefused, match=r"up to 20 OPG \(2 calls\), over the limit of 15 OPG. You did not"):
+        with pytest.raises(
+            PaymentRefused, match=r"up to 20 OPG \(2 calls\), over the limit of 15 OPG\. Its price .* You did not"
+        ):
             session.compare(turns, approve=no)
         assert [(estimate.authorized, estimate.most_calls) for estimate, _ in shown] == [(20 * OPG, 2)]
         assert session._llm is None  # no wallet was asked for, and nothing made that could send or sign
