@@ -52,7 +52,7 @@ def remedy(amount: int) -> str:
     """Return what to do where nobody can be asked about an amount in base units."""
     enough = -(-amount // _STEP) * _STEP
     return (
-        f"Set OG_APPROVE_ABOVE={format_opg(enough)} or more where this process is started (or `%og budget --approve-above`, where "
-        "only the notebook set it), if it may cost that; or ask for less (-n, fewer prompts, --max-cost); or run it where it can be answered. og.estimate and --dry-run "
-        "show the cost."
+        f"Set OG_APPROVE_ABOVE={format_opg(enough)} or more where this process is started (or `%og budget "
+        "--approve-above`, where only the notebook set it), if it may cost that; or ask for less (-n, fewer prompts, "
+        "--max-cost); or run it where it can be answered. og.estimate and --dry-run show the cost."
     )
