@@ -233,17 +233,19 @@ def status_of(row: Mapping[str, Any] | sqlite3.Row) -> str:
     return "unpaid" if row["authorization_hash"] is None else "authorized"
 
 
-_LATEST = 5
-"""Settlements that are looked at for a price."""
+_LATEST, _NEWEST = 5, 1000
+"""Settlements, and receipts, that are looked at for a price."""
 
 
 def price_paid(connection: sqlite3.Connection, network: str) -> Decimal | None:
     """Return USD of an OPG by the last settlement on a network of which all charged calls have a list price."""
     settled = connection.execute(
-        """SELECT r.authorization_hash AS hash, s.amount FROM receipts r
-        JOIN settlements s ON s.authorization_hash = r.authorization_hash
-        WHERE r.network = ? GROUP BY r.authorization_hash ORDER BY max(r.receipt_id) DESC LIMIT ?""",
-        (network, _LATEST),
+        """SELECT r.authorization_hash AS hash, s.amount FROM (
+            SELECT receipt_id, authorization_hash FROM receipts
+            WHERE network = ? AND authorization_hash IS NOT NULL ORDER BY receipt_id DESC LIMIT ?
+        ) r JOIN settlements s ON s.authorization_hash = r.authorization_hash
+        GROUP BY r.authorization_hash ORDER BY max(r.receipt_id) DESC LIMIT ?""",
+        (network, _NEWEST, _LATEST),
     ).fetchall()
     for row in settled:
         charged = connection.execute(

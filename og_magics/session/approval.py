@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -33,7 +34,7 @@ def estimate_of(
     if not readable_at(ledger.path).is_file():
         return estimate_turns(turns, EstimateBasis(settings, None, Replays([*others]).holds, lambda _: None))
     held, price = Replays([ledger.recordings, *others]), ledger.price_paid(settings.network_name())
-    return estimate_turns(turns, EstimateBasis(settings, price, held.holds, ledger.typical_tokens))
+    return estimate_turns(turns, EstimateBasis(settings, price, held.holds, functools.cache(ledger.typical_tokens)))
 
 
 def approved(turns: Sequence[Turn], limit: int, estimate: Estimate, approve: Approver | None) -> list[Turn]:
