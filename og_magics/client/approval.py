@@ -36,7 +36,7 @@ async def agree(request: ChatRequest, progress: Progress, settings: Settings, jo
         return
     text = (
         f"A call to {request.model[:80]} could cost up to {format_opg(most)} OPG. {format_opg(spending.allowed)} OPG "
-        f"may be spent without a question, and {format_opg(spending.used)} of these are taken by earlier calls."
+        f"are agreed to or need no question, and {format_opg(spending.used)} of these are taken by earlier calls."
     )
     said = await asyncio.wrap_future(progress.request_confirmation(SpendRequest(text)))
     if not said:

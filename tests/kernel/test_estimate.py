@@ -86,6 +86,20 @@ class TestApproval:
         assert "Nobody could be asked" in refused
         assert "Set OG_APPROVE_ABOVE=0." in refused
 
+    def test_a_round_that_costs_more_than_was_agreed_asks_again(self, shared: Kernel) -> None:
+        shared.ask("def big() -> str:\n    'A long text.'\n    return 'z' * 18000")
+        before = shared.eval("len(og.receipts())")
+        asked = shared.send("og.ask('[[call:big]] go', tools=[big], max_tokens=20, rounds=2)", allow_stdin=True)
+        prompts = []
+        for word in ("y", "n"):
+            prompts.append(shared.client.get_stdin_msg(timeout=60)["content"]["prompt"])
+            shared.client.input(word)
+        refused = shared.result(asked).error("PaymentRefused")
+        assert "(2 calls), over the limit of 0.000001 OPG" in prompts[0]
+        assert prompts[1].startswith("A call to openai/gpt-5 could cost up to 0.1")
+        assert "You did not allow it. Nothing was signed and nothing was paid for this call; earlier" in refused
+        assert shared.eval("len(og.receipts())") == before + 1
+
     def test_an_llm_of_ones_own_is_held_to_it(self, shared: Kernel) -> None:
         before = shared.eval("len(og.receipts())")
         refused = shared.run("og.LLM().completion_sync('openai/gpt-5', 'hello')").error("PaymentRefused")
