@@ -60,51 +60,62 @@ class TestApproval:
         kernel.client.input(word)
         return prompt, kernel.result(asked)
 
-    def test_one_question_for_a_cell_and_one_for_a_batch(self, shared: Kernel) -> None:
-        shared.ask("import og_magics as og\n%og budget --approve-above 1")
-        prompt, cell = self.reply(shared, "%%ogchat -n 5\nhello", "no")
+    @pytest.fixture
+    def priced(self, shared: Kernel) -> Kernel:
+        """The module's kernel once a payment is settled, so that the price of an OPG is known."""
+        shared.ask("import og_magics as og\n%og budget --approve-above 1000")
+        if not shared.eval("og.receipts().payment_hash.count()"):
+            shared.ask("og.ask('hello', max_tokens=5); og.settle(30)")
+        return shared
+
+    def test_one_question_for_a_cell_and_one_for_a_batch(self, new_kernel: Callable[..., Kernel]) -> None:
+        fresh = new_kernel()
+        fresh.ask("import og_magics as og\n%og budget --approve-above 1")
+        prompt, cell = self.reply(fresh, "%%ogchat -n 5\nhello", "no")
         assert prompt == (
             "This could cost up to 10 OPG (1 call), over the limit of 1 OPG. Its price in OPG is not known, so all that "
             "may be signed for it counts. Go on? [y/N] "
         )
         assert "Nothing was sent, nothing was signed" in cell.error("PaymentRefused")
-        assert shared.eval("len(og.receipts())") == 0
-        prompt, cell = self.reply(shared, "many = og.ask_many(['a', 'b', 'c'], max_tokens=5, progress=False)", "y")
+        assert fresh.eval("len(og.receipts())") == 0
+        prompt, cell = self.reply(fresh, "many = og.ask_many(['a', 'b', 'c'], max_tokens=5, progress=False)", "y")
         assert "up to 30 OPG (3 calls)" in prompt
         assert cell.ok
         assert cell.displays[0]["data"]["text/plain"].startswith("Estimate.")
-        prompt, cell = self.reply(shared, "%%ogcompare -n 5 -m gpt-5 -m gpt-5-mini\nhello", "yes")
-        assert "up to 20 OPG (2 calls)" in prompt
-        assert shared.eval("[len(many.done), len(og.receipts())]") == [3, 5]
+        fresh.ask("%og budget --approve-above 0")  # asked for whatever it costs, settled or not
+        prompt, _ = self.reply(fresh, "%%ogcompare -n 5 -m gpt-5 -m gpt-5-mini\nhello", "yes")
+        assert "(2 calls), over the limit of 0 OPG" in prompt
+        assert fresh.eval("[len(many.done), len(og.receipts())]") == [3, 5]
 
-    def test_once_a_payment_is_settled_list_prices_say_what_is_much(self, shared: Kernel) -> None:
-        assert shared.ask("og.settle(30)").ok
-        cell = shared.ask("%%ogchat -n 5\nhello", allow_stdin=False)  # far below 1 OPG: nobody is asked
-        assert "Go on?" not in cell.text
-        shared.ask("%og budget --approve-above 0.000001")
-        refused = shared.run("%%ogchat -n 5\nhello", allow_stdin=False).error("PaymentRefused")
+    def test_once_a_payment_is_settled_list_prices_say_what_is_much(self, priced: Kernel) -> None:
+        priced.ask("%og budget --approve-above 1")
+        priced.ask("%%ogchat -n 5\nhello", allow_stdin=False)  # far below 1 OPG: nobody is asked
+        priced.ask("%og budget --approve-above 0.000001")
+        refused = priced.run("%%ogchat -n 5\nhello", allow_stdin=False).error("PaymentRefused")
         assert "Nobody could be asked" in refused
         assert "Set OG_APPROVE_ABOVE=0." in refused
 
-    def test_a_round_that_costs_more_than_was_agreed_asks_again(self, shared: Kernel) -> None:
-        shared.ask("def big() -> str:\n    'A long text.'\n    return 'z' * 18000")
-        before = shared.eval("len(og.receipts())")
-        asked = shared.send("og.ask('[[call:big]] go', tools=[big], max_tokens=20, rounds=2)", allow_stdin=True)
+    def test_a_round_that_costs_more_than_was_agreed_asks_again(self, priced: Kernel) -> None:
+        priced.ask("%og budget --approve-above 0.000001")
+        priced.ask("def big() -> str:\n    'A long text.'\n    return 'z' * 18000")
+        before = priced.eval("len(og.receipts())")
+        asked = priced.send("og.ask('[[call:big]] go', tools=[big], max_tokens=20, rounds=2)", allow_stdin=True)
         prompts = []
         for word in ("y", "n"):
-            prompts.append(shared.client.get_stdin_msg(timeout=60)["content"]["prompt"])
-            shared.client.input(word)
-        refused = shared.result(asked).error("PaymentRefused")
+            prompts.append(priced.client.get_stdin_msg(timeout=60)["content"]["prompt"])
+            priced.client.input(word)
+        refused = priced.result(asked).error("PaymentRefused")
         assert "(2 calls), over the limit of 0.000001 OPG" in prompts[0]
         assert prompts[1].startswith("A call to openai/gpt-5 could cost up to 0.1")
         assert "You did not allow it. Nothing was signed and nothing was paid for this call; earlier" in refused
-        assert shared.eval("len(og.receipts())") == before + 1
+        assert priced.eval("len(og.receipts())") == before + 1
 
-    def test_an_llm_of_ones_own_is_held_to_it(self, shared: Kernel) -> None:
-        before = shared.eval("len(og.receipts())")
-        refused = shared.run("og.LLM().completion_sync('openai/gpt-5', 'hello')").error("PaymentRefused")
+    def test_an_llm_of_ones_own_is_held_to_it(self, priced: Kernel) -> None:
+        priced.ask("%og budget --approve-above 0.000001")
+        before = priced.eval("len(og.receipts())")
+        refused = priced.run("og.LLM().completion_sync('openai/gpt-5', 'hello')").error("PaymentRefused")
         assert "Nobody could be asked" in refused
-        assert shared.eval("len(og.receipts())") == before
+        assert priced.eval("len(og.receipts())") == before
 
 
 def test_headless_it_is_refused_before_anything_is_signed(execute: Callable[..., object], tmp_path: Path) -> None:
