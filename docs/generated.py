@@ -228,7 +228,10 @@ def api_returned() -> str:
     return "\n\n".join(f"::: og_magics.{name}" for name in RETURNED)
 
 
-RETURNED = ("conversation.Options", "conversation.Comparison", "conversation.Compared", "core.receipt.Receipt")
+RETURNED = (
+    "conversation.Options", "conversation.Comparison", "conversation.Compared", "core.estimate.Estimate",
+    "core.receipt.Receipt",
+)  # fmt: skip
 
 
 def cli() -> str:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         TextGenerationOutput,
         x402SettlementMode,
     )
-    from .session.api import aask, aask_many, ask, ask_many, models, receipts, settle, verify
+    from .session.api import aask, aask_many, ask, ask_many, estimate, models, receipts, settle, verify
     from .widgets.panel import panel
 
 _HOMES: dict[str, str] = {
@@ -57,6 +57,7 @@ _HOMES: dict[str, str] = {
     "aask_many": "session",
     "ask": "session",
     "ask_many": "session",
+    "estimate": "session",
     "models": "session",
     "panel": "widgets.panel",
     "receipts": "session",
@@ -85,6 +86,7 @@ __all__ = [
     "ask",
     "ask_many",
     "errors",
+    "estimate",
     "load_ipython_extension",
     "models",
     "panel",

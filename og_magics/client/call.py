@@ -31,6 +31,7 @@ from ..gateway.transcript import Transcript
 from ..payment import Payments
 from ..payment.spending import policy_for
 from ..verification import EnclaveCheck, EnclaveEvidence, check_enclave
+from .approval import agree
 from .call_state import CallState, FirstChunkBarrier
 from .costs import NOTHING, failed_cost, served_cost
 from .funds import Funds
@@ -82,10 +83,12 @@ class CallRunner:
         not, since it is paid.
 
         Raises:
+            PaymentRefused: it could cost more than a person has to agree to, and nobody did; it has no receipt then.
             OGError: the call failed; a StreamError has what had arrived in `partial`.
         """
         if self._payments is not None:
             request = whole_where_calls_are_joined(request)
+            await agree(request, progress, self._settings(), self._journal, self._network.name)
         async with self._receipt(request, progress) as call, contextlib.AsyncExitStack() as stack:
             reported = ReportedError()
             async for attempt in attempts(self._settings().retries, lambda: call.repeatable, reported, progress.note):

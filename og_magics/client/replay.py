@@ -76,6 +76,11 @@ class Replays:
                 return found
         return None
 
+    def holds(self, question: ChatRequest) -> bool:
+        """Return True where a request is recorded. Nothing is replayed, checked or counted as shown. Blocks."""
+        key = request_fingerprint(question.path, question.model, question.body)
+        return any(source.recorded(key) for source in self._sources)
+
     def messages_after(self, receipt: Receipt) -> list[dict[str, Any]]:
         """Return what was sent to the model after this answer, in the same turn: results of functions, or a correction.
 

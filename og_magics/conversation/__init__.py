@@ -6,6 +6,7 @@ from .answer import Answer
 from .batch import BatchResult, BatchRun, Interrupted, failure_of
 from .compare import Compared, Comparison
 from .context import Context, context_of
+from .estimate import EstimateBasis, estimate_turns
 from .images import content_with_images
 from .options import Options
 from .prompt_variables import Substituted, could_expand_to, substitute
@@ -21,6 +22,7 @@ __all__ = [
     "Compared",
     "Comparison",
     "Context",
+    "EstimateBasis",
     "Interrupted",
     "Options",
     "Run",
@@ -31,6 +33,7 @@ __all__ = [
     "content_with_images",
     "context_of",
     "could_expand_to",
+    "estimate_turns",
     "failure_of",
     "follow",
     "registered",

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
-from ..core.progress import Call, Progress
+from ..core.progress import Confirmable, Progress
 from ..core.runtime import runtime
 from .answer import Answer
 
 Work = Callable[[Progress], Coroutine[Any, Any, Answer]]
 """Makes an answer on the background loop, and tells how far it is."""
 
-Confirmer = Callable[[Call], bool | None]
-"""Says whether a function may be called."""
+Confirmer = Callable[[Confirmable], bool | None]
+"""Says whether a function may be called, or more may be spent than was agreed."""
 
 
 class Run:
@@ -87,8 +87,8 @@ class Run:
 def follow(runs: Sequence[Run], heartbeat: float, person: Confirmer | None = None) -> Generator[None, None, None]:
     """Come back whenever one of them has changed, and every `heartbeat` seconds, until all have ended.
 
-    `person` is asked on this thread whether a function call may be made that is to be confirmed: True, False, or None
-    where there is nobody to ask. Only calls of runs that were started as `listening` ask.
+    `person` is asked on this thread whether a function call may be made that is to be confirmed, or more be spent than
+    was agreed: True, False, or None where there is nobody to ask. Only runs that were started as `listening` ask.
 
     An interrupt, or leaving the loop early, stops those that still run and waits for their receipts.
     """

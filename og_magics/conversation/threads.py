@@ -152,17 +152,20 @@ class Threads:
         """
         self._store.delete(checked_name(name))
 
-    def place(self, name: str, question: ChatRequest, budget: int) -> tuple[ChatRequest, Place]:
+    def place(
+        self, name: str, question: ChatRequest, budget: int, *, counted: bool = True
+    ) -> tuple[ChatRequest, Place]:
         """Return the request with the earlier turns of the thread, and its position in the thread.
 
         Args:
             budget: tokens that may be sent, approximately.
+            counted: the turn will be asked; the next one of this cell execution comes after it.
 
         Raises:
             ConfigError: the name is not valid.
         """
         name, run = checked_name(name), execution()
-        store, number = self._store, self._count(run, name)
+        store, number = self._store, self._count(run, name, 1 if counted else 0)
         thread, turns = store.find(name)
         index, _ = place_of(turns, run, number)
         own = list(question.body["messages"])
@@ -176,13 +179,13 @@ class Threads:
         messages = [*own[:first], *sent, *own[first:]]
         return replace(question, body={**question.body, "messages": messages}), place
 
-    def _count(self, run: CellExecution, name: str) -> int:
-        """Return the number of earlier turns of this cell execution in this thread, and count one more."""
+    def _count(self, run: CellExecution, name: str, more: int) -> int:
+        """Return the number of earlier turns of this cell execution in this thread, and count so many more."""
         if not run.run:
             return 0
         with self._lock:
             number = self._turn_counts.pop((run.run, name), 0)
-            self._turn_counts[run.run, name] = number + 1
+            self._turn_counts[run.run, name] = number + more
             while len(self._turn_counts) > _MOST_EXECUTIONS:
                 self._turn_counts.popitem(last=False)
             return number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Context, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation, localcontext
 
 from .errors import ConfigError
 
@@ -50,6 +50,12 @@ def format_opg(units: int, places: int = 6) -> str:
             places = 1 - value.adjusted()
         text = f"{value:.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def opg_for(usd: Decimal, price: Decimal) -> int:
+    """Return what so many USD are in base units, rounded up, where an OPG is `price` USD: as gateways work it out."""
+    with localcontext(prec=100):
+        return int((usd / price).scaleb(OPG_DECIMALS).to_integral_value(ROUND_CEILING))
 
 
 def split(total: int, weights: Sequence[int]) -> list[int]:

@@ -151,6 +151,10 @@ class SettingsTable:
         None, "the same for all notebooks of the wallet, in all; no limit where it is not set", env="OG_BUDGET_WALLET",
         unit="OPG", limit=True,
     )
+    approve_above: int | None = option(
+        None, "what a cell or a batch may cost without a question; above it a yes is needed. Not set, nobody is asked",
+        env="OG_APPROVE_ABOVE", unit="OPG", limit=True,
+    )
     max_fee: int = option(
         OPG // 1000, "what one transaction, the approval, may cost in fees: nodes say what gas costs", env="OG_MAX_FEE",
         unit="ETH",

@@ -53,6 +53,21 @@ class RepairRequest:
 StreamPart = str | Call | RepairRequest
 
 
+@dataclass(frozen=True)
+class SpendRequest:
+    """A call that could cost more than was agreed, on its way.
+
+    Attributes:
+        text: what it could cost, and what was agreed, in one sentence.
+    """
+
+    text: str
+
+
+Confirmable = Call | SpendRequest
+"""A question to a person while an answer is made."""
+
+
 def _unheard() -> None:
     """Tell nobody of a change."""
 
@@ -80,7 +95,7 @@ class Progress:
     steps: int = 0
     listening: bool = False
     _inserted: list[tuple[int, Call | RepairRequest]] = field(default_factory=list)
-    _asked: deque[tuple[Call, Future[bool | None]]] = field(default_factory=deque)
+    _asked: deque[tuple[Confirmable, Future[bool | None]]] = field(default_factory=deque)
     _pieces: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _first: float | None = None
@@ -149,7 +164,7 @@ class Progress:
         self.steps += 1
         self.changed()
 
-    def request_confirmation(self, call: Call) -> Future[bool | None]:
+    def request_confirmation(self, call: Confirmable) -> Future[bool | None]:
         """Ask the reader of this progress to confirm a call; None where nobody can be asked."""
         answer: Future[bool | None] = Future()
         if self.listening:
@@ -159,7 +174,7 @@ class Progress:
             answer.set_result(None)
         return answer
 
-    def answer_confirmations(self, person: Callable[[Call], bool | None]) -> None:
+    def answer_confirmations(self, person: Callable[[Confirmable], bool | None]) -> None:
         """Answer all that is asked by now, one call after another, on this thread."""
         while self._asked:
             call, answer = self._asked.popleft()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -147,6 +148,9 @@ class Journal(Protocol):
 
     def wallet_ledgers(self, account: WalletAccount) -> list[Path]:
         """Return the paths of other ledgers that are there, with payments of the wallet that are still open."""
+
+    def price_paid(self, network: str) -> Decimal | None:
+        """USD of an OPG as the last settlement on a network (by its name) came out; None where there is none."""
 
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """The settlements on a chain (CAIP-2 name) in this block or a later one that are not final."""

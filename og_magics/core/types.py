@@ -16,6 +16,7 @@ from .cell_context import NO_CELL, CellExecution
 from .errors import ConfigError
 from .models import nearest
 from .receipt import Receipt
+from .spending import Spending
 
 
 class x402SettlementMode(str, Enum):  # noqa: N801 - the official SDK's name
@@ -284,6 +285,7 @@ class ChatRequest:
         execution: the run of the cell that asks.
         replay: "auto", "only" or "off"; "" for what the settings say.
         pace: "instant" or "recorded"; "" for what the settings say.
+        spending: what the calls of its cell or batch may come to; None for a call that stands alone.
     """
 
     path: str
@@ -297,6 +299,7 @@ class ChatRequest:
     execution: CellExecution = NO_CELL
     replay: str = ""
     pace: str = ""
+    spending: Spending | None = field(default=None, compare=False, repr=False)
 
     @property
     def provider(self) -> str:

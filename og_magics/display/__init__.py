@@ -5,7 +5,7 @@ from __future__ import annotations
 from .answer_bundle import answer_bundle, footer
 from .answer_repr import answer_repr
 from .columns import LiveColumns, columns_bundle, live_columns_for
-from .details import show_folded
+from .details import show_folded, show_or_print
 from .formats import code_blocks, first_code
 from .live import Live, live_for
 from .progress_bar import ProgressBar, progress_bar_for
@@ -36,6 +36,7 @@ __all__ = [
     "receipts_table",
     "records_bundle",
     "show_folded",
+    "show_or_print",
     "shown_as",
     "text_table",
     "transcript",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -17,7 +18,12 @@ def folded_bundle(line: str, text: str) -> dict[str, str]:
 
 def show_folded(shell: Any, line: str, text: str) -> None:
     """Show it in the cell that runs; a terminal prints the line alone."""
+    show_or_print(shell, folded_bundle(line, text))
+
+
+def show_or_print(shell: Any, bundle: Mapping[str, str]) -> None:
+    """Show a mime bundle in the cell that runs; a terminal prints its plain text."""
     if getattr(shell, "kernel", None) is None:
-        print(printable(line))
+        print("\n".join(printable(line) for line in bundle["text/plain"].split("\n")))
     else:
-        show_bundle(folded_bundle(line, text))
+        show_bundle(bundle)

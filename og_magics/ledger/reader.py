@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ..core.receipt import Receipt
 from . import journal, rows
@@ -64,6 +66,26 @@ class ReceiptReader(MoneyLedger):
             return rows.read_receipts(connection)
 
     # -- beside the port -----------------------------------------------------------------------
+
+    def price_paid(self, network: str) -> Decimal | None:
+        """Return USD of an OPG by the last settlement on a network: list prices of its calls, by what really moved.
+
+        Args:
+            network: name of the network, as in receipts.
+        """
+        with self._file.reading() as connection:
+            return rows.price_paid(connection, network)
+
+    def typical_tokens(self, model: str) -> int | None:
+        """Return the mean of the tokens that the last answers of a model had; None where there is none."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT avg(completion_tokens) AS mean FROM (SELECT completion_tokens FROM receipts
+                WHERE model = ? AND ended = 'served' AND completion_tokens IS NOT NULL
+                ORDER BY receipt_id DESC LIMIT 20)""",
+                (model,),
+            ).fetchone()
+        return None if found["mean"] is None else math.ceil(found["mean"])
 
     def version(self) -> int:
         """Return a number that changes whenever anything was written, by this process or another.

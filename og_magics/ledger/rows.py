@@ -7,8 +7,10 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
+from ..core.amounts import to_opg
 from ..core.gateway_notes import read_notes
 from ..core.payment_states import MoneyState
 from ..core.receipt import Authorization, Receipt
@@ -238,3 +240,29 @@ def status_of(row: Mapping[str, Any] | sqlite3.Row) -> str:
     if ended == "served":
         return "paid" if paid is None and row["money"] == MoneyState.USED else "served"
     return "unpaid" if row["authorization_hash"] is None else "authorized"
+
+
+_LATEST, _NEWEST = 5, 1000
+"""Settlements, and receipts, that are looked at for a price."""
+
+
+def price_paid(connection: sqlite3.Connection, network: str) -> Decimal | None:
+    """Return USD of an OPG by the last settlement on a network of which all charged calls have a list price."""
+    settled = connection.execute(
+        """SELECT r.authorization_hash AS hash, s.amount FROM (
+            SELECT receipt_id, authorization_hash FROM receipts
+            WHERE network = ? AND authorization_hash IS NOT NULL ORDER BY receipt_id DESC LIMIT ?
+        ) r JOIN settlements s ON s.authorization_hash = r.authorization_hash
+        GROUP BY r.authorization_hash ORDER BY max(r.receipt_id) DESC LIMIT ?""",
+        (network, _NEWEST, _LATEST),
+    ).fetchall()
+    for row in settled:
+        charged = connection.execute(
+            "SELECT cost_usd FROM receipts WHERE authorization_hash = ? AND weight != '0'", (row["hash"],)
+        ).fetchall()
+        prices = [one["cost_usd"] for one in charged]
+        if prices and None not in prices and int(row["amount"]) > 0:
+            usd = sum(map(Decimal, prices), Decimal(0))
+            if usd > 0:
+                return usd / to_opg(int(row["amount"]))
+    return None

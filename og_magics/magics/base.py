@@ -9,6 +9,10 @@ from IPython.core.magic import Magics
 from .receipts import ReceiptsVariable, notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..conversation import Turn
+    from ..core.estimate import Estimate
     from ..session import Session
 
 
@@ -23,6 +27,15 @@ class NotebookMagics(Magics):
     @property
     def _app(self) -> Session:
         return notebook()
+
+    def _estimate(self, turns: Sequence[Turn]) -> Estimate:
+        """Show what turns would come to, and leave that in `_`; a variable that -o names keeps what it has."""
+        from ..display import show_or_print
+
+        estimate = self._app.estimate(turns)
+        show_or_print(self._shell, estimate.bundle())
+        self._leave(estimate, None)
+        return estimate
 
     def _leave(self, result: Any, name: str | None) -> None:
         """Set `_`, and the variable that is named, to this value."""

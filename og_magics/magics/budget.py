@@ -23,9 +23,12 @@ def budget(app: Session, line: str) -> str:
         budget_notebook=None if flags.notebook is None else parse_opg(flags.notebook),
         budget_day=None if flags.day is None else parse_opg(flags.day),
         budget_wallet=None if flags.wallet is None else parse_opg(flags.wallet),
+        approve_above=None if flags.approve_above is None else parse_opg(flags.approve_above),
     )
     name = app.network.name
     lines = [f"one call      up to {format_opg(app.settings.max_authorization)} OPG in one authorization"]
+    if app.settings.approve_above is not None:
+        lines.append(f"approval      asked for above {format_opg(app.settings.approve_above)} OPG, by list prices")
     for budget in app.budgets():
         if budget.limit is None or budget.left is None:
             lines.append(f"{budget.name:<13} no limit on {name}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..conversation import Answer
+    from ..core.estimate import Estimate
     from ..core.progress import Progress
     from ..core.receipt import Receipt
     from ..display import Live
@@ -31,7 +32,9 @@ class ChatMagics(NotebookMagics):
     @needs_local_scope
     @line_cell_magic
     @documented(chat_parser)
-    def ogchat(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Answer | None:
+    def ogchat(
+        self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
+    ) -> Answer | Estimate | None:
         """Ask a model; the answer streams into the cell and leaves a receipt.
 
             %%ogchat [flags]                 the prompt is the cell
@@ -48,8 +51,8 @@ class ChatMagics(NotebookMagics):
         answer = self.ask(prompt, flags, local_ns)
         return answer if line.startswith(ASSIGNED) else None  # a cell would show a value once more
 
-    def ask(self, prompt: str, flags: argparse.Namespace, local: Mapping[str, Any] | None = None) -> Answer:
-        """Ask with the flags of a cell, and show the answer there.
+    def ask(self, prompt: str, flags: argparse.Namespace, local: Mapping[str, Any] | None = None) -> Answer | Estimate:
+        """Ask with the flags of a cell, and show the answer there; or, with --dry-run, what it would cost.
 
         Args:
             local: the names of the function that asks, which come before the notebook's.
@@ -61,23 +64,25 @@ class ChatMagics(NotebookMagics):
         from ..conversation import follow
         from ..core.progress import INTERRUPTED
         from ..display import HEARTBEAT, live_for
-        from ..session import confirm_tool_call
+        from ..session import confirm, confirm_estimate
 
         check_variable(flags.output)
         try:
             prompt = prompt_of(self._shell, prompt, local, variables=not flags.no_vars)
-            turn = self._app.build_turn(prompt, options_of(flags))
+            turn = self._app.build_turn(prompt, options_of(flags), counted=not flags.dry_run)
+            if flags.dry_run:
+                return self._estimate([turn])
             show_context(self._shell, turn)
             for note in (*self._app.notes(), self._app.model_notice(turn.request.model)):
                 if note:
                     print(note)
             if turn.place is not None and turn.place.note:
                 print(turn.place.note)  # beside the answer, which is signed as it is
-            run = self._app.start(turn, listening=True)
+            run = self._app.start(turn, listening=True, approve=confirm_estimate)
             live = live_for(self._shell, run.progress, run.model, turn.format)
             live.show()
             try:
-                for _ in follow([run], HEARTBEAT, confirm_tool_call):
+                for _ in follow([run], HEARTBEAT, confirm):
                     live.show()
                 result = run.result()
             except KeyboardInterrupt:

@@ -39,6 +39,8 @@ class CompareMagics(NotebookMagics):
         cost, status. A model that fails does not keep the others from answering; the cell fails if all do. The prompt
         is sent as %%ogchat sends it.
         """
+        from ..session import confirm_estimate
+
         flags, _ = compare_parser().parse(line, prompt=False)
         check_variable(flags.output)
         if not _FEWEST <= len(flags.asked) <= _MOST:
@@ -55,13 +57,16 @@ class CompareMagics(NotebookMagics):
                 self._app.build_turn(prompt, options.replace(model=model, provider=provider))
                 for model, provider in flags.asked
             ]
+            if flags.dry_run:
+                self._estimate(turns)
+                return
             show_context(self._shell, turns[0])
             for note in self._app.notes():
                 print(note)
             for turn in turns:
                 if notice := self._app.model_notice(turn.request.model):
                     print(notice)
-            result = self._app.compare(turns)
+            result = self._app.compare(turns, approve=confirm_estimate)
             try:
                 self._watch(result)
             except KeyboardInterrupt:

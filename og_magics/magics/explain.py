@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.estimate import Estimate
 from .parser import chat_parser
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def fix(chat: ChatMagics, shell: Any, line: str) -> None:
     Raises:
         UsageError, OGError: as `explain`.
     """
-    code = python_in(_ask(chat, "%og fix", line, _FIX).text)
+    answer = _ask(chat, "%og fix", line, _FIX)
+    if isinstance(answer, Estimate):  # --dry-run
+        return
+    code = python_in(answer.text)
     if code:
         shell.set_next_input(code)
     else:
@@ -49,7 +53,7 @@ def python_in(text: str) -> str:
     return max(blocks, key=len, default="").strip("\n")
 
 
-def _ask(chat: ChatMagics, verb: str, line: str, prompt: str) -> Answer:
+def _ask(chat: ChatMagics, verb: str, line: str, prompt: str) -> Answer | Estimate:
     parser = chat_parser()
     parser.prog = verb
     flags, more = parser.parse(line, prompt=True)

@@ -41,7 +41,8 @@ _HELP = """\
                         --csv, --json, --parquet FILE writes them, --import FILE shows such a file
 %og verify [--offline]  check every proof of every receipt, on chain too; --pcr HASH pins the enclave's code
 %og wallet              address, OPG, gas, and what Permit2 may move
-%og budget [flags]      what may be spent, what is left; --call, --notebook, --day, --wallet OPG set it
+%og budget [flags]      what may be spent, what is left; --call, --notebook, --day, --wallet OPG set it, and
+                        --approve-above OPG above what cost you are asked
 %og approve [OPG]       let Permit2 move so much OPG (5), which payments need once
 %og panel               a control panel: all of this by widgets
 %og cell                put the cell that asks what the panel asked last below this one

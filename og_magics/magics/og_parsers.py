@@ -61,6 +61,7 @@ def budget_parser() -> Parser:
     add("--notebook", metavar="OPG", help="what this notebook may authorize and pay in all")
     add("--day", metavar="OPG", help="what all notebooks of the wallet may in 24 hours")
     add("--wallet", metavar="OPG", help="the same, in all")
+    add("--approve-above", metavar="OPG", help="what a cell or a batch may cost at most without a question")
     return parser
 
 

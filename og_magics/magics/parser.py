@@ -210,6 +210,7 @@ def _add_cell_flags(parser: Parser) -> None:
     """Add the flags that are about the cell, and not about the call."""
     add: Any = parser.add_argument
     add("--no-vars", action="store_true", help="send {braces} as typed, also where they name a variable")
+    add("--dry-run", action="store_true", help="send nothing: show the calls, the tokens and the cost; _ holds them")
     add("-o", "--output", metavar="VAR", help="put the result into this variable; it is in _ too")
 
 

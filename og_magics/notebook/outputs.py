@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.estimate import is_estimate
 from ..core.receipt import MIME
 from ..verification.visible_text import visible_html, visible_markdown
 from .file import ShownAnswer, answers_of, joined, read_notebook
@@ -71,7 +72,7 @@ def _in_cell(cell: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
         yield from _asking(cell, outputs, len(lines))
     elif _PYTHON.search(source):
         for output in outputs:
-            if MIME not in output.get("data", {}) and _is_answer(output):
+            if MIME not in output.get("data", {}) and _is_answer(output) and not _is_estimate(output):
                 yield True, "An output looks like an answer and has no receipt: it was added, or its receipt removed."
 
 
@@ -83,9 +84,12 @@ def _asking(cell: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], expec
     if shown > expected:
         yield True, f"The cell asks {expected} time{'s' * (expected > 1)} and shows {shown} answers: one was added."
     for output in outputs:
-        if MIME not in output.get("data", {}):
+        if _is_estimate(output):
+            yield False, "The cell shows an estimate of a cost: it is no answer, and no receipt covers it."
+        elif MIME not in output.get("data", {}):
             yield from _without_receipt(output, answers)
-    if isinstance(cell.get("execution_count"), int) and not shown and not failed and not any(map(_speaks, outputs)):
+    speaks = any(_speaks(output) and not _is_estimate(output) for output in outputs)
+    if isinstance(cell.get("execution_count"), int) and not shown and not failed and not speaks and not _is_dry(cell):
         yield True, "The cell was run and shows no answer: its output was removed."
 
 
@@ -136,6 +140,20 @@ def _is_empty(output: Mapping[str, Any]) -> bool:
     """Return True for a display slot that a stream left empty."""
     data = output.get("data", {"text/plain": joined(output.get("text", ""))})
     return not any(str(joined(value)).strip() for value in data.values())
+
+
+def _is_estimate(output: Mapping[str, Any]) -> bool:
+    """Return True for what --dry-run shows, or the question before much is spent, and nothing else."""
+    data = output.get("data", {"text/plain": joined(output.get("text", ""))})
+    return output.get("output_type") != "error" and is_estimate({name: joined(value) for name, value in data.items()})
+
+
+def _is_dry(cell: Mapping[str, Any]) -> bool:
+    """Return True where a cell may have asked nothing, by its flags, and shows an estimate in place of an answer."""
+    source = str(joined(cell.get("source", "")))
+    lines = source.lstrip().split("\n")
+    flags = lines[:1] if _CELL.match(source) else lines
+    return any("--dry-run" in line.split() for line in flags) and any(map(_is_estimate, cell.get("outputs", [])))
 
 
 def _speaks(output: Mapping[str, Any]) -> bool:

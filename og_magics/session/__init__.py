@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .api import aask, aask_many, ask, ask_many, confirm_tool_call, current, models, receipts, settle, verify
+from .api import aask, aask_many, ask, ask_many, current, estimate, models, receipts, settle, verify
+from .person import confirm, confirm_estimate, confirm_tool_call
 from .session import Session, configured_networks
 
 __all__ = [
@@ -12,8 +13,11 @@ __all__ = [
     "ask",
     "ask_many",
     "configured_networks",
+    "confirm",
+    "confirm_estimate",
     "confirm_tool_call",
     "current",
+    "estimate",
     "models",
     "receipts",
     "settle",

@@ -1,9 +1,8 @@
-"""The functions of `import og_magics as og`: ask, receipts, verify, settle, models."""
+"""The functions of `import og_magics as og`: ask, estimate, receipts, verify, settle, models."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import warnings
 from collections.abc import Iterable
@@ -12,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..conversation import Answer, BatchResult, Interrupted, Options, Turn, failure_of, follow
 from ..core.errors import ConfigError, LedgerError
+from ..core.estimate import Estimate
 from ..core.fork import after_fork
 from ..core.models import TEE_LLM, catalogue, known_model
 from ..core.option import Option
 from ..core.options import CALL, known
-from ..core.progress import Call
 from ..core.runtime import runtime
 from ..core.settings import Settings
 from ..display import HEARTBEAT, ProgressBar, progress_bar_for
-from ..display.sanitize import printable
 from ..ledger import FrameCache, Ledger, ledger_of, readable_at
 from .open_payments import open_payments
+from .person import confirm, confirm_estimate, shell
 from .session import Session
 
 if TYPE_CHECKING:
@@ -68,18 +67,22 @@ def ask(prompt: str, **options: Any) -> Answer:
 
     Raises:
         ConfigError: an option that makes no sense, or an empty prompt; nothing was sent.
+        PaymentRefused: it could cost more than OG_APPROVE_ABOVE, and nobody agreed.
         OGError: see `og_magics.core.errors`.
     """
     runtime.assert_off_loop()
     app = current()
-    run = app.start(_turn(app, prompt, options_from(options)), listening=True)
-    for _ in follow([run], HEARTBEAT, confirm_tool_call):
+    run = app.start(_turn(app, prompt, options_from(options)), listening=True, approve=confirm_estimate)
+    for _ in follow([run], HEARTBEAT, confirm):
         pass
     return run.result()
 
 
 async def aask(prompt: str, **options: Any) -> Answer:
-    """Ask from a coroutine, as `ask` does, on any event loop; cancelling it keeps what arrived, with its receipt."""
+    """Ask from a coroutine, as `ask` does, on any event loop; cancelling it keeps what arrived, with its receipt.
+
+    It asks nobody: above OG_APPROVE_ABOVE it is refused.
+    """
     app = current()
     return await app.start(_turn(app, prompt, options_from(options))).answer()
 
@@ -144,18 +147,13 @@ class _Many:
         prompts = list(given)
         if not isinstance(concurrency, int) or not 1 <= concurrency <= _MOST:
             raise ConfigError(f"concurrency must be a whole number from 1 to {_MOST}, got {concurrency!r}.")
-        asked = options_from(options)
-        if asked.thread:
-            raise ConfigError(
-                "ask_many asks all prompts at once, so they cannot be turns of one thread.", remedy="Leave thread out."
-            )
+        once = _of_many(options_from(options))
         app = current()
-        once = asked.replace(thread="")
         turns = [_turn(app, prompt, once, at) for at, prompt in enumerate(prompts)]
-        self._shell = _shell()
-        self._bar: ProgressBar | None = progress_bar_for(self._shell, len(prompts)) if shown else None
+        self._shell = shell()
         self.answers = BatchResult(prompts, app.ledger)
-        self.batch = app.start_many(self.answers, turns, concurrency)
+        self.batch = app.start_many(self.answers, turns, concurrency, approve=confirm_estimate)
+        self._bar: ProgressBar | None = progress_bar_for(self._shell, len(prompts)) if shown else None
 
     def show(self, *, last: bool = False) -> None:
         if self._bar is not None:
@@ -180,6 +178,42 @@ class _Many:
         return self.answers
 
 
+def estimate(prompts: str | Iterable[str], **options: Any) -> Estimate:
+    """Return what prompts would come to, and send nothing: calls, tokens, and cost in OPG and USD, likely and at most;
+    and how many of them are recorded already. No key is needed, and no devnet is started.
+
+    "At most" is what list prices make of a token for each byte that is sent, the longest answers that `max_tokens`
+    allows, all rounds of functions, and one repair of an answer with a schema. Likely are four bytes a token, and
+    answers as long as this notebook's last ones of the model, or half of `max_tokens` where there are none. What is not
+    known is None: the price of a model that is not in the list, and OPG before this notebook's first settled payment.
+
+    Args:
+        prompts: one, or several as `ask_many` takes them.
+        **options: as `ask`.
+
+    Raises:
+        ConfigError: as `ask` and `ask_many`.
+    """
+    app, asked = current(), options_from(options)
+    if isinstance(prompts, str):
+        return app.estimate([_built(app, prompts, asked, counted=False)])
+    once = _of_many(asked)
+    return app.estimate([_built(app, prompt, once, at) for at, prompt in enumerate(prompts)])
+
+
+def _of_many(asked: Options) -> Options:
+    """Return the options of each of many prompts.
+
+    Raises:
+        ConfigError: they name a thread.
+    """
+    if asked.thread:
+        raise ConfigError(
+            "ask_many asks all prompts at once, so they cannot be turns of one thread.", remedy="Leave thread out."
+        )
+    return asked.replace(thread="")
+
+
 def options_from(given: dict[str, Any]) -> Options:
     """Return options by their names, as Python gives them; amounts in OPG.
 
@@ -195,21 +229,19 @@ def _value(option: Option, value: Any) -> Any:
 
 
 def _turn(app: Session, prompt: str, options: Options, at: int | None = None) -> Turn:
-    which = "The prompt" if at is None else f"Prompt {at}"
-    if not isinstance(prompt, str):
-        raise ConfigError(f"{which} must be a str, got {type(prompt).__name__}.", remedy="Write it with an f-string.")
-    if not prompt.strip():
-        raise ConfigError(f"{which} is empty.", remedy="Nothing was sent.")
-    turn = app.build_turn(prompt, options)
+    turn = _built(app, prompt, options, at)
     for notice in filter(None, (app.ledger.note(), app.model_notice(turn.request.model))):
         warnings.warn(notice, stacklevel=3)
     return turn
 
 
-def _shell() -> Any:
-    """Return the IPython shell that runs this, or None. IPython is not imported to find out."""
-    ipython = sys.modules.get("IPython")
-    return None if ipython is None else ipython.get_ipython()
+def _built(app: Session, prompt: str, options: Options, at: int | None = None, *, counted: bool = True) -> Turn:
+    which = "The prompt" if at is None else f"Prompt {at}"
+    if not isinstance(prompt, str):
+        raise ConfigError(f"{which} must be a str, got {type(prompt).__name__}.", remedy="Write it with an f-string.")
+    if not prompt.strip():
+        raise ConfigError(f"{which} is empty.", remedy="Nothing was sent.")
+    return app.build_turn(prompt, options, counted=counted)
 
 
 def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
@@ -290,23 +322,3 @@ def _ledger_of(named: str | Path) -> Ledger:
     if not readable_at(path).is_file():
         raise LedgerError(f"{named} has no receipts: there is no {path}.", remedy="Has it been run here?")
     return Ledger(path)
-
-
-_LONGEST = 2_000
-_YES = ("y", "yes")
-
-
-def confirm_tool_call(call: Call) -> bool | None:
-    """Ask the person whether a call is allowed; None where nobody can be asked: headless, or without a terminal.
-
-    It is asked by `input()`, so on the thread that runs the cell.
-    """
-    arguments = printable(" ".join(call.arguments.split()))
-    if len(arguments) > _LONGEST:
-        arguments = f"{arguments[:_LONGEST]}… [{len(arguments) - _LONGEST:,} more characters]"
-    marked = ", which writes or spends" if call.guarded else ""
-    try:
-        said = input(f"The model wants to call {printable(call.name)}({arguments}){marked}. Allow it? [y/N] ")
-    except (EOFError, NotImplementedError):
-        return None
-    return said.strip().lower() in _YES

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..client.devnet_process import devnet_info
 from ..client.llm import LLM
-from ..client.requests import chat_request
 from ..conversation import (
     BatchResult,
     BatchRun,
@@ -28,16 +27,18 @@ from ..conversation import (
 )
 from ..core import allowance
 from ..core.amounts import to_opg
-from ..core.cell_context import cell_history, execution, namespace, origin
+from ..core.cell_context import cell_history, execution, namespace
 from ..core.errors import ConfigError, LedgerError, UnknownModel
+from ..core.estimate import Estimate
 from ..core.fork import new_rlock
 from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
 from ..core.networks import Network, described, devnet
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
+from ..core.recording import RecordingSource
 from ..core.redaction import holds_this_key, key_in
 from ..core.runtime import runtime
-from ..core.settings import Settings, limit_all, notebook_path
+from ..core.settings import Settings, limit_all, limited, notebook_path
 from ..core.types import ChatRequest, Permit2ApprovalResult
 from ..display.answer_repr import answer_repr
 from ..display.columns import columns_bundle
@@ -45,7 +46,9 @@ from ..display.refresh import DisplayTracker, Refresh
 from ..ledger import Ledger, notebook_ledger, open_ledger
 from ..notebook.recordings import NotebookRecordings, notebooks_of
 from . import health as standing
+from .approval import Approver, approved, estimate_of
 from .receipts_view import ReceiptsView
+from .request import request_of
 
 Watcher = Callable[[], None]
 """Called when something about a notebook changed, on whatever thread changed it; it must not block."""
@@ -107,7 +110,7 @@ class Session:
             for name, value in changes.items():
                 if not SETTINGS[known(name, SETTINGS)].unit:
                     SETTINGS[name].convert(value)
-            _request(changed, "Would this be refused?")
+            request_of(changed, "Would this be refused?")
             wiring = any(
                 one.reconnects and getattr(changed, name) != getattr(self._settings, name)
                 for name, one in SETTINGS.items()
@@ -186,11 +189,16 @@ class Session:
             if self._llm is None:
                 self._llm = LLM(settings=self._settings, journal=self.ledger)
                 self._llm.on_settled = self.refresh_shown
-                own = self.ledger.notebook
-                if own is not None and own.parent is not None:  # of a copy, what its original was answered
-                    self._llm.replays.add(open_ledger(own.parent).recordings)
-                self._llm.replays.add(NotebookRecordings(lambda: notebooks_of(self.notebook)))
+                for source in self._other_recordings():
+                    self._llm.replays.add(source)
             return self._llm
+
+    def _other_recordings(self) -> Iterator[RecordingSource]:
+        """Yield the sources of recorded answers besides the ledger."""
+        own = self.ledger.notebook
+        if own is not None and own.parent is not None:  # of a copy, what its original was answered
+            yield open_ledger(own.parent).recordings
+        yield NotebookRecordings(lambda: notebooks_of(self.notebook))
 
     @property
     def ledger(self) -> Ledger:
@@ -222,15 +230,18 @@ class Session:
         settings = self._settings.replace(**(options.settings() | {"model": model}))
         drawn = {key: getattr(options, one.name) for key, one in BODY.items() if one.name not in SETTINGS}
         return replace(
-            _request(settings, content_with_images(prompt, options.images, namespace()), drawn),
+            request_of(settings, content_with_images(prompt, options.images, namespace()), drawn),
             max_cost=options.max_cost,
             execution=execution(),
             replay=settings.replay,
             pace=settings.pace,
         )
 
-    def build_turn(self, prompt: str, options: Options = Options()) -> Turn:  # noqa: B008 - a value that nobody changes
+    def build_turn(self, prompt: str, options: Options = Options(), *, counted: bool = True) -> Turn:  # noqa: B008 - a value that nobody changes
         """Return the turn of a prompt.
+
+        Args:
+            counted: it will be asked, and is the next turn of its cell in its thread.
 
         Raises:
             ConfigError: an option that makes no sense, an empty prompt, or one with a private key in it.
@@ -245,7 +256,7 @@ class Session:
             context = context_of(options.context, cell_history())
             self._refuse_keys(context.text)
             turn = replace(turn, request=context.before(turn.request), context=context)
-        turn = with_tools_and_schema(self._in_thread(turn, options.thread), options, namespace())
+        turn = with_tools_and_schema(self._in_thread(turn, options.thread, counted=counted), options, namespace())
         format, head = turn.format, self.head
         return replace(turn, repr=lambda answer: answer_repr(answer, self.explorer, head, format))
 
@@ -256,43 +267,62 @@ class Session:
         if found:
             raise ConfigError(f"The prompt holds {found}. It was not sent.", remedy="Remove it, and ask again.")
 
-    def _in_thread(self, turn: Turn, thread: str | None) -> Turn:
+    def _in_thread(self, turn: Turn, thread: str | None, *, counted: bool) -> Turn:
         """Return the turn with the earlier ones of its thread before it; unchanged without a thread."""
         name = self._settings.thread if thread is None else thread
         if not name:
             return turn
-        request, place = self.threads.place(name, turn.request, self._settings.thread_tokens)
+        request, place = self.threads.place(name, turn.request, self._settings.thread_tokens, counted=counted)
         return replace(turn, request=request, place=place)
 
-    def start(self, turn: Turn, *, listening: bool = False) -> Run:
+    def estimate(self, turns: Sequence[Turn]) -> Estimate:
+        """Return what turns would come to: calls, tokens and cost. Nothing is sent or started, and no key is needed."""
+        return estimate_of(turns, limited(self._settings), self.ledger, self._other_recordings())
+
+    def _approved(self, turns: Sequence[Turn], approve: Approver | None) -> Sequence[Turn]:
+        """Return the turns with what they may come to, after a question where that is much; see `approved`."""
+        limit = limited(self._settings).approve_above
+        if limit is None or (self._settings.gateway_url and not self.llm.paid):
+            return turns
+        return approved(turns, limit, self.estimate(turns), approve)
+
+    def start(self, turn: Turn, *, listening: bool = False, approve: Approver | None = None) -> Run:
         """Start a turn. It goes on in the background, whoever watches it.
 
         Args:
+            approve: asks a person before a turn that could cost much; without it, such a turn is refused.
             listening: it will be followed by someone who confirms function calls (`follow(..., person)`); otherwise
                 those that need it are refused.
 
         Raises:
             ConfigError: no wallet where one is needed, or a key that is malformed.
+            PaymentRefused: it could cost more than OG_APPROVE_ABOVE, and nobody agreed.
         """
+        return self._start(self._approved([turn], approve)[0], listening=listening)
+
+    def _start(self, turn: Turn, *, listening: bool = False) -> Run:
         run = Run(turn.request.model, functools.partial(run_turn, self.llm, turn), listening=listening)
         run.when_done(self.notify)
         return run
 
-    def start_many(self, answers: BatchResult, turns: Sequence[Turn], concurrency: int) -> BatchRun:
+    def start_many(
+        self, answers: BatchResult, turns: Sequence[Turn], concurrency: int, *, approve: Approver | None = None
+    ) -> BatchRun:
         """Start many turns, `concurrency` at once; the answers arrive in `answers`.
 
         Raises:
-            ConfigError: as `start`.
+            ConfigError, PaymentRefused: as `start`; there is one question for all of them.
         """
+        turns = self._approved(turns, approve)
         return BatchRun(answers, turns, functools.partial(run_turn, self.llm), concurrency, self.notify)
 
-    def compare(self, turns: Sequence[Turn]) -> Comparison:
+    def compare(self, turns: Sequence[Turn], *, approve: Approver | None = None) -> Comparison:
         """Ask several models at once, to compare their answers.
 
         Raises:
-            ConfigError: as `start`.
+            ConfigError, PaymentRefused: as `start`; there is one question for all of them.
         """
-        runs, ledger = [self.start(turn) for turn in turns], self.ledger
+        runs, ledger = [self._start(turn) for turn in self._approved(turns, approve)], self.ledger
         return Comparison(runs, ledger, lambda columns: columns_bundle(columns, self.payment_page, self.head()))
 
     @property
@@ -380,20 +410,3 @@ def configured_networks(settings: Settings, names: Collection[str]) -> dict[str,
         elif network.rpc_url:
             found[network.name] = settings.apply(network)
     return found
-
-
-def _request(
-    settings: Settings, prompt: str | list[dict[str, Any]], of_call: Mapping[str, Any] | None = None
-) -> ChatRequest:
-    """Return the request that these settings make of a prompt; `of_call` goes into its body too, by its keys.
-
-    Raises:
-        ConfigError: a setting that the gateway would refuse after it was paid.
-    """
-    messages: list[dict[str, Any]] = [{"role": "system", "content": settings.system}] if settings.system else []
-    messages.append({"role": "user", "content": prompt})
-    parameters = {key: getattr(settings, one.name) for key, one in BODY.items() if one.name in SETTINGS}
-    parameters |= of_call or {}
-    return chat_request(
-        settings.model, messages, settlement=settings.settlement, parameters=parameters, origin=origin()
-    )

@@ -30,6 +30,7 @@ async def use() -> None:
     assert_type(og.ask_many(["hi"], concurrency=2), og.BatchResult)
     assert_type(await og.aask_many(["hi"]), og.BatchResult)
     assert_type(og.ask("hi").text, str)
+    assert_type(og.estimate(["hi"]).most_opg, int | None)
     assert_type(og.ask_many(["hi"]).frame, pd.DataFrame)
     assert_type(double(2), int)
     assert_type(quadruple(2), int)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from og_magics.core.estimate import Estimate, ModelEstimate
 from og_magics.core.receipt import MIME
 from og_magics.display import answer_bundle
 from og_magics.display.details import folded_bundle
@@ -124,3 +126,42 @@ class TestOutputsThatShouldHaveOne:
         ):
             content["cells"][0]["outputs"].append({"output_type": value, "data": data, "text": value, "name": value})
         findings(verify, content)
+
+
+ESTIMATE = Estimate(
+    (ModelEstimate("openai/gpt-5", 1, 0, 1, 1, 7, 27, 500, 1000, Decimal("0.005"), Decimal("0.01"), None, None, 10**19),),
+    network="base", price=None, as_of="2026-09-21",
+)  # fmt: skip
+SHOWN = {"output_type": "display_data", "data": ESTIMATE.bundle(), "metadata": {}}
+
+
+class TestEstimates:
+    def cell(self, source: str, *outputs: dict[str, Any]) -> Notebook:
+        return {"cells": [{"cell_type": "code", "source": source, "execution_count": 1, "outputs": list(outputs)}]}
+
+    @pytest.mark.parametrize(
+        "source", ["%%ogchat --dry-run\nhello", "%ogchat --dry-run hello", "%%ogcompare -m a/b -m c/d --dry-run\nhello"]
+    )
+    def test_a_dry_run_shows_no_answer_and_hides_none(self, verify: Verifier, source: str) -> None:
+        found = findings(verify, self.cell(source, SHOWN))
+        assert [(one.problem, "estimate of a cost" in one.text) for one in found] == [(False, True)]
+        printed = {"output_type": "stream", "name": "stdout", "text": repr(ESTIMATE) + "\n"}
+        assert [one.problem for one in findings(verify, self.cell(source, printed))] == [False]
+
+    def test_an_estimate_in_the_place_of_an_answer_is_no_answer(self, verify: Verifier) -> None:
+        found = findings(verify, self.cell("%%ogchat\nhello", SHOWN))
+        assert any(one.problem and "its output was removed" in one.text for one in found)
+
+    def test_it_may_stand_before_the_answer_that_was_agreed_to(self, verify: Verifier, receipt: Receipt) -> None:
+        content = verify.notebook(receipt)
+        content["cells"][0]["outputs"].insert(0, SHOWN)
+        assert [one.problem for one in findings(verify, content)] == [False]
+        assert verify(content).status == 0
+
+    @pytest.mark.parametrize("more", ["\nThe answer is 42.", "\n\ncalls 3", " openai/gpt-5 42 tokens $1 enclave"])
+    def test_an_answer_that_is_dressed_as_one_is_found(self, verify: Verifier, more: str) -> None:
+        text = repr(ESTIMATE) + more
+        dressed = SHOWN | {"data": {"text/plain": text, "text/html": f"<pre>{text}</pre>"}}
+        assert any(one.problem for one in findings(verify, self.cell("%%ogchat --dry-run\nhello", dressed)))
+        other = SHOWN | {"data": {"text/plain": repr(ESTIMATE), "text/html": "<pre>The answer is 42.</pre>"}}
+        assert any(one.problem for one in findings(verify, self.cell("%%ogchat --dry-run\nhello", other)))

@@ -22,7 +22,7 @@ import pytest
 
 import og_magics
 from og_magics.core.errors import LedgerError
-from og_magics.ledger import Ledger, spool
+from og_magics.ledger import Ledger, file, spool
 
 SPOOLED = "-spool."
 
@@ -188,7 +188,7 @@ class TestAnotherProcess:
         ledger.close()
         script = (
             "import os, signal, sys\nfrom pathlib import Path\n"
-            "from og_magics.ledger import Ledger, file, spool\n"
+            "from og_magics.ledger import Ledger, spool\n"
             "def end(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
             "entered = spool.enter\n"
             "def half(connection, entry): entered(connection, entry); end()\n"
