@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .api import aask, aask_many, ask, ask_many, current, estimate, models, receipts, settle, verify
+from .networks import configured_networks
 from .person import confirm, confirm_estimate, confirm_tool_call
-from .session import Session, configured_networks
+from .session import Session
 
 __all__ = [
     "Session",

@@ -32,7 +32,7 @@ from ..core.errors import ConfigError, LedgerError, UnknownModel
 from ..core.estimate import Estimate
 from ..core.fork import new_rlock
 from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
-from ..core.networks import Network, described, devnet
+from ..core.networks import Network, described
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
 from ..core.recording import RecordingSource
@@ -47,6 +47,7 @@ from ..ledger import Ledger, notebook_ledger, open_ledger
 from ..notebook.recordings import NotebookRecordings, notebooks_of
 from . import health as standing
 from .approval import Approver, approved, estimate_of
+from .networks import configured_networks
 from .receipts_view import ReceiptsView
 from .request import request_of
 
@@ -399,14 +400,3 @@ class Session:
     def payment_page(self, network: str, transaction: str) -> str:
         """Return the URL of a page that shows a transaction of this network, or ""."""
         return self.explorer(network)(transaction)
-
-
-def configured_networks(settings: Settings, names: Collection[str]) -> dict[str, Network]:
-    """Return the networks of these names, as they are set; a devnet only where one is set."""
-    found = {}
-    for network in map(described, names):
-        if network.local and settings.devnet:
-            found[network.name] = settings.apply(devnet(devnet_info(settings.devnet)))
-        elif network.rpc_url:
-            found[network.name] = settings.apply(network)
-    return found
