@@ -7,7 +7,9 @@ from typing import Any
 
 from ..client.requests import chat_request
 from ..core.cell_context import origin
+from ..core.errors import ConfigError
 from ..core.options import BODY, SETTINGS
+from ..core.redaction import holds_this_key, key_in
 from ..core.settings import Settings
 from ..core.types import ChatRequest
 
@@ -27,3 +29,15 @@ def request_of(
     return chat_request(
         settings.model, messages, settlement=settings.settlement, parameters=parameters, origin=origin()
     )
+
+
+def refuse_keys(text: str, settings: Settings) -> None:
+    """Refuse text that holds a private key. (Other keys look like hashes, which one may ask about.)
+
+    Raises:
+        ConfigError: it does.
+    """
+    key = settings.private_key
+    found = key_in(text) or (key is not None and holds_this_key(text, key.reveal()) and "a private key")
+    if found:
+        raise ConfigError(f"The prompt holds {found}. It was not sent.", remedy="Remove it, and ask again.")

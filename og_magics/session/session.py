@@ -36,7 +36,6 @@ from ..core.networks import Network, described
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
 from ..core.recording import RecordingSource
-from ..core.redaction import holds_this_key, key_in
 from ..core.runtime import runtime
 from ..core.settings import Settings, limit_all, limited, notebook_path
 from ..core.types import ChatRequest, Permit2ApprovalResult
@@ -49,7 +48,7 @@ from . import health as standing
 from .approval import Approver, approved, estimate_of
 from .networks import configured_networks
 from .receipts_view import ReceiptsView
-from .request import request_of
+from .request import refuse_keys, request_of
 
 Watcher = Callable[[], None]
 """Called when something about a notebook changed, on whatever thread changed it; it must not block."""
@@ -251,22 +250,15 @@ class Session:
             options = options.replace(tools=self._settings.tools)
         if options.web_search is None:
             options = options.replace(web_search=self._settings.web_search)
-        self._refuse_keys(prompt)
+        refuse_keys(prompt, self._settings)
         turn = Turn(self.build_request(prompt, options))
         if options.context is not None:
             context = context_of(options.context, cell_history())
-            self._refuse_keys(context.text)
+            refuse_keys(context.text, self._settings)
             turn = replace(turn, request=context.before(turn.request), context=context)
         turn = with_tools_and_schema(self._in_thread(turn, options.thread, counted=counted), options, namespace())
         format, head = turn.format, self.head
         return replace(turn, repr=lambda answer: answer_repr(answer, self.explorer, head, format))
-
-    def _refuse_keys(self, text: str) -> None:
-        """Refuse text that holds a private key. (Other keys look like hashes, which one may ask about.)"""
-        key = self._settings.private_key
-        found = key_in(text) or (key is not None and holds_this_key(text, key.reveal()) and "a private key")
-        if found:
-            raise ConfigError(f"The prompt holds {found}. It was not sent.", remedy="Remove it, and ask again.")
 
     def _in_thread(self, turn: Turn, thread: str | None, *, counted: bool) -> Turn:
         """Return the turn with the earlier ones of its thread before it; unchanged without a thread."""
