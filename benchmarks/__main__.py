@@ -8,11 +8,12 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import asking, loading, paying, receipts, replaying, samples, streaming, verifying
 from .network import devnet
-from .report import table
+from .report import Row, table
 
 # Sessions stay open through the whole run: it measures calls, not handshakes. The chain id is the one that the
 # official SDK insists on.
@@ -24,6 +25,22 @@ _SIZES = (10_000, 100_000)
 _ROUNDS_OF_LARGE = 3
 
 
+def _calls(delay: str, environment: Mapping[str, str], *, rounds: int, quick: bool, official: str | None) -> list[Row]:
+    """Measure loading, streaming, paying, replaying and asking, on a devnet whose sessions stay open."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, devnet(*_DEVNET, delay) as info:
+        told = json.dumps(info)
+        settings = {"OG_NETWORK": "devnet", "OG_DEVNET": told, "OG_LEDGER": str(Path(folder) / "kernel.db")}
+        environment = {**environment, **settings}
+        rows = loading.measure(folder, environment, rounds=rounds, official=official)
+        rows += streaming.measure(info, folder, environment, rounds=rounds, words=50 if quick else 400)
+        rows += paying.concurrent(info, told, folder, rounds=rounds, official=official)
+        rows += paying.signing(info, folder, rounds=20 * rounds)
+        many = 24 if quick else asking.PROMPTS
+        rows += replaying.measure(folder, environment, rounds=min(rounds, 3), cells=10 if quick else 200)
+        rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many)
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure og_magics on this machine.")
     parser.add_argument(
@@ -33,20 +50,13 @@ def main() -> int:
     parser.add_argument(
         "--sdk-python", metavar="PATH", help="an interpreter that has the official SDK, to compare with"
     )
+    parser.add_argument("--receipts", action="store_true", help="measure receipts and ledgers only")
     args = parser.parse_args()
     rounds, delay = (1, "0.001") if args.quick else (5, "0.01")
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OG_")}
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, devnet(*_DEVNET, delay) as info:
-        told = json.dumps(info)
-        settings = {"OG_NETWORK": "devnet", "OG_DEVNET": told, "OG_LEDGER": str(Path(folder) / "kernel.db")}
-        environment = plain | settings
-        rows = loading.measure(folder, environment, rounds=rounds, official=args.sdk_python)
-        rows += streaming.measure(info, folder, environment, rounds=rounds, words=50 if args.quick else 400)
-        rows += paying.concurrent(info, told, folder, rounds=rounds, official=args.sdk_python)
-        rows += paying.signing(info, folder, rounds=20 * rounds)
-        many = 24 if args.quick else asking.PROMPTS
-        rows += replaying.measure(folder, environment, rounds=min(rounds, 3), cells=10 if args.quick else 200)
-        rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many)
+    rows: list[Row] = []
+    if not args.receipts:
+        rows += _calls(delay, plain, rounds=rounds, quick=args.quick, official=args.sdk_python)
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         with devnet(*_SETTLING) as info:
             paid = samples.paid(info, folder)
