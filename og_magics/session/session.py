@@ -31,7 +31,7 @@ from ..core import allowance
 from ..core.amounts import to_opg
 from ..core.cell_context import cell_history, execution, namespace, origin
 from ..core.errors import ConfigError, LedgerError, UnknownModel
-from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
+from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider, use_prices
 from ..core.networks import Network, described, devnet
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
@@ -57,6 +57,7 @@ class Session:
     def __init__(self, settings: Settings | None = None) -> None:
         self._lock = threading.RLock()
         self._settings = settings or Settings.from_env()
+        use_prices(self._settings.prices)
         self._network_noted = False
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None
