@@ -17,7 +17,7 @@ from ..core.amounts import parse_opg
 from ..core.cell_context import execution, origin
 from ..core.errors import ConfigError, StreamError
 from ..core.fork import after_fork, new_lock
-from ..core.models import TEE_LLM
+from ..core.models import TEE_LLM, use_prices
 from ..core.networks import Network
 from ..core.progress import Progress
 from ..core.protocols import Journal
@@ -106,6 +106,7 @@ class LLM:
             registry_address=tee_registry_address,
         )
         self._name = self.settings.network_name()
+        use_prices(self.settings.prices)
         self._wallet = load_wallet(self.settings)
         needs_wallet = not networks.network_by_name(self._name).local and not self.settings.gateway_url
         if self._wallet is None and needs_wallet and self.settings.replay == "off":

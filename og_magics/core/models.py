@@ -10,7 +10,7 @@ import difflib
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, UnknownModel
+from .own_prices import read_prices
 
 
 class TEE_LLM(str, Enum):  # noqa: N801 - the official SDK's name
@@ -113,6 +114,7 @@ class Model:
         since, ends: date of that, and the date from which it is not known who answers; "" for none.
         answered_by: name of the model that answers a redirected one. use: id of the model to ask instead.
         references: images that it takes as references, at most; None where that is not known.
+        own: the price is the user's (OG_PRICES), and not the catalogue's.
     """
 
     id: str
@@ -123,6 +125,7 @@ class Model:
     answered_by: str = ""
     use: str = ""
     references: int | None = None
+    own: bool = False
 
     @property
     def provider(self) -> str:
@@ -212,13 +215,42 @@ def _row(id: str, row: Mapping[str, Any]) -> Model:
 
 
 def known_model(model: str) -> Model | None:
-    """Return the row of a "provider/model"; None for a model that the catalogue does not have.
+    """Return the row of a "provider/model"; None for a model that neither the catalogue nor the user has a price for.
 
     Gateways go by the name after the provider, whatever the provider is called.
     """
     rows = catalogue()
     id = model if model in rows.models else rows.names.get(model.partition("/")[2].strip().lower(), "")
-    return rows.models.get(id)
+    row = rows.models.get(id)
+    own = _own.get(model) or _own.get(id)
+    return row if own is None else replace(row or Model(model, None), price=own, own=True)
+
+
+_own: dict[str, Price] = {}
+
+
+def use_prices(path: str) -> None:
+    """Use a file's prices from now on, in this process, in place of the catalogue's; "" for none.
+
+    Raises:
+        ConfigError: it cannot be read, or holds what is no price; those in use stay.
+    """
+    found = read_prices(path) if path else {}
+    prices = {
+        id: Price(
+            row.get("input", Decimal(0)), row.get("output", Decimal(0)), row.get("image", Decimal(0)),
+            image_tokens=row.get("image_tokens"), call=row.get("call", Decimal(0)),
+        )
+        for id, row in found.items()
+    }  # fmt: skip
+    _own.clear()
+    _own.update(prices)
+
+
+def own_models() -> list[Model]:
+    """Return the rows of models that only the user's prices name."""
+    listed = catalogue().models
+    return [Model(id, price, own=True) for id, price in _own.items() if id not in listed]
 
 
 def offered() -> list[str]:

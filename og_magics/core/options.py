@@ -177,8 +177,12 @@ class SettingsTable:
         32, "functions that one answer may have called, at most", env="OG_MAX_CALLS", minimum=1,
     )
     retries: int = option(
-        3, "repetitions of a call that failed before anything was shown, with the same payment", env="OG_RETRIES",
+        3, "repetitions of a call that failed before an answer had begun, with the same payment", env="OG_RETRIES",
         minimum=0,
+    )
+    prices: str = option(
+        "", "path of a JSON file with prices of your own, in place of the catalogue's", env="OG_PRICES",
+        reconnects=True,
     )
     watch: bool = option(True, "look for settlements in the background", env="OG_WATCH")
     confirmations: int | None = option(

@@ -83,7 +83,7 @@ class Receipt:
         payer, pay_to: checksummed addresses.
         cost: base units this call really cost (its share of the settlement), None until settled.
         reported_cost: base units that the gateway says it cost, None where it does not say. Not signed.
-        cost_basis: how `cost` is known: "reported", "exact", "prices" or "estimate" (see `core/shares.py`); None until
+        cost_basis: how `cost` is known: "told", "exact", "prices" or "estimate" (see `core/shares.py`); None until
             settled.
         cost_usd: price of the tokens by the catalogue, a decimal string, None when not known.
         cap: base units that the authorization allows at most.

@@ -104,7 +104,7 @@ _DECLARED = (
     _C("cost_opg", "amount", "the payment chain: this call's share of the settlement", "OPG", field="cost",
        convert=to_opg, of_a_run=True, compared=True, heading="OPG"),
     _C("cost_basis", "text",
-       "how that share is known: reported (by the gateway, and equal to the payment), exact (no other was charged), "
+       "how that share is known: told (by the gateway, and equal to the payment), exact (no other was charged), "
        "prices (the payment split by list prices) or estimate", of_a_run=True),
     _C("cost_usd", "amount", "the catalogue: price of the tokens", "USD", convert=Decimal, compared=True),
     _C("cap_opg", "amount", "the authorization: the most that may be taken", "OPG", field="cap", convert=to_opg,

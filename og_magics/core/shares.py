@@ -10,7 +10,7 @@ from typing import Any
 
 from .amounts import split
 
-REPORTED = "reported"
+REPORTED = "told"
 """The gateway said what the call cost, and these sums are what was paid."""
 EXACT = "exact"
 """Nothing else can have cost anything in its session: the share is all that was paid, or nothing."""

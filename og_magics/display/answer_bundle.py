@@ -12,7 +12,7 @@ from ..core.networks import described
 from ..core.progress import SCRUBBED
 from ..core.receipt import MIME, Receipt
 from ..core.settlement_modes import MODES
-from ..core.shares import ESTIMATE
+from ..core.shares import ESTIMATE, PRICES
 from .sanitize import fenced, one_line, safe_link, safe_markdown
 
 Explorer = Callable[[str], str]
@@ -99,9 +99,13 @@ def _replayed(receipt: Receipt) -> str:
     return f"replayed: asked {datetime.fromtimestamp(receipt.time, UTC):%Y-%m-%d %H:%M} UTC, nothing paid now"
 
 
+_SPLIT = {PRICES: " (split by prices)", ESTIMATE: " (estimate)"}
+"""Marks of a cost that is a share of one payment, and not known for certain."""
+
+
 def _cost(receipt: Receipt) -> str:
     if receipt.cost is not None:
-        return f"{format_opg(receipt.cost)} OPG" + " (estimate)" * (receipt.cost_basis == ESTIMATE)
+        return f"{format_opg(receipt.cost)} OPG" + _SPLIT.get(receipt.cost_basis or "", "")
     return f"~${receipt.usd:.6f}" if receipt.usd is not None else ""
 
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from ..core.receipt import MIME, VERSION, Receipt
-from ..core.shares import ESTIMATE
+from ..core.shares import ESTIMATE, PRICES
 from .answer_bundle import Explorer, Head, answer_bundle, footer, shown_answer, with_head
 from .formats import HTML, LATEX, MARKDOWN, PLAIN, shown_as_format
 from .sanitize import one_line
@@ -87,13 +87,14 @@ def turn_footer(receipts: Sequence[Receipt], explorer: Explorer, *, markdown: bo
         return footer(last, explorer, markdown=markdown)
     verdicts = {receipt.enclave_ok for receipt in receipts}
     prices = [receipt.usd for receipt in receipts]
+    bases = {receipt.cost_basis for receipt in receipts}
     known = [price for price in prices if price is not None]
     total = replace(
         last,
         prompt_tokens=_sum([receipt.prompt_tokens for receipt in receipts]),
         completion_tokens=_sum([receipt.completion_tokens for receipt in receipts]),
         cost=_sum([receipt.cost for receipt in receipts]),
-        cost_basis=ESTIMATE if any(receipt.cost_basis == ESTIMATE for receipt in receipts) else last.cost_basis,
+        cost_basis=next((basis for basis in (ESTIMATE, PRICES) if basis in bases), last.cost_basis),
         cost_usd=str(sum(known)) if len(known) == len(prices) else None,
         enclave_ok=False if False in verdicts else None if None in verdicts else True,
     )

@@ -13,7 +13,7 @@ from ..conversation import Answer, BatchResult, Interrupted, Options, Turn, fail
 from ..core.errors import ConfigError, LedgerError
 from ..core.estimate import Estimate
 from ..core.fork import after_fork
-from ..core.models import TEE_LLM, catalogue, known_model
+from ..core.models import TEE_LLM, catalogue, known_model, own_models
 from ..core.option import Option
 from ..core.options import CALL, known
 from ..core.runtime import runtime
@@ -300,17 +300,21 @@ def verify(
 
 def models() -> pd.DataFrame:
     """Return the models of the catalogue: `model`, `provider`, `name` (in `TEE_LLM`, "" where it has none), USD per
-    million tokens, USD flat for an image or a search, and what became of a model that is retired (`note`).
+    million tokens, USD flat for an image or a search, and what became of a model that is retired (`note`), which says
+    also where a price is your own (OG_PRICES).
     """
     import pandas as pd
 
+    current()  # whose settings name the file of one's own prices
     rows = []
     members = {known.id: member.name for member in TEE_LLM if (known := known_model(member.value))}
-    for model in catalogue().models.values():
+    for listed in (*catalogue().models.values(), *own_models()):
+        model = known_model(listed.id) or listed
         price = model.price
         tokens = (None, None) if price is None or price.flat else (price.input, price.output)
         flat = None if price is None else price.image or price.call or None
-        rows.append((model.id, model.provider, members.get(model.id, ""), *tokens, flat, model.note))
+        note = " ".join(filter(None, (model.note, "your price" if model.own else "")))
+        rows.append((model.id, model.provider, members.get(model.id, ""), *tokens, flat, note))
     return pd.DataFrame(rows, columns=["model", "provider", "name", "usd_input", "usd_output", "usd_flat", "note"])
 
 

@@ -31,7 +31,7 @@ from ..core.cell_context import cell_history, execution, namespace
 from ..core.errors import ConfigError, LedgerError, UnknownModel
 from ..core.estimate import Estimate
 from ..core.fork import new_rlock
-from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider
+from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider, use_prices
 from ..core.networks import Network, described
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
@@ -60,6 +60,7 @@ class Session:
     def __init__(self, settings: Settings | None = None) -> None:
         self._lock = new_rlock()
         self._settings = settings or Settings.from_env()
+        use_prices(self._settings.prices)
         self._network_noted = False
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None

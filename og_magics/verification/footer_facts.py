@@ -24,13 +24,13 @@ _NEUTRAL = frozenset(
     completions confirmed cost costs count counted data date did does done each enclave end ended error estimate
     estimated fee first for form from function functions gateway had has hash have hold holds in incomplete input is it
     its json last later latency left link made mode model models money most network no none not nothing now of off
-    on one only opg or other out output over paid part pay payer payment pending price prompt proof proofs proven
+    on one only opg or other out output over paid part pay payer payment pending price prices prompt proof proofs
     received record registered reported request result results round rounds s said second seconds sent settle settlement
     settles several shown signature signed slowest so source spent still sum tee than that the their then there they
     this time to token tokens tok tool total tools transaction tx usd used utc valid verified verify was were whole will
     with without yet html fastest ms sec attestation attested authorization authorized authorised expired found replayed
     recorded replay recording simulated devnet local testnet mainnet sepolia base free unpaid settled failed fails
-    cut content filter text up max_tokens max
+    proven split cut content filter text up max_tokens max
     invalid missing unsigned private batch hashed individual full x402 usage""".split()
 )
 _MODES = {"private": "private", "batch": "batch", "batched": "batch", "hashed": "batch", "individual": "individual"}

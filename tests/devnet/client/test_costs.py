@@ -78,7 +78,7 @@ def test_what_the_gateway_says_is_used_and_checked_against_the_payment(session_o
     llm = session_of()
     ask(llm, '{"cost": "100"}', stream=stream)
     ask(llm, '{"cost": "900"}', stream=stream)
-    assert settle(llm, 1000) == [(100, "reported"), (900, "reported")]
+    assert settle(llm, 1000) == [(100, "told"), (900, "told")]
 
 
 def test_a_gateway_that_takes_more_than_it_says_is_not_believed(session_of: Any) -> None:

@@ -32,21 +32,21 @@ class TestReported:
     def test_what_the_gateway_says_is_used_where_it_is_what_was_paid(self) -> None:
         # The list prices would have split it evenly.
         found = parts(1000, CallCharge(5, reported=100), CallCharge(5, reported=900))
-        assert found == [(100, "reported"), (900, "reported")]
+        assert found == [(100, "told"), (900, "told")]
 
     def test_a_call_over_the_rest_of_the_cap_was_not_charged(self) -> None:
         # Two calls of 4 OPG under a cap of 5, as a gateway of that cap settled them.
         dear = CallCharge(1, reported=4_000_480_000_000_000_000)
         found = parts(4_000_480_000_000_000_000, dear, dear, cap=5 * 10**18)
-        assert found == [(4_000_480_000_000_000_000, "reported"), (0, "reported")]
+        assert found == [(4_000_480_000_000_000_000, "told"), (0, "told")]
 
     def test_a_smaller_call_after_one_that_did_not_fit_is_charged(self) -> None:
         sizes = [CallCharge(1, reported=size) for size in (60, 50, 30)]
-        assert parts(90, *sizes, cap=100) == [(60, "reported"), (0, "reported"), (30, "reported")]
+        assert parts(90, *sizes, cap=100) == [(60, "told"), (0, "told"), (30, "told")]
 
     def test_calls_under_which_the_session_was_settled_were_not_charged(self) -> None:
         sizes = [CallCharge(1, reported=size) for size in (10, 20, 40)]
-        assert parts(30, *sizes) == [(10, "reported"), (20, "reported"), (0, "reported")]
+        assert parts(30, *sizes) == [(10, "told"), (20, "told"), (0, "told")]
 
     @pytest.mark.parametrize("paid", [999, 1001, 5000, 1])
     def test_a_gateway_that_took_something_else_is_not_believed(self, paid: int) -> None:
@@ -98,7 +98,7 @@ def test_an_honest_gateways_costs_are_found_again(costs: list[int], cap: int) ->
         charged.append(cost if cost <= left else 0)
         left -= charged[-1]
     found = shares(sum(charged), cap, [CallCharge(1, reported=cost) for cost in costs])
-    assert found == [Share(cost, "reported") for cost in charged] or not any(charged)
+    assert found == [Share(cost, "told") for cost in charged] or not any(charged)
 
 
 @pytest.mark.parametrize(
