@@ -52,7 +52,8 @@ class Tie:
         name: it has the name that the entry had last.
         cells: its file holds cells of the entry.
         unchanged: its file was not written since, or cannot be read.
-        elsewhere: another file of the folder is the entry's.
+        elsewhere: another file of the folder is the entry's. Where this one has its inode: another has its name and its
+            cells, and was written before this one. (A copy can get the inode that its original had.)
         kernel: the same kernel runs, perhaps restarted.
     """
 
@@ -73,9 +74,10 @@ def relation(tie: Tie, *, saved: bool) -> Relation:
     if not saved:
         return Relation.SAME if tie.name else Relation.NONE
     if tie.receipts:
-        return Relation.COPY if tie.elsewhere and not tie.file else same
+        return Relation.COPY if tie.elsewhere else same
     if tie.file:  # without cells in common it is a new file in the place, on the disk too, of one that was deleted
-        return same if tie.cells or tie.unchanged else Relation.NONE
+        found = Relation.COPY if tie.elsewhere else same
+        return found if tie.cells or tie.unchanged else Relation.NONE
     if tie.name and tie.cells:  # outputs were taken out, and the file replaced: by the stripped one, or by a copy
         return Relation.COPY if tie.elsewhere else Relation.SAME
     return Relation.NONE
@@ -198,14 +200,6 @@ class NotebookIdentity:
         """Of the threads of the notebook that this is a copy of."""
         return self.parent_id if self.parent is not None and self.parent.stem == FOLDER else ""
 
-    def _path(self, row: sqlite3.Row | None) -> Path | None:
-        """Return the notebook's file: where it was renamed while its kernel runs, under its new name."""
-        path = self.running.path
-        if path is None or row is None or not row["file"] or inode_of(path) == row["file"]:
-            return path
-        name = notebooks_by_inode(path.parent).get(row["file"])
-        return path if name is None else path.with_name(name)
-
 
 def storable_name(path: Path) -> str:
     """Return the name of a file as a text that UTF-8 can hold."""
@@ -272,21 +266,29 @@ def _tie(entry: NotebookEntry, running: RunningNotebook, saved: SavedNotebook | 
     if saved is None or path is None:
         return Tie(name=name, kernel=kernel)
     file = bool(entry.file) and saved.inode == entry.file
+    unchanged = not saved.readable or saved.modified == entry.modified
     return Tie(
         receipts=bool(entry.receipts) and 2 * len(entry.receipts) >= len(saved.receipts),
         file=file,
         name=name,
         cells=_share(saved.cells, entry.cells),
-        unchanged=not saved.readable or saved.modified == entry.modified,
-        elsewhere=not file and _elsewhere(entry, path, beside),
+        unchanged=unchanged,
+        elsewhere=not (file and (name or unchanged))
+        and _elsewhere(entry, path, beside, before=saved.modified if file else None),
         kernel=kernel,
     )
 
 
-def _elsewhere(entry: NotebookEntry, path: Path, beside: dict[str, str]) -> bool:
-    """Return True where another file of the folder is the entry's, by its inode or its name, and by what it holds."""
+def _elsewhere(entry: NotebookEntry, path: Path, beside: dict[str, str], *, before: int | None) -> bool:
+    """Return True where another file of the folder is the entry's, by its inode or its name, and by what it holds.
+
+    Args:
+        before: it counts only if it was not written later than this, in nanoseconds.
+    """
     names = {beside.get(entry.file, ""), entry.name} - {"", path.name, storable_name(path)}
     for other in filter(None, (saved_notebook(path.with_name(name)) for name in names)):
+        if before is not None and other.modified > before:
+            continue
         moved = other.inode == entry.file and other.modified == entry.modified
         if moved or not other.readable or entry.receipts & other.receipts or _share(other.cells, entry.cells):
             return True

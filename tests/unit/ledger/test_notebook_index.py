@@ -36,7 +36,10 @@ _SAME, _RENAMED, _COPY, _NEW = Relation.SAME, Relation.RENAMED, Relation.COPY, R
         ("the kernel was restarted after a rename, a new file has the old name", True, Tie(kernel=True), _RENAMED),
         ("opened again", True, Tie(receipts=True, file=True, name=True), _SAME),
         ("renamed", True, Tie(receipts=True, file=True), _RENAMED),
-        ("renamed, and a copy left under the old name", True, Tie(receipts=True, file=True, elsewhere=True), _RENAMED),
+        ("renamed, and a copy left under the old name", True, Tie(receipts=True, file=True, unchanged=True), _RENAMED),
+        ("a copy in the place, on the disk, that its original had", True,
+         Tie(receipts=True, file=True, elsewhere=True), _COPY),
+        ("the same without outputs", True, Tie(file=True, cells=True, elsewhere=True), _COPY),
         ("saved as a new file, or restored", True, Tie(receipts=True, name=True), _SAME),
         ("moved over disks, or cloned", True, Tie(receipts=True), _RENAMED),
         ("a copy", True, Tie(receipts=True, elsewhere=True), _COPY),
@@ -197,6 +200,15 @@ def test_a_new_file_of_the_name_of_a_renamed_one_is_new(desk: Desk, saved: bool)
 def test_a_new_file_in_the_place_of_a_deleted_one_is_new(desk: Desk, asked: str, cells: tuple[str, ...]) -> None:
     desk.write("a.ipynb", *cells)  # written over: a new file gets the inode of a deleted one, as a rule
     assert desk.sends("a.ipynb") == []
+
+
+@pytest.mark.parametrize("stripped", [True, False])
+def test_a_copy_that_got_the_inode_of_its_original_is_a_copy(desk: Desk, asked: str, stripped: bool) -> None:
+    os.rename(desk.folder / "a.ipynb", desk.folder / "b.ipynb")  # b has the inode that a had when it asked
+    receipts = () if stripped else (asked,)
+    desk.write("a.ipynb", "one", receipts=receipts)  # saved as a new file
+    desk.write("b.ipynb", "one", receipts=receipts)  # and copied
+    assert (desk.identity("b.ipynb").relation, desk.sends("b.ipynb")) == (_COPY, [])
 
 
 def test_a_copy_has_its_own_threads_and_budget_and_can_read_those_of_the_original(desk: Desk, asked: str) -> None:
