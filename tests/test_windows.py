@@ -21,7 +21,7 @@ CALLS = {
 MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "crypt", "curses", "readline"}
 
 GUARDED = {
-    ("core/runtime.py", "register_at_fork"): "hasattr",
+    ("core/fork.py", "register_at_fork"): "hasattr",
     ("devnet/command.py", "kill"): "os.name",
     ("ledger/private_file.py", "geteuid"): "hasattr",
 }
