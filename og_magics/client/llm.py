@@ -42,7 +42,6 @@ from .requests import chat_request, completion_request
 
 Messages = Sequence[Mapping[str, Any]]
 
-
 _prepared: weakref.WeakSet[LLM] = weakref.WeakSet()
 
 
