@@ -204,6 +204,7 @@ PLACES: dict[str, Callable[[], dict[str, Any]]] = {
     "an output's metadata": lambda: notebook(code("x", stream("2\n") | {"metadata": {"note": ANSWER}})),
     "a cell's metadata": lambda: notebook(code("1") | {"metadata": {"note": {"deep": [ANSWER]}, "kept": 1}}),
     "a name in a cell's metadata": lambda: notebook(code("1") | {"metadata": {QUESTION: 1}}),
+    "a cell's id": lambda: notebook(code("1") | {"id": "-".join(re.findall(r"\w+", QUESTION))[:64]}),
     "a cell's tag": lambda: notebook(code("1") | {"metadata": {"tags": [ARGUMENTS["note"]]}}),
     "the notebook's metadata": lambda: notebook(title=QUESTION, authors=[{"name": SYSTEM}]),
     "the metadata, in lines": lambda: notebook(abstract=ANSWER.splitlines(keepends=True)),

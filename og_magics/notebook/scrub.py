@@ -155,7 +155,7 @@ class _Scrubbing:
             after = self._cell(place, cell, all_outputs=False)
             if _shown(after) != _shown(cell):
                 yield f"cell {place}: an answer, or an output that tells of one"
-            for part in ("metadata", "attachments"):
+            for part in ("id", "metadata", "attachments"):
                 if self._tells(cell.get(part)):
                     yield f"cell {place}, {part}: what was asked or answered"
             yield from self._to_decide(place, after)
@@ -188,6 +188,8 @@ class _Scrubbing:
         source = _source(cell)
         rest = {name: value for name, value in cell.items() if name not in ("source", "outputs")}
         kept = self._cleaned(rest)
+        if "id" in kept and self._tells(cell["id"]):  # which has to be there, in letters and digits
+            kept["id"] = hashlib.sha256(str(cell["id"]).encode("utf-8", "replace")).hexdigest()[:8]
         if cell.get("cell_type") != "code":
             return _ordered(cell, kept | ({"source": _redacted(cell["source"])} if "source" in cell else {}))
         scrubbed = scrubbed_source(source)
