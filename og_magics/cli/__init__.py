@@ -230,6 +230,7 @@ def _scrub_arguments(parser: argparse.ArgumentParser) -> None:
     add("--all-outputs", action="store_true", help="clear the outputs of the other cells as well")
     add("--check", action="store_true", help="write nothing; list what should not be published")
     add("--keep-answers", action="store_true", help="with --check: look for keys, tokens and paths only")
+    add("--ledger", type=Path, metavar="FILE", help="also look for what this ledger holds; those beside are found")
 
 
 def _scrub(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -238,12 +239,12 @@ def _scrub(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if args.check:
         if args.output is not None or args.all_outputs:
             parser.error("--check writes nothing: leave out --output and --all-outputs")
-        return check_notebooks(args.notebook, keep_answers=args.keep_answers)
+        return check_notebooks(args.notebook, keep_answers=args.keep_answers, ledger=args.ledger)
     if args.keep_answers:
         parser.error("--keep-answers needs --check")
     if len(args.notebook) > 1:
         parser.error("scrub one notebook at a time; only --check takes several")
-    return scrub_notebook(args.notebook[0], args.output, all_outputs=args.all_outputs)
+    return scrub_notebook(args.notebook[0], args.output, all_outputs=args.all_outputs, ledger=args.ledger)
 
 
 def _devnet_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from ..ledger import LedgerAudit
 from ..notebook.file import ShownAnswer, answers_in
 from ..notebook.outputs import OutputFinding, account_outputs
 from ..notebook.recordings import output_problems
-from ..notebook.scrub import scrubbed_source
+from ..notebook.scrub_source import scrubbed_source
 from ..session import configured_networks
 from ..verification import Verdict
 from ..verification.verifier import Proof, complete_costs, prove, reason_of, with_payments

@@ -168,6 +168,13 @@ class TestNothingOfTheMachine:
         for words in ("What is a receipt?", "What is a proof?", "Once more, with", *(one.text for one in receipts)):
             assert words == "" or words not in saved
         assert any(one.tool_calls for one in receipts)
+        assert main(["scrub", "--check", str(target)]) == 1
+        (named,) = capsys.readouterr().out.splitlines()  # its prompt was typed in Python: a person decides on it
+        place = SESSION.index(next(one for one in SESSION if "From Python?" in one)) + 1
+        assert named.endswith(f"cell {place} repeats in its source what was asked or answered")
+        content = json.loads(saved)
+        content["cells"][place - 1]["metadata"]["tags"] = ["og-public"]
+        target.write_text(json.dumps(content))
         assert main(["scrub", "--check", str(target)]) == 0, capsys.readouterr().out
         assert main(["verify", str(target), "--json"]) == 0, capsys.readouterr().out
         # The payments are still found, and are those that the receipts tell of; the data is by its hashes.

@@ -22,7 +22,7 @@ from og_magics.display.turn_bundle import turn_bundle
 from og_magics.magics.og_parsers import use_parser
 from og_magics.magics.parser import chat_parser, compare_parser
 from og_magics.notebook.file import receipts_in
-from og_magics.notebook.scrub import scrubbed_source
+from og_magics.notebook.scrub_source import scrubbed_source
 
 from .conftest import answered
 
@@ -128,13 +128,14 @@ class TestWhatIsTakenOut:
         self, scrub: Any, tmp_path: Path, source: str
     ) -> None:
         printed = {"output_type": "stream", "name": "stdout", "text": "Never to be seen."}
-        cells = [code(source, printed), code("task(1)\nbasket.chatter(2)", printed)]
+        kept = {"output_type": "stream", "name": "stdout", "text": "Always to be seen."}
+        cells = [code(source, printed), code("task(1)\nbasket.chatter(2)", kept)]
         content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         (tmp_path / "n.ipynb").write_text(json.dumps(content))
         assert main(["scrub", "--check", str(tmp_path / "n.ipynb")]) == 1
         status, scrubbed, told = scrub(content)
         assert status == 0
-        assert [cell["outputs"] for cell in scrubbed["cells"]] == [[], [printed]]
+        assert [cell["outputs"] for cell in scrubbed["cells"]] == [[], [kept]]
         assert "Cell 1 asks from Python" in told
         assert main(["scrub", "--check", str(tmp_path / "n.scrubbed.ipynb")]) == 0
 

@@ -63,7 +63,7 @@ shell.run_line_magic("load_ext", "og_magics")
 import og_magics as og
 from og_magics.magics.completion import Completion
 from og_magics.magics.parser import compare_parser
-from og_magics.notebook.scrub import scrubbed_source
+from og_magics.notebook.scrub_source import scrubbed_source
 from og_magics.session import current
 from og_magics.widgets.panel_request import cell_of
 
