@@ -21,6 +21,9 @@ PERMIT2 = "0x000000000022D473030F116dDEE9F6B43aC78BA3"
 UPTO_PROXY = "0x4020A4f3b7b90ccA423B9fabCc0CE57C6C240002"
 """x402UptoPermit2Proxy, the only spender that an `upto` authorization names."""
 
+AWS_NITRO_ROOT = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
+"""SHA-256 of the root certificate (G1, DER) under which AWS attests its Nitro enclaves. It is valid until 2049."""
+
 _OG_EVM_RPC = "https://ogevmdevnet.opengradient.ai"
 
 
