@@ -55,6 +55,8 @@ class Network:
         genesis_hash: hash of the payment chain's block 0, by which it is known; "" for a local one, which has its own.
         unused_depth: blocks on top of one by which it may be shown that something was not paid.
         budget_notebook, budget_day: base units that may be spent unless a setting says otherwise; None for no limit.
+        attestation_root: SHA-256 of the certificate under which the hardware of its enclaves is attested, hex; "" for
+            none. A devnet has its own, of simulated hardware.
         genesis_time: unix seconds before which it was not there, so that nothing signed then can be settled on it: a
             devnet's start.
     """
@@ -84,6 +86,7 @@ class Network:
     unused_depth: int = 64  # two minutes of Base; nodes without an archive keep the state of 128 blocks
     budget_notebook: int | None = 100 * OPG
     budget_day: int | None = 30 * OPG
+    attestation_root: str = AWS_NITRO_ROOT
     genesis_time: int = 0
 
     @property
@@ -102,6 +105,7 @@ DEVNET = Network(
     about="local and free: payments and models are simulated",
     words=("devnet", "simulated", "local", "testnet"),
     local=True,
+    attestation_root="",  # it makes one when it starts
     confirmations=0,  # its chain has no forks
     unused_depth=0,
     budget_notebook=None,
@@ -202,6 +206,7 @@ def devnet(info: Mapping[str, Any]) -> Network:
             registry_address=str(info["tee_registry"]),
             blob_url=str(info["blob_url"]),
             settlement_relay=str(info["settlement_relay"]),
+            attestation_root=str(info.get("attestation_root", "")),
             genesis_time=int(info.get("started", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
