@@ -16,6 +16,7 @@ from ..core.errors import (
     GatewayUnreachable,
     OGError,
     PaymentRejected,
+    ProofError,
     StreamError,
     UnknownModel,
 )
@@ -31,6 +32,7 @@ from ..gateway.transcript import Transcript
 from ..payment import PaymentAuth, Payments
 from ..payment.spending import policy_for
 from ..verification import EnclaveCheck, EnclaveEvidence, check_enclave
+from .attestation import Attestations
 from .costs import NOTHING, failed_cost, served_cost
 from .funds import Funds
 from .gateway_pool import GatewayPool
@@ -49,7 +51,11 @@ _LOOK_SECONDS = 5.0
 
 @dataclass
 class CallState:
-    """A call on its way."""
+    """A call on its way.
+
+    Attributes:
+        unattested: why the hardware of the enclave is not attested; "" where it is, or was not asked.
+    """
 
     request: ChatRequest
     receipt_id: str
@@ -59,6 +65,7 @@ class CallState:
     auth: PaymentAuth | None = None
     endpoint: Endpoint | None = None
     deltas: list[tuple[float, str]] = field(default_factory=list)
+    unattested: str = ""
 
     @property
     def was_sent(self) -> bool:
@@ -141,7 +148,7 @@ class CallRunner:
     """Runs calls over one network with one wallet. Its coroutines run on the background loop.
 
     Args:
-        payments, watcher: None where nothing is paid.
+        payments, watcher, attestations: None where nothing is paid.
     """
 
     def __init__(
@@ -152,6 +159,7 @@ class CallRunner:
         journal: Journal,
         watcher: SettlementWatcher | None,
         settings: Callable[[], Settings],
+        attestations: Attestations | None = None,
         clock: Clock = time.time,
     ) -> None:
         self._network = network
@@ -160,6 +168,7 @@ class CallRunner:
         self._journal = journal
         self._watcher = watcher
         self._settings = settings
+        self._attestations = attestations
         self._clock = clock
 
     async def stream(self, request: ChatRequest, progress: Progress) -> AsyncGenerator[StreamChunk, None]:
@@ -225,9 +234,16 @@ class CallRunner:
         while True:
             # Once the request was sent with a payment, only the gateway that has it is asked again.
             endpoint = call.endpoint if call.endpoint is not None and call.was_sent else await self._pool.current()
-            self._prepare(call, endpoint, progress)
             try:
+                if self._attestations is not None and not call.was_sent:
+                    call.unattested = await self._attestations.require(endpoint)
+                self._prepare(call, endpoint, progress)
                 return await opened.enter_async_context(endpoint.post(call.request, call.auth))
+            except ProofError:  # before anything was sent
+                self._pool.mark_failed(endpoint)
+                if last or not self._pool.has_alternatives:
+                    raise
+                last = True
             except GatewayUnreachable as error:
                 if not _unsent(error):
                     raise
@@ -275,6 +291,8 @@ class CallRunner:
         if outcome.unsettled:
             unsettled = f"The gateway says that it could not leave the answer's data on chain: {outcome.unsettled}."
             check = replace(check, reason=f"{check.reason} {unsettled}")
+        if call.unattested:
+            check = replace(check, reason=f"{check.reason} {call.unattested}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
         self._journal.serve(
             call.receipt_id, outcome, cost_usd=None if usd is None else str(usd), weight=weight, enclave=check

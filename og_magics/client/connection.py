@@ -14,6 +14,7 @@ from ..core.runtime import runtime
 from ..core.settings import Settings, limited
 from ..gateway.bounds import MIB, Bounds
 from ..payment import Payments, Wallet
+from .attestation import Attestations
 from .call import CallRunner
 from .devnet_process import devnet_info
 from .funds import Funds
@@ -27,7 +28,7 @@ class Connection:
 
     Attributes:
         network: `NO_PAYMENT` where a plain server answers.
-        wallet, watcher: None where nothing is paid.
+        wallet, watcher, attestations: None where nothing is paid.
     """
 
     network: Network
@@ -35,6 +36,7 @@ class Connection:
     runner: CallRunner
     wallet: Wallet | None = None
     watcher: SettlementWatcher | None = None
+    attestations: Attestations | None = None
 
 
 def connect(
@@ -75,8 +77,9 @@ def connect(
         network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
     )
     payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, watcher.poll_once)
-    runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()))
-    return Connection(network, pool, runner, wallet, watcher)
+    attestations = Attestations(network, pool, lambda: limited(settings()), time.time)
+    runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()), attestations)
+    return Connection(network, pool, runner, wallet, watcher, attestations)
 
 
 def no_wallet(network: str) -> ConfigError:

@@ -105,7 +105,11 @@ def limit_all(limits: Mapping[str, int | None]) -> None:
 def limited(settings: Settings) -> Settings:
     """Return settings under the limits of the process, and of its environment."""
     settings = settings.replace(**_limits)
-    return settings.replace(max_authorization=allowance.capped("max_authorization", settings.max_authorization))
+    return settings.replace(
+        max_authorization=allowance.capped("max_authorization", settings.max_authorization),
+        attest=allowance.stricter_attest(settings.attest),
+        pcr=allowance.pinned(settings.pcr),
+    )
 
 
 def notebook_path(namespace: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Path | None:
