@@ -16,6 +16,7 @@ from ..core.errors import (
     LedgerError,
     OGError,
     PaymentRejected,
+    ProofError,
     StreamError,
     UnknownModel,
 )
@@ -32,6 +33,7 @@ from ..payment import Payments
 from ..payment.spending import policy_for
 from ..verification import EnclaveCheck, EnclaveEvidence, check_enclave
 from .approval import agree
+from .attestation import Attestations
 from .call_state import CallState, FirstChunkBarrier
 from .costs import NOTHING, failed_cost, served_cost
 from .funds import Funds
@@ -53,7 +55,7 @@ class CallRunner:
     """Runs calls over one network with one wallet. Its coroutines run on the background loop.
 
     Args:
-        payments, watcher: None where nothing is paid.
+        payments, watcher, attestations: None where nothing is paid.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class CallRunner:
         journal: Journal,
         watcher: SettlementWatcher | None,
         settings: Callable[[], Settings],
+        attestations: Attestations | None = None,
         clock: Clock = time.time,
     ) -> None:
         self._network = network
@@ -73,6 +76,7 @@ class CallRunner:
         self._disk = thread_of(journal)
         self._watcher = watcher
         self._settings = settings
+        self._attestations = attestations
         self._clock = clock
 
     async def stream(self, request: ChatRequest, progress: Progress) -> AsyncGenerator[StreamChunk, None]:
@@ -150,11 +154,18 @@ class CallRunner:
         while True:
             # Once the request was sent with a payment, only the gateway that has it is asked again.
             endpoint = call.endpoint if call.endpoint is not None and call.was_sent else await self._pool.current()
-            self._prepare(call, endpoint, progress)
             try:
+                if self._attestations is not None and not call.was_sent:
+                    call.unattested = await self._attestations.require(endpoint)
+                self._prepare(call, endpoint, progress)
                 response = await opened.enter_async_context(endpoint.post(call.request, call.auth))
                 call.begun = True
                 return response
+            except ProofError:  # before anything was sent
+                self._pool.mark_failed(endpoint)
+                if last or not self._pool.has_alternatives:
+                    raise
+                last = True
             except GatewayUnreachable as error:
                 if not _unsent(error):
                     # An answer may have begun: it cannot be told from the loss of one that had not.
@@ -204,6 +215,8 @@ class CallRunner:
         if outcome.unsettled:
             unsettled = f"The gateway says that it could not leave the answer's data on chain: {outcome.unsettled}."
             check = replace(check, reason=f"{check.reason} {unsettled}")
+        if call.unattested:
+            check = replace(check, reason=f"{check.reason} {call.unattested}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
         cost_usd = None if usd is None else str(usd)
         await self._disk.run(

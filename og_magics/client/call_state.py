@@ -21,7 +21,12 @@ from .web_search import SEARCH, as_answer
 
 @dataclass
 class CallState:
-    """A call on its way."""
+    """A call on its way.
+
+    Attributes:
+        begun: a good answer (2xx) has begun.
+        unattested: why the hardware of the enclave is not attested; "" where it is, or was not asked.
+    """
 
     request: ChatRequest
     receipt_id: str
@@ -32,6 +37,7 @@ class CallState:
     endpoint: Endpoint | None = None
     begun: bool = False
     deltas: list[tuple[float, str]] = field(default_factory=list)
+    unattested: str = ""
 
     @property
     def was_sent(self) -> bool:

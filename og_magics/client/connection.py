@@ -15,6 +15,7 @@ from ..core.runtime import runtime
 from ..core.settings import Settings, limited
 from ..gateway.bounds import MIB, Bounds
 from ..payment import Payments, Wallet
+from .attestation import Attestations
 from .call import CallRunner
 from .devnet_process import devnet_info
 from .funds import Funds
@@ -29,7 +30,7 @@ class Connection:
 
     Attributes:
         network: `NO_PAYMENT` where a plain server answers.
-        wallet, watcher: None where nothing is paid.
+        wallet, watcher, attestations: None where nothing is paid.
     """
 
     network: Network
@@ -37,6 +38,7 @@ class Connection:
     runner: CallRunner
     wallet: Wallet | None = None
     watcher: SettlementWatcher | None = None
+    attestations: Attestations | None = None
 
 
 def connect(
@@ -78,8 +80,9 @@ def connect(
     )
     look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address, now.confirmations_for(network))
     payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, look)
-    runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()))
-    return Connection(network, pool, runner, wallet, watcher)
+    attestations = Attestations(network, pool, lambda: limited(settings()), time.time)
+    runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()), attestations)
+    return Connection(network, pool, runner, wallet, watcher, attestations)
 
 
 def no_wallet(network: str) -> ConfigError:

@@ -56,6 +56,19 @@ def capped(name: str, amount: int | None) -> int | None:
     return amount if most is None else most if amount is None else min(amount, most)
 
 
+def stricter_attest(word: str) -> str:
+    """Return a word of `attest`, or the environment's where that is stricter."""
+    words = SETTINGS["attest"].choices
+    least: str = allowed().get("attest", word)
+    return max(word, least, key=words.index)
+
+
+def pinned(measurements: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the measurements that may run: of those that are given the environment's, where it pins any."""
+    most = allowed().get("pcr", ())
+    return tuple(one for one in measurements if one in most) or most or measurements
+
+
 def check_network(name: str) -> None:
     """Refuse a network where money is real if the environment chose one where it is not.
 

@@ -21,6 +21,9 @@ PERMIT2 = "0x000000000022D473030F116dDEE9F6B43aC78BA3"
 UPTO_PROXY = "0x4020A4f3b7b90ccA423B9fabCc0CE57C6C240002"
 """x402UptoPermit2Proxy, the only spender that an `upto` authorization names."""
 
+AWS_NITRO_ROOT = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
+"""SHA-256 of the root certificate (G1, DER) under which AWS attests its Nitro enclaves. It is valid until 2049."""
+
 _OG_EVM_RPC = "https://ogevmdevnet.opengradient.ai"
 
 
@@ -53,6 +56,8 @@ class Network:
         unused_depth: blocks on top of one by which it may be shown that something was not paid.
         budget_notebook, budget_day, budget_wallet: base units that may be spent unless a setting says otherwise: by one
             notebook; by all notebooks of a wallet in 24 hours, and ever. None for no limit.
+        attestation_root: SHA-256 of the certificate under which the hardware of its enclaves is attested, hex; "" for
+            none. A devnet has its own, of simulated hardware.
         genesis_time: unix seconds before which it was not there, so that nothing signed then can be settled on it: a
             devnet's start.
     """
@@ -83,6 +88,7 @@ class Network:
     budget_notebook: int | None = 100 * OPG
     budget_day: int | None = 30 * OPG
     budget_wallet: int | None = None
+    attestation_root: str = AWS_NITRO_ROOT
     genesis_time: int = 0
 
     @property
@@ -106,6 +112,7 @@ DEVNET = Network(
     about="local and free: payments and models are simulated",
     words=("devnet", "simulated", "local", "testnet"),
     local=True,
+    attestation_root="",  # it makes one when it starts
     confirmations=0,  # its chain has no forks
     unused_depth=0,
     budget_notebook=None,
@@ -206,6 +213,7 @@ def devnet(info: Mapping[str, Any]) -> Network:
             registry_address=str(info["tee_registry"]),
             blob_url=str(info["blob_url"]),
             settlement_relay=str(info["settlement_relay"]),
+            attestation_root=str(info.get("attestation_root", "")),
             genesis_time=int(info.get("started", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:

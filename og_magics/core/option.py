@@ -13,7 +13,7 @@ from .secret import Secret as Secret  # noqa: PLC0414 - a value of the table
 from .types import x402SettlementMode
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HEX = re.compile(r"[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Option:
         reconnects: another value needs another connection.
         limit: it holds for every LLM of the process once the notebook has set it.
         private_url: a URL of which only the origin is shown and kept.
+        digits: numbers of hex digits that each word of a list may have: an address has 40.
         tells: its value may say what was asked, or where: a scrubbed copy of a notebook is without it.
     """
 
@@ -72,6 +73,7 @@ class Option:
     completes: str = ""
     reconnects: bool = False
     limit: bool = False
+    digits: tuple[int, ...] = (40,)
     tells: bool = False
     private_url: bool = False
 
@@ -104,7 +106,7 @@ class Option:
                 return word in _TRUE
             raise ConfigError(f"{self.name}: {text!r} is neither yes nor no.", remedy="Write 1 or 0.")
         if kind == "tuple[str, ...]":
-            return tuple(self._address(one) for one in text.replace(",", " ").split())
+            return tuple(self._hex_word(one) for one in text.replace(",", " ").split())
         if kind in ("int", "float"):
             try:
                 return self.convert(float(text) if kind == "float" else int(text))
@@ -177,10 +179,12 @@ class Option:
             return f"Give {noun}." if low is None else f"Give {noun} of {low:g} or more."
         return "Give True or False." if kind == "bool" else "Give a str."
 
-    def _address(self, text: str) -> str:
-        if not _ADDRESS.fullmatch(text):
-            raise ConfigError(f"{self.name}: {text!r} is not an address.", remedy="Write 0x and 40 hex digits.")
-        return text
+    def _hex_word(self, text: str) -> str:
+        digits = text.removeprefix("0x")
+        if len(digits) not in self.digits or not _HEX.fullmatch(digits):
+            counts = " or ".join(map(str, self.digits))
+            raise ConfigError(f"{self.name}: {text!r} has another form.", remedy=f"Write 0x and {counts} hex digits.")
+        return text if text.startswith("0x") else f"0x{digits}"
 
 
 def option(default: Any, help: str, *, flags: str = "", env: str = "", **columns: Any) -> Any:

@@ -162,6 +162,15 @@ class SettingsTable:
     payees: tuple[str, ...] = option(
         (), "addresses that may be paid besides the registry's and the one known for the network", env="OG_PAYEES",
     )
+    attest: str = option(
+        "mark",
+        "the hardware's attestation of a gateway: mark what has none, require one before anything is sent, or off",
+        env="OG_ATTEST", choices=("off", "mark", "require"), strict=True,
+    )
+    pcr: tuple[str, ...] = option(
+        (), "measurements of code, in hex with commas; a gateway that attests none of them is sent nothing",
+        env="OG_PCR", digits=(64, 96),
+    )
     timeout: float = option(
         120.0, "seconds without a byte from the gateway after which a call fails", env="OG_TIMEOUT", minimum=0,
         reconnects=True,

@@ -119,6 +119,8 @@ def limited(settings: Settings) -> Settings:
     return settings.replace(
         max_authorization=allowance.capped("max_authorization", settings.max_authorization),
         approve_above=allowance.capped("approve_above", settings.approve_above),
+        attest=allowance.stricter_attest(settings.attest),
+        pcr=allowance.pinned(settings.pcr),
     )
 
 

@@ -29,6 +29,7 @@ from .gateway.blobs import BlobStore
 from .gateway.data import DataSettlement
 from .gateway.enclave import Enclave
 from .gateway.model import Model, SimulatedModel
+from .gateway.nitro import PCR_HASH
 from .gateway.paywall import Paywall, Scheme, Terms
 from .gateway.prices import OPG_PRICE_USD
 from .gateway.profile import DEFAULT, PROFILES
@@ -55,6 +56,7 @@ _ANNOUNCED = (
     "upto_proxy",
     "pay_to",
     "tee_id",
+    "attestation_root",
     "started",
     "accounts",
 )
@@ -72,6 +74,7 @@ class Devnet:
         gateway_url_http: the same gateway without TLS.
         accounts: [{address, private_key}]: funded and approved; funded without an allowance; poor.
         tee_id: 0x and 64 hex digits.
+        attestation_root: SHA-256 of the certificate under which its simulated hardware attests the enclave, hex.
         started: unix seconds; no payment on it is older.
 
     Raises (from `start`):
@@ -84,6 +87,7 @@ class Devnet:
     gateway_url_http: str
     blob_url: str
     tee_id: str
+    attestation_root: str
 
     def __init__(
         self,
@@ -165,7 +169,7 @@ class Devnet:
         self.gateway_url = f"https://127.0.0.1:{secure.getsockname()[1]}"
         self.gateway_url_http = self.blob_url = f"http://127.0.0.1:{plain.getsockname()[1]}"
         enclave = Enclave()
-        self.tee_id = "0x" + enclave.tee_id.hex()
+        self.tee_id, self.attestation_root = "0x" + enclave.tee_id.hex(), enclave.hardware.root
 
         served = _Served(self, chain, operator, enclave, {secure: enclave.tls_context(), plain: None})
         self._closing.callback(served.close)
@@ -192,7 +196,7 @@ class Devnet:
                 self.gateway_url,
                 enclave.public_key_der,
                 enclave.certificate_der,
-                b"\0" * 32,
+                PCR_HASH,
                 0,
                 no_ohttp,
             )

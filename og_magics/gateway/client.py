@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ _BEARER = "og-magics"
 """The gateway wants a bearer token and does not look at it: the payment is the credential."""
 
 _NOTHING_SENT = "Nothing was sent and nothing was paid."
+_ATTESTATION = 32 * 1024
+"""Bytes of an attestation in base64, at most."""
+_ATTESTATION_SECONDS = 10.0
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
@@ -50,17 +54,22 @@ class GatewayClient:
     def __init__(self, enclave: Enclave, *, timeout: float, verify: bool = True, bounds: Bounds | None = None) -> None:
         self.enclave = enclave
         self._timeout, self._bounds = timeout, bounds or Bounds(idle=timeout)
-        tls = pinned_context(enclave.tls_certificate) if enclave.tls_certificate is not None else verify
-        base, parameters, credential = _address_of(enclave.endpoint)
+        self._verify = verify
+        self._http = self._connections()
+        self._former: list[httpx.AsyncClient] = []
+
+    def _connections(self) -> httpx.AsyncClient:
+        certificate = self.enclave.tls_certificate
+        base, parameters, credential = _address_of(self.enclave.endpoint)
         with _usable_environment():
-            self._http = httpx.AsyncClient(
+            return httpx.AsyncClient(
                 base_url=base,
                 params=parameters,
-                verify=tls,
+                verify=self._verify if certificate is None else pinned_context(certificate),
                 limits=_CONNECTIONS,
                 # A proxy of the environment passes TLS on by CONNECT, and sees nothing of it. This machine needs none.
-                trust_env=verify and not is_loopback(enclave.endpoint),
-                timeout=httpx.Timeout(timeout, connect=min(timeout, 15.0)),
+                trust_env=self._verify and not is_loopback(self.enclave.endpoint),
+                timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 15.0)),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: they would tell calls apart
                 headers={
                     "Authorization": credential,
@@ -117,6 +126,31 @@ class GatewayClient:
         """
         return await self._get_json("/health")
 
+    async def attestation(self, nonce: bytes) -> tuple[bytes, bytes | None]:
+        """Return what the enclave's hardware attests with this nonce, base64, and the connection's certificate (DER).
+
+        Both are as they came; the certificate is None where the connection has none.
+
+        Raises:
+            GatewayError: it shows none, or not in time.
+        """
+        with self._failures():
+            limit = asyncio.timeout(min(self._timeout, _ATTESTATION_SECONDS))
+            query = {"nonce": nonce.hex()}
+            async with limit, self._http.stream("GET", "/enclave/attestation", params=query) as response:
+                stream = response.extensions["network_stream"].get_extra_info("ssl_object")
+                certificate = None if stream is None else stream.getpeercert(binary_form=True)
+                content = await read_up_to(response, _ATTESTATION, _ATTESTATION_SECONDS)
+        if not response.is_success:
+            raise failure_of(response, "", content)
+        return content, certificate
+
+    def pin(self, certificate: bytes) -> None:
+        """Accept this certificate (DER) and no other from now on."""
+        self._former.append(self._http)  # not closed: others may still be reading answers from it
+        self.enclave = replace(self.enclave, tls_certificate=certificate)
+        self._http = self._connections()
+
     async def _get_json(self, path: str) -> dict[str, Any]:
         with self._failures():
             async with asyncio.timeout(self._timeout), self._http.stream("GET", path) as response:
@@ -127,7 +161,8 @@ class GatewayClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        for one in (self._http, *self._former):
+            await one.aclose()
 
     @contextlib.contextmanager
     def _failures(self) -> Any:
@@ -138,7 +173,8 @@ class GatewayClient:
             failure = connection_failure(error, urlsplit(endpoint).hostname or endpoint)
             remedy = failure.remedy or "Check the network connection; %og network shows which gateway is used."
             if failure.untrusted and self.enclave.tls_certificate is not None:
-                remedy = f"Its certificate is not the one that the registry holds: do not go on. {LOGIN_PAGE}"
+                who = "that the registry holds" if self.enclave.registered else "that was attested"
+                remedy = f"Its certificate is not the one {who}: do not go on. {LOGIN_PAGE}"
             elif failure.untrusted:
                 remedy = (
                     "Do not go on, unless the server is your own: then OG_GATEWAY_VERIFY=0, or verify=False. "

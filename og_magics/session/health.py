@@ -22,6 +22,7 @@ from ..ledger.place import is_writable
 from ..ledger.private_file import open_to_others
 from ..ledger.wallet_file import WalletFile
 from ..payment.spending import DAY
+from ..verification import Verdict
 
 if TYPE_CHECKING:
     from ..client.llm import LLM
@@ -152,17 +153,28 @@ def _gateway(llm: LLM) -> tuple[HealthCheck, ...]:
     began = time.perf_counter()
     try:
         enclave, reported = runtime.wait(llm.gateway(), _PATIENCE)
+        took = (time.perf_counter() - began) * 1000
+        attested = runtime.wait(_attested(llm), _PATIENCE)
     except (OGError, TimeoutError) as error:
         part = _failed("gateway", error)
         unknown = "Not known while the gateway does not answer."
         return part, HealthCheck("enclave", None, unknown), HealthCheck("price feed", None, unknown)
-    took = (time.perf_counter() - began) * 1000
     simulated = ", simulated models" if reported.get("simulated") is True else ""
     gateway = HealthCheck("gateway", True, f"{enclave.endpoint} answers in {took:.0f} ms{simulated}")
-    return gateway, _enclave(enclave), _price(reported)
+    return gateway, _enclave(enclave, attested), _price(reported)
 
 
-def _enclave(enclave: Enclave) -> HealthCheck:
+async def _attested(llm: LLM) -> Verdict:
+    """Return the verdict on the hardware of the enclave in use."""
+    connection = llm.prepare()
+    if connection.attestations is None or llm.settings.attest == "off":
+        return Verdict(None, "It was not asked for (OG_ATTEST)")
+    return await connection.attestations.verdict(await connection.pool.current())
+
+
+def _enclave(enclave: Enclave, attested: Verdict) -> HealthCheck:
+    if attested.ok is False:
+        return HealthCheck("enclave", False, attested.reason, "Send it nothing; another gateway may hold.")
     if not enclave.tee_id:
         return HealthCheck(
             "enclave", False, "The gateway shows no key.", "Its answers cannot be proven. Use another gateway."
@@ -170,7 +182,12 @@ def _enclave(enclave: Enclave) -> HealthCheck:
     if not enclave.registered:
         summary = f"{enclave.tee_id} by the gateway's own word"
         return HealthCheck("enclave", None, summary, "Leave OG_GATEWAY_URL out to use one of the registry.")
-    return HealthCheck("enclave", True, f"{enclave.tee_id} in the registry, certificate pinned")
+    hardware = attested.reason.partition(":")[0] if attested.ok else f"not attested: {attested.reason}"
+    return HealthCheck("enclave", True, f"{enclave.tee_id} in the registry, certificate pinned. {_sentence(hardware)}")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _price(reported: dict[str, Any]) -> HealthCheck:

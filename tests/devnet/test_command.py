@@ -39,7 +39,7 @@ class TestCommand:
             assert process.stderr is not None
             info = json.loads(process.stdout.readline())
             told = "gateway_url gateway_url_http rpc_url chain_id tee_registry settlement_relay blob_url opg_token"
-            assert " ".join(info) == f"{told} permit2 upto_proxy pay_to tee_id started accounts"
+            assert " ".join(info) == f"{told} permit2 upto_proxy pay_to tee_id attestation_root started accounts"
             assert httpx.get(info["gateway_url_http"] + "/health").status_code == 200
             assert Web3(HTTPProvider(info["rpc_url"])).eth.get_balance(fund) == 10**18
             process.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ import base64
 import json
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,11 @@ import httpx
 import pytest
 from eth_utils.crypto import keccak
 
+from og_magics.chain import active_enclaves
+from og_magics.core import networks
 from og_magics.devnet import Devnet, contracts
+from og_magics.devnet.gateway.nitro import SimulatedNitro
+from og_magics.verification.attestation import Expected, check_attestation, read_document
 
 if TYPE_CHECKING:
     from .conftest import Payer
@@ -174,6 +179,32 @@ class TestAnswers:
         assert httpx.get(endpoint + "/health", verify=context).json()["status"] == "OK"
         host, port = endpoint.removeprefix("https://").split(":")
         assert ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((host, int(port)))) == certificate
+
+
+def _attested(devnet: Devnet, nonce: str) -> httpx.Response:
+    return httpx.get(devnet.gateway_url_http + "/enclave/attestation", params={"nonce": nonce} if nonce else None)
+
+
+class TestAttestation:
+    def test_the_document_holds_under_the_devnets_root_and_under_no_other(self, payer: Payer) -> None:
+        devnet, nonce = payer.devnet, "0123456789abcdef" + "0" * 24
+        answer = _attested(devnet, nonce)
+        assert answer.headers["content-type"].startswith("text/plain")
+        document = base64.b64decode(answer.text.strip(), validate=True)
+        (registered,) = active_enclaves(networks.devnet(devnet.info))
+        expected = Expected(
+            bytes.fromhex(nonce), registered.tls_certificate, registered.public_key, registered.pcr_hash
+        )
+        verdict = check_attestation(document, expected, root=devnet.attestation_root, at=time.time())
+        assert verdict.ok is True, verdict.reason
+        assert "simulated" in verdict.reason
+        assert all(pcr.startswith(b"simulated") for number, pcr in read_document(document).pcrs.items() if number < 3)
+        assert check_attestation(document, expected).ok is False
+        assert check_attestation(document, expected, root=SimulatedNitro().root).ok is False
+
+    @pytest.mark.parametrize("nonce", ["", "12", "g" * 40, "0123456789ABCDEF" + "0" * 24, "0" * 41])
+    def test_another_nonce_than_forty_small_hex_digits_is_refused(self, payer: Payer, nonce: str) -> None:
+        assert _attested(payer.devnet, nonce).status_code == 400
 
 
 class TestFailures:

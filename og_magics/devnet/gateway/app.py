@@ -22,6 +22,7 @@ from .data import DataSettlement
 from .enclave import Enclave
 from .failures import failed, first_piece, joined, pieces_of, stream_failed
 from .model import Delta, Ending, Fault, Garbage, Model, Piece
+from .nitro import NONCE_BYTES
 from .paywall import Paywall
 from .profile import Profile
 from .requests import Refusal, for_the_model, read_request, unknown_model
@@ -33,6 +34,7 @@ from .web_search import search_route
 JSON = dict[str, Any]
 
 _VERSION = "1.0.0"
+_NONCE = re.compile(rf"[0-9a-f]{{{2 * NONCE_BYTES}}}")
 _NO_USAGE = "response_json has no 'usage' dict; cannot extract usage tokens"
 
 
@@ -63,6 +65,7 @@ class Gateway:
             Route("/health", self._health),
             Route("/heartbeat/status", self._heartbeat),
             Route("/signing-key", self._signing_key),
+            Route("/enclave/attestation", self._attestation),
             Route("/settle/{job_id}", self._job),
         ]
         if profile.searches:
@@ -87,7 +90,15 @@ class Gateway:
         return compact(health)
 
     async def _signing_key(self, _request: Request) -> Response:
-        return compact(self._enclave.attestation(self._data.signer_address))
+        return compact(self._enclave.signing_key(self._data.signer_address))
+
+    async def _attestation(self, request: Request) -> Response:
+        """Answer as nitriding does, the proxy before the gateway inside a real enclave."""
+        nonce = request.query_params.get("nonce", "")
+        if not _NONCE.fullmatch(nonce):
+            message = "unexpected nonce format; must be 40-digit hex string" if nonce else "could not find nonce"
+            return Response(f"{message}\n", 400, media_type="text/plain")
+        return Response(self._enclave.attestation(bytes.fromhex(nonce)), media_type="text/plain")
 
     async def _heartbeat(self, _request: Request) -> Response:
         return compact({"enabled": False})

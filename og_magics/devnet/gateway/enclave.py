@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 from eth_utils.crypto import keccak
+
+from .nitro import SimulatedNitro
 
 JSON = dict[str, Any]
 
@@ -95,7 +98,17 @@ class Enclave:
         )
         return Proof(request_hash, output_hash, timestamp, signature, self.tee_id)
 
-    def attestation(self, wallet_address: str) -> JSON:
+    @cached_property
+    def hardware(self) -> SimulatedNitro:
+        """The hardware that it says it runs on."""
+        return SimulatedNitro()
+
+    def attestation(self, nonce: bytes) -> str:
+        """Return the body of `GET /enclave/attestation`: a document that binds the nonce and both keys, base64."""
+        document = self.hardware.document(nonce, self.certificate_der, self.public_key_der)
+        return base64.b64encode(document).decode() + "\n"
+
+    def signing_key(self, wallet_address: str) -> JSON:
         """Return the body of `GET /signing-key`."""
         return {
             "enclave_info": {"instance_type": "simulated", "platform": "og-magics-devnet", "version": "1.0.0"},

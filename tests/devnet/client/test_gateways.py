@@ -16,7 +16,7 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from og_magics import LLM
-from og_magics.core.errors import ChainError, GatewayUnreachable, OGError
+from og_magics.core.errors import ChainError, GatewayUnreachable, OGError, ProofError
 from og_magics.core.runtime import runtime
 from og_magics.devnet import Devnet, chain
 from og_magics.devnet.accounts import OPERATOR
@@ -198,7 +198,7 @@ class TestRegistry:
             (f"https://127.0.0.1:{closed_port}", registry.certificate()), (own.gateway_url, registry.certificate())
         )
         for _ in range(4):
-            llm = llm_of(own)
+            llm = llm_of(own, attest="off")  # the registry has another key for it than its enclave
             assert llm.chat_sync("openai/gpt-5", ASK, max_tokens=3).tee_endpoint == own.gateway_url
             assert len(signed(llm)) == 1
 
@@ -273,7 +273,12 @@ class TestChangedKeys:
         assert "signed this request and this answer" in receipt.enclave_reason
         assert runtime.wait(stale.gateway(), 20)[0].tee_id == own.tee_id
 
+    def test_a_key_that_nobody_registered_is_sent_nothing_where_its_hardware_tells(self, stale: LLM) -> None:
+        with pytest.raises(ProofError, match=r"was not asked.*names another key.*nothing was paid"):
+            stale.chat_sync("openai/gpt-5", ASK)
+
     def test_a_key_that_nobody_registered_is_called_false(self, stale: LLM) -> None:
+        stale.settings = stale.settings.replace(attest="off")
         assert stale.chat_sync("openai/gpt-5", ASK).text
         (receipt,) = stale.journal.receipts()
         assert receipt.enclave_ok is False
@@ -285,6 +290,7 @@ class TestChangedKeys:
             raise ChainError("The RPC at registry cannot be reached.")
 
         monkeypatch.setattr("og_magics.chain.active_enclaves", away)
+        stale.settings = stale.settings.replace(attest="off")
         assert stale.chat_sync("openai/gpt-5", ASK).text
         (receipt,) = stale.journal.receipts()
         assert receipt.enclave_ok is None

@@ -48,6 +48,20 @@ class TestLimits:
         limit_all({"max_authorization": 9 * OPG})
         assert limited(Settings()).max_authorization == OPG // 2
 
+    def test_attestation(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert [limited(Settings(attest=word)).attest for word in ("off", "mark", "require")] == [
+            "off",
+            "mark",
+            "require",
+        ]
+        one, two = "0x" + "11" * 32, "0x" + "22" * 32
+        assert limited(Settings(pcr=(one,))).pcr == (one,)
+        _start(monkeypatch, OG_ATTEST="require", OG_PCR=f"{one},{two}")
+        assert limited(Settings(attest="off")).attest == "require"
+        assert limited(Settings()).pcr == (one, two)
+        assert limited(Settings(pcr=(two,))).pcr == (two,)
+        assert limited(Settings(pcr=("33" * 32,))).pcr == (one, two)
+
     def test_replay(self) -> None:
         assert allowance.never_pays()
         allowance.check({"replay": "only"})

@@ -160,6 +160,16 @@ def test_a_settlement_is_final_at_a_depth_that_can_be_set():
     assert Settings.from_env({"OG_CONFIRMATIONS": "0"}).confirmations_for(networks.BASE) == 0
 
 
+def test_measurements_are_hashes_or_pcr0():
+    hash, pcr0 = "aB" * 32, "07" * 48
+    assert Settings.from_env({"OG_PCR": f"0x{hash}, {pcr0}"}).pcr == (f"0x{hash}", f"0x{pcr0}")
+    for text in ("0x12", "g" * 64, hash + "0"):
+        with pytest.raises(ConfigError, match=r"OG_PCR.*64 or 96 hex digits"):
+            Settings.from_env({"OG_PCR": text})
+    with pytest.raises(ConfigError, match=r"OG_ATTEST.*off, mark, require"):
+        Settings.from_env({"OG_ATTEST": "yes"})
+
+
 def test_payees_are_addresses():
     payee = "0x" + "aB" * 20
     assert Settings.from_env({"OG_PAYEES": f"{payee}, {payee}"}).payees == (payee, payee)

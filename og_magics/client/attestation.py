@@ -1,0 +1,149 @@
+"""The attestation of the enclave that is about to be asked: fetched, checked, and remembered for a day."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+
+from ..core import log
+from ..core.errors import GatewayError, GatewayUnreachable, OGError, ProofError
+from ..core.networks import AWS_NITRO_ROOT, Network
+from ..core.protocols import Clock, Endpoint
+from ..core.settings import Settings
+from ..core.types import Enclave
+from ..gateway import GatewayClient
+from ..verification import Verdict
+from .gateway_pool import GatewayPool
+
+ATTESTED_FOR = 24 * 3600.0
+"""Seconds for which an enclave that is attested is not asked again."""
+UNKNOWN_FOR = 600.0
+"""Seconds for which one is not asked again that shows no attestation, where that is only noted."""
+_NONCE_BYTES = 20
+_NOTHING_SENT = "Nothing was sent and nothing was paid."
+
+
+class _Known(NamedTuple):
+    at: float
+    verdict: Verdict
+
+
+class Attestations:
+    """The attestations of the enclaves that one pool of gateways has. Used on one event loop.
+
+    An enclave is asked before the first request is sent to it, over the connection that the request then takes: the
+    first call waits one round trip longer, and later ones do not.
+    """
+
+    def __init__(self, network: Network, pool: GatewayPool, settings: Callable[[], Settings], clock: Clock) -> None:
+        self._root = network.attestation_root if network.local else AWS_NITRO_ROOT
+        self._pool, self._settings, self._clock = pool, settings, clock
+        self._known: dict[tuple[object, ...], _Known] = {}
+        self._asking = asyncio.Lock()
+
+    async def require(self, endpoint: Endpoint) -> str:
+        """Check the enclave behind an endpoint before anything is sent to it; return a note where it is not attested.
+
+        Raises:
+            ProofError: its attestation does not hold; or it has none, and the settings want one.
+            GatewayUnreachable: there is no connection to it.
+        """
+        settings = self._settings()
+        if not endpoint.paid or (settings.attest == "off" and not settings.pcr):
+            return ""
+        verdict = await self.verdict(endpoint)
+        if verdict.ok:
+            return ""
+        if verdict.ok is None and settings.attest != "require" and not settings.pcr:
+            return f"Not attested: {verdict.reason}"
+        gateway = endpoint.enclave.endpoint
+        if verdict.ok is None:
+            why = "OG_PCR pins the code that may run there" if settings.pcr else "OG_ATTEST=require asks for it"
+            raise ProofError(
+                f"The gateway {gateway} is not attested, and {why}: {verdict.reason}",
+                money=_NOTHING_SENT,
+                remedy="Ask again for another gateway, or allow it: OG_ATTEST=mark, without OG_PCR.",
+            )
+        raise ProofError(
+            f"The gateway {gateway} was not asked. {verdict.reason}",
+            money=_NOTHING_SENT,
+            remedy="Do not send it anything. Another gateway may hold; if the clock of this machine is wrong, set it.",
+        )
+
+    async def verdict(self, endpoint: Endpoint) -> Verdict:
+        """Return the verdict on an endpoint's enclave; it is asked where no verdict is remembered.
+
+        Where the registry has another key for it by now, that one is compared, and is the endpoint's from then on.
+
+        Raises:
+            GatewayUnreachable: there is no connection to it.
+        """
+        async with self._asking:
+            if (verdict := self._remembered(endpoint)) is None:
+                verdict = await self._ask(endpoint)
+                log.step("attestation", "", 0.0, gateway=endpoint.enclave.endpoint, ok=verdict.ok)
+                if verdict.ok is not False:
+                    self._known[self._name(endpoint)] = _Known(self._clock(), verdict)
+            return verdict
+
+    def _remembered(self, endpoint: Endpoint) -> Verdict | None:
+        known = self._known.get(self._name(endpoint))
+        if known is None:
+            return None
+        longest = ATTESTED_FOR if known.verdict.ok else 0.0 if self._settings().attest == "require" else UNKNOWN_FOR
+        return known.verdict if 0 <= self._clock() - known.at < longest else None
+
+    def _name(self, endpoint: Endpoint) -> tuple[object, ...]:
+        enclave = endpoint.enclave
+        return enclave.endpoint, enclave.tee_id, enclave.tls_certificate, enclave.pcr_hash, self._settings().pcr
+
+    async def _ask(self, endpoint: Endpoint) -> Verdict:
+        enclave = endpoint.enclave
+        if not isinstance(endpoint, GatewayClient) or urlsplit(enclave.endpoint).scheme != "https":
+            return Verdict(None, "The connection is not encrypted, so no hardware can vouch for it.")
+        if not enclave.public_key:
+            return Verdict(None, "The gateway shows no key.")
+        if not self._root:
+            return Verdict(None, "This devnet has no attestation.")
+        nonce = os.urandom(_NONCE_BYTES)
+        try:
+            text, certificate = await endpoint.attestation(nonce)
+            document = base64.b64decode(text.strip(), validate=True)
+        except GatewayUnreachable as error:
+            if isinstance(error.__cause__, (httpx.ConnectError, httpx.ConnectTimeout)):
+                raise
+            return Verdict(None, f"It could not be fetched. {error.what}")
+        except (GatewayError, ValueError):
+            document = b""
+        if not document:
+            return Verdict(None, "The gateway shows no attestation of its hardware.")
+        if certificate is None:
+            return Verdict(None, "The certificate of the connection is not known.")
+        verdict = await self._checked(document, enclave, nonce, certificate)
+        if verdict.ok and enclave.tls_certificate is None:
+            endpoint.pin(certificate)  # the next connection must lead to the same enclave
+        if verdict.ok is False:
+            for other in await self._successors(endpoint):
+                again = await self._checked(document, other, nonce, certificate)
+                if again.ok is not False:
+                    endpoint.enclave = other
+                    return again
+        return verdict
+
+    async def _successors(self, endpoint: Endpoint) -> list[Enclave]:
+        try:
+            return await self._pool.successors(endpoint)
+        except OGError:
+            return []
+
+    async def _checked(self, document: bytes, enclave: Enclave, nonce: bytes, certificate: bytes) -> Verdict:
+        from ..verification.attestation import Expected, check_attestation
+
+        expected = Expected(nonce, certificate, enclave.public_key, enclave.pcr_hash, self._settings().pcr)
+        return await asyncio.to_thread(check_attestation, document, expected, root=self._root, at=self._clock())
