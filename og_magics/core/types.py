@@ -284,6 +284,7 @@ class ChatRequest:
         execution: the run of the cell that asks.
         replay: "auto", "only" or "off"; "" for what the settings say.
         pace: "instant" or "recorded"; "" for what the settings say.
+        replay_from: paths of notebooks, with commas, whose answers may be shown too.
     """
 
     path: str
@@ -297,6 +298,7 @@ class ChatRequest:
     execution: CellExecution = NO_CELL
     replay: str = ""
     pace: str = ""
+    replay_from: str = ""
 
     @property
     def provider(self) -> str:

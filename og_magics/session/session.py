@@ -43,7 +43,7 @@ from ..display.answer_repr import answer_repr
 from ..display.columns import columns_bundle
 from ..display.refresh import DisplayTracker, Refresh
 from ..ledger import Ledger, notebook_ledger, open_ledger
-from ..notebook.recordings import NotebookRecordings, notebooks_of
+from ..notebook.recordings import NotebookRecordings, named_files
 from . import health as standing
 from .receipts_view import ReceiptsView
 
@@ -177,7 +177,8 @@ class Session:
                 own = self.ledger.notebook
                 if own is not None and own.parent is not None:  # of a copy, what its original was answered
                     self._llm.replays.add(open_ledger(own.parent).recordings)
-                self._llm.replays.add(NotebookRecordings(lambda: notebooks_of(self.notebook)))
+                self._llm.replays.add(NotebookRecordings(lambda: [self.notebook] if self.notebook else []))
+                self._llm.replays.open_named = lambda names: NotebookRecordings(lambda: named_files(names), named=True)
             return self._llm
 
     @property
@@ -215,6 +216,7 @@ class Session:
             execution=execution(),
             replay=settings.replay,
             pace=settings.pace,
+            replay_from=settings.replay_from,
         )
 
     def build_turn(self, prompt: str, options: Options = Options()) -> Turn:  # noqa: B008 - a value that nobody changes
