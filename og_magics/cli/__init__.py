@@ -173,6 +173,7 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             ledger=args.ledger,
             proofs=_proofs(args, parser),
             as_json=args.json,
+            allow_unproven=args.allow_unproven,
         )
     if args.verb == "doctor":
         from .doctor import examine
@@ -205,6 +206,11 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="verify only these, with commas: enclave, registry, payment, data, ledger",
     )
+    add(
+        "--allow-unproven", action="store_true",
+        help="outputs of cells that ask may be without a receipt, as what functions print, as long as none looks like "
+        "an answer",
+    )  # fmt: skip
     add("--json", action="store_true", help="print JSON, for other programs")
 
 
