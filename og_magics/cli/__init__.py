@@ -33,14 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quickstart.add_argument("--force", action="store_true", help="overwrite a quickstart.ipynb that is there already")
     quickstart.add_argument("--kernel", default="", help="the kernel's name, instead of the notebook's own")
 
-    run = verbs.add_parser("run", help="run a notebook without a browser, then print its receipts")
-    run.add_argument("notebook", type=Path)
-    run.add_argument("-o", "--output", type=Path, help="write the executed notebook here; the original stays as it is")
-    run.add_argument("--kernel", default="", help="the kernel's name, instead of the notebook's own")
-    run.add_argument(
-        "--replay", choices=SETTINGS["replay"].choices, help="show recorded answers; only: nothing can be paid"
-    )
-
+    _add_run(verbs.add_parser("run", help="run a notebook without a browser, then print its receipts"))
     receipts = verbs.add_parser("receipts", help="list the receipts in a saved notebook or a ledger")
     receipts.add_argument("notebook", type=Path, nargs="?")
     receipts.add_argument("--ledger", type=Path, metavar="FILE", help="read this ledger instead of a notebook")
@@ -122,6 +115,22 @@ def _make_paths_absolute() -> None:
         value = os.environ.get(name, "").strip()
         if value and not value.startswith("{"):
             os.environ[name] = str(Path(value).expanduser().absolute())
+    if files := os.environ.get("OG_REPLAY_FROM", ""):
+        os.environ["OG_REPLAY_FROM"] = _absolute(files)
+
+
+def _absolute(files: str) -> str:
+    return ",".join(str(Path(name.strip()).expanduser().absolute()) for name in files.split(",") if name.strip())
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("notebook", type=Path)
+    run.add_argument("-o", "--output", type=Path, help="write the executed notebook here; the original stays as it is")
+    run.add_argument("--kernel", default="", help="the kernel's name, instead of the notebook's own")
+    run.add_argument(
+        "--replay", choices=SETTINGS["replay"].choices, help="show recorded answers; only: nothing can be paid"
+    )
+    run.add_argument("--replay-from", metavar="FILES", help=SETTINGS["replay_from"].help)
 
 
 def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -136,8 +145,8 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if args.verb == "run":
         from .run import run_notebook
 
-        if args.replay is not None:
-            os.environ["OG_REPLAY"] = args.replay
+        said = {"OG_REPLAY": args.replay, "OG_REPLAY_FROM": args.replay_from and _absolute(args.replay_from)}
+        os.environ.update({name: value for name, value in said.items() if value is not None})
         return run_notebook(args.notebook, output=args.output, kernel=args.kernel)
     if args.verb == "receipts":
         from .receipts import show_receipts
@@ -164,6 +173,7 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             ledger=args.ledger,
             proofs=_proofs(args, parser),
             as_json=args.json,
+            allow_unproven=args.allow_unproven,
         )
     if args.verb == "doctor":
         from .doctor import examine
@@ -196,6 +206,11 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="verify only these, with commas: enclave, registry, payment, data, ledger",
     )
+    add(
+        "--allow-unproven", action="store_true",
+        help="outputs of cells that ask may be without a receipt, as what functions print, as long as none looks like "
+        "an answer",
+    )  # fmt: skip
     add("--json", action="store_true", help="print JSON, for other programs")
 
 

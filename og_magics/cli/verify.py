@@ -6,14 +6,11 @@ The column `enclave` is held against what the notebook shows: the answer in the 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..conversation import could_expand_to
-from ..conversation.structured_output import repair_of
 from ..core.receipt import Receipt
 from ..core.settings import Settings
 from ..display import text_table
@@ -26,6 +23,7 @@ from ..session import configured_networks
 from ..verification import Verdict
 from ..verification.verifier import Proof, complete_costs, prove, reason_of, with_payments
 from .receipts import existing_ledger
+from .typed import other_flags, other_prompt, sources_of
 
 OFFLINE = ("enclave",)
 ONLINE = ("registry", "payment", "data")
@@ -41,8 +39,6 @@ _HELD = (
 _TEXTS = ("request", "text", "tool_calls")
 """Those of them that a scrubbed receipt does not have."""
 
-_REPAIR = repair_of("").partition(".")[0]
-
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -55,12 +51,20 @@ class _Row:
 
 
 def verify_notebook(
-    notebook: Path, *, online: bool, pcr: str, ledger: Path | None, proofs: Sequence[str], as_json: bool
+    notebook: Path,
+    *,
+    online: bool,
+    pcr: str,
+    ledger: Path | None,
+    proofs: Sequence[str],
+    as_json: bool,
+    allow_unproven: bool = False,
 ) -> int:
     """Check the receipts of a notebook's outputs, and print what came of it.
 
     Args:
         proofs: the columns to ask for.
+        allow_unproven: outputs of cells that ask may be without a receipt, as long as they look like no answer.
 
     Returns:
         0 if each of these proofs holds for each receipt, each output of a cell that asks is accounted for, and nothing
@@ -76,16 +80,17 @@ def verify_notebook(
     problems = [] if audit is None else audit.problems
     outputs = account_outputs(notebook) if "enclave" in proofs else []
     if as_json:
-        forms = [_form(row, proofs) for row in rows] + [_output_form(one) for one in outputs if one.problem]
+        forms = [_form(row, proofs) for row in rows] + [_output_form(one) for one in outputs if not one.note]
         print(json.dumps(forms + [_form_of(problem) for problem in problems], indent=1))
     else:
         _print(rows, proofs, problems)
     for one in outputs:
-        if not (as_json and one.problem):
-            print(f"Cell {one.cell}{'' if one.problem else ', for your information'}: {one.text}", file=sys.stderr)
+        if one.note or not as_json:
+            how = "" if one.problem else ", for your information" if one.note else ", unproven"
+            print(f"Cell {one.cell}{how}: {one.text}", file=sys.stderr)
     if not answers:
         print(f"og-magics: {notebook} carries no receipts, so there is nothing to verify.", file=sys.stderr)
-    changed = any(one.problem for one in outputs)
+    changed = any(one.problem or not (one.note or allow_unproven) for one in outputs)
     return 0 if answers and not problems and not changed and all(_holds(row, proofs) for row in rows) else 1
 
 
@@ -119,7 +124,7 @@ def _proofs(
 def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping[str, Receipt] | None) -> list[_Row]:
     """Return one row for each answer, in the order of the notebook; then those that only the ledger has."""
     rows, left = [], iter(proofs)
-    for answer, shown in zip(answers, output_problems(answers), strict=True):
+    for answer, shown, source in zip(answers, output_problems(answers), sources_of(answers), strict=True):
         if answer.receipt is None:
             verdict = Verdict(False, f"It cannot be read: {answer.problem}.")
             verdicts = {**dict.fromkeys(PROOFS, _UNREADABLE), "enclave": verdict}
@@ -127,7 +132,7 @@ def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping
             continue
         proof = next(left)
         verdicts = dict(proof.verdicts)
-        verdicts["enclave"] = _against_notebook(answer, answer.receipt, shown, verdicts["enclave"])
+        verdicts["enclave"] = _against_notebook(answer, source, answer.receipt, shown, verdicts["enclave"])
         if held is not None and verdicts["ledger"].ok:
             verdicts["ledger"] = _against_ledger(answer.receipt, held, verdicts["ledger"])
         name = f"{answer.receipt.model}, {answer.receipt.settlement}"
@@ -137,13 +142,20 @@ def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping
 
 
 def _against_notebook(
-    answer: ShownAnswer, receipt: Receipt, shown: tuple[bool, str] | None, signed: Verdict
+    answer: ShownAnswer, source: str, receipt: Receipt, shown: tuple[bool, str] | None, signed: Verdict
 ) -> Verdict:
-    """Hold what the enclave signed against what the notebook shows, not only against its receipt."""
-    if receipt.scrubbed:
-        return _scrubbed_against_notebook(answer.source, shown, signed)
+    """Hold what the enclave signed against what the notebook shows, not only against its receipt.
+
+    Args:
+        source: that asked: the cell's, or a line of it.
+    """
     problems = [shown[1]] if shown and shown[0] else []
-    if _other_prompt(answer.source, answer.turn[0] if answer.turn else receipt):
+    first = answer.turn[0] if answer.turn else receipt
+    if other := other_flags(source, first, answer.columns, answer.place if answer.columns else 0):
+        problems.append(other)
+    if receipt.scrubbed:
+        return _scrubbed_against_notebook(answer.source, problems, shown, signed)
+    if other_prompt(source, first):
         problems.append("The cell's prompt is another one than was answered.")
     if receipt.request.get("model") != receipt.model.partition("/")[2]:
         problems.append("The receipt names another model than was asked.")
@@ -159,48 +171,15 @@ def _against_notebook(
     return signed
 
 
-def _scrubbed_against_notebook(source: str, shown: tuple[bool, str] | None, signed: Verdict) -> Verdict:
+def _scrubbed_against_notebook(
+    source: str, problems: list[str], shown: tuple[bool, str] | None, signed: Verdict
+) -> Verdict:
     """Check a receipt without a text: neither a prompt nor an answer may stand beside it."""
-    problems = [shown[1]] if shown and shown[0] else []
     if scrubbed_source(source) != source:
         problems.append("The cell holds a prompt, and the receipt holds none: its text was removed.")
     if problems:
         return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))
     return Verdict(None, f"{signed.reason} {shown[1]}") if signed.ok and shown else signed
-
-
-def _other_prompt(source: str, receipt: Receipt) -> bool:
-    """Return True if a cell that only asks holds another prompt than the receipt's request, whatever ends its lines."""
-    source = source.replace("\r\n", "\n")
-    first, _, prompt = source.strip().partition("\n")
-    magic = (first.split(maxsplit=1) or [""])[0]
-    asked = _asked(receipt.request.get("messages"))
-    if magic == "%ogchat" and not prompt:  # which of its words are flags is not known here: the prompt is its end
-        ends = [first[space.end() :] for space in re.finditer(r"\s+", first)]
-        return asked is None or not any(end == asked or could_expand_to(end, asked) for end in ends)
-    if magic not in ("%%ogchat", "%%ogcompare"):
-        return False
-    typed = source.lstrip().partition("\n")[2].removesuffix("\n")
-    if "--no-vars" in first.split():
-        return asked != typed
-    # The values of {variables} are nowhere but in the receipt: the text around them is what can be held against it.
-    return asked is None or not could_expand_to(typed, asked)
-
-
-def _asked(messages: object) -> str | None:
-    """Return the prompt of a request: the last text of a person, before function calls and repairs."""
-    said = [one for one in messages if isinstance(one, Mapping)] if isinstance(messages, list) else []
-    while said and said[-1].get("role") != "user":
-        if said[-1].get("role") != "tool" and not said[-1].get("tool_calls"):
-            return None
-        said.pop()
-    if len(said) > 2 and said[-2].get("role") == "assistant" and str(said[-1].get("content")).startswith(_REPAIR):
-        return _asked(said[:-2])
-    content = said[-1].get("content") if said else None
-    if isinstance(content, list):  # pictures went along: the prompt is the part that is text
-        texts = [one.get("text") for one in content if isinstance(one, Mapping) and one.get("type") == "text"]
-        content = texts[0] if len(texts) == 1 else None
-    return content.replace("\r\n", "\n").removesuffix("\r") if isinstance(content, str) else None
 
 
 def _against_ledger(receipt: Receipt, held: Mapping[str, Receipt], verdict: Verdict) -> Verdict:
@@ -246,7 +225,7 @@ def _output_form(finding: OutputFinding) -> dict[str, object]:
     return {
         "receipt_id": "",
         "cell": finding.cell,
-        "verdicts": {"enclave": {"ok": False, "reason": finding.text}},
+        "verdicts": {"enclave": {"ok": False if finding.problem else None, "reason": finding.text}},
     }
 
 

@@ -37,6 +37,7 @@ from ..ledger import notebook_ledger
 from ..payment import Wallet, load_wallet
 from . import Replays
 from .connection import Connection, connect, no_wallet
+from .known_keys import is_registered
 from .replay import recording_for, replayed
 from .requests import chat_request, completion_request
 
@@ -104,9 +105,8 @@ class LLM:
             registry_rpc_url=rpc_url,
             registry_address=tee_registry_address,
         )
-        self._name = self.settings.network_name()
         use_prices(self.settings.prices)
-        self._wallet = load_wallet(self.settings)
+        self._name, self._wallet = self.settings.network_name(), load_wallet(self.settings)
         needs_wallet = not networks.network_by_name(self._name).local and not self.settings.gateway_url
         if self._wallet is None and needs_wallet and self.settings.replay == "off":
             raise no_wallet(self._name)
@@ -305,7 +305,7 @@ class LLM:
         """The recorded answers that may be shown in place of asking."""
         with self._lock:
             if self._replays is None:
-                self._replays = Replays([self.journal.recordings])
+                self._replays = Replays([self.journal.recordings], lambda one: is_registered(self.settings, one))
             return self._replays
 
     async def stream(self, request: ChatRequest, progress: Progress | None = None) -> AsyncGenerator[StreamChunk, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,10 +29,21 @@ class Replays:
     Several answers to one request come in the order in which they were given: those of one run of the cell that asks,
     the latest there is, where it is known which cell that was. What is asked more often than it is recorded gets the
     last of them again: an answer that was paid a moment ago, in the same cell or script, is recorded too.
+
+    A signature is checked each time, and what the recording says of it counts for nothing. Its key has to be one that a
+    ledger among the sources, or the registry, knows.
+
+    Args:
+        registered: asks the registry for the receipt's enclave and its key; it may block. None where there is none.
     """
 
-    def __init__(self, sources: Sequence[RecordingSource]) -> None:
+    def __init__(self, sources: Sequence[RecordingSource], registered: Callable[[Receipt], bool] | None = None) -> None:
         self._sources = list(sources)
+        self._registered = registered
+        self._named: dict[str, RecordingSource] = {}
+        self._keys: set[tuple[str, str]] = set()
+        self.open_named: Callable[[str], RecordingSource] | None = None
+        """Opens the notebooks that a request's `replay_from` names; None where nothing here reads notebooks."""
         self._lock = new_lock()
         self._asked: dict[tuple[str, str], int] = {}
         self._runs: dict[str, list[str]] = {}
@@ -48,11 +59,16 @@ class Replays:
         """Add a source, which is asked where the others have nothing."""
         self._sources.append(source)
 
-    def find(self, question: ChatRequest) -> Recording | None:
-        """Return the recording that answers a request, or None. Blocks.
+    def find(self, question: ChatRequest, *, in_place_of_paying: bool = False) -> Recording | None:
+        """Return the recording that answers a request, with the proof as it was checked now; or None. Blocks.
+
+        Args:
+            in_place_of_paying: only what a ledger of this notebook wrote, or an enclave signed whose key is known here.
+                Otherwise all that is not disproved, and no network is asked.
 
         Raises:
             ProofError: there is one, and it is not what was signed.
+            LedgerError: a notebook that the request names cannot be read.
         """
         key = request_fingerprint(question.path, question.model, question.body)
         where = question.execution
@@ -62,37 +78,80 @@ class Replays:
             if where.run not in runs:
                 runs.append(where.run)
             turn = runs.index(where.run)
-        for source in self._sources:
+        for source in self._sources_of(question):
             recorded = source.recorded(key)
             earlier = [one for one in recorded if not where.run or one.execution.run != where.run]
             group = _group(earlier or recorded, where, turn)
             if group:
                 found = group[min(number, len(group) - 1)]
-                _check(found, question)
-                receipt = replace(found.receipt, replayed=True)
+                signed, reason = _checked(found, question)
+                held = signed and (found.own or self._is_known(found.receipt, ask=in_place_of_paying))
+                if in_place_of_paying and not (held or found.own):
+                    continue
+                receipt = _as_checked(found, held=bool(held), reason=reason)
                 with self._lock:
                     self._asked[where.run, key] = number + 1
                     self._shown[receipt.receipt_id] = receipt
-                return found
+                return replace(found, receipt=receipt)
         return None
 
     def holds(self, question: ChatRequest) -> bool:
-        """Return True where a request is recorded. Nothing is replayed, checked or counted as shown. Blocks."""
+        """Return True where a request is recorded by an enclave that is known here. Nothing is shown or sent. Blocks."""
         key = request_fingerprint(question.path, question.model, question.body)
-        return any(source.recorded(key) for source in self._sources)
+        recorded = (one for source in self._sources_of(question) for one in source.recorded(key))
+        return any(one.own or self._is_known(one.receipt, ask=False) for one in recorded)
 
-    def messages_after(self, receipt: Receipt) -> list[dict[str, Any]]:
+    def messages_after(
+        self, receipt: Receipt, question: ChatRequest, *, in_place_of_paying: bool = False
+    ) -> list[dict[str, Any]]:
         """Return what was sent to the model after this answer, in the same turn: results of functions, or a correction.
 
         Empty where the turn ended with it, or it is not known how it went on. Blocks.
+
+        Args:
+            question: that the answer was shown for.
+            in_place_of_paying: as in `find`: the call after it has to be one of which as much is known.
         """
-        for source in self._sources:
+        for source in self._sources_of(question):
             following = source.following(receipt)
-            if following is not None:
-                before, after = receipt.messages, following.messages
+            if following is not None and (following.own or self._may_follow(following, in_place_of_paying)):
+                before, after = receipt.messages, following.receipt.messages
                 if after[: len(before)] == before:
                     return [dict(one) for one in after[len(before) + 1 :]]
         return []
+
+    def _sources_of(self, question: ChatRequest) -> list[RecordingSource]:
+        """Return the sources of a request: those of the notebook, then the files that it names."""
+        names = question.replay_from
+        if not names or self.open_named is None:
+            return list(self._sources)
+        with self._lock:
+            if names not in self._named:
+                self._named[names] = self.open_named(names)
+            return [*self._sources, self._named[names]]
+
+    def _may_follow(self, recording: Recording, in_place_of_paying: bool) -> bool:
+        """Return True if what a file says was sent next may be taken for it: nothing disproves it."""
+        ok = check_enclave(evidence_of(recording.receipt)).ok
+        if recording.problem or ok is False:
+            return False
+        return not in_place_of_paying or (ok is True and self._is_known(recording.receipt, ask=True))
+
+    def _is_known(self, receipt: Receipt, *, ask: bool) -> bool:
+        """Return True if the ledgers or the registry know the key of a receipt whose signature holds.
+
+        Args:
+            ask: the registry may be asked.
+        """
+        enclave = receipt.network, (receipt.tee_id or "").lower()
+        if enclave in self._keys:
+            return True
+        known = any(source.knows(receipt) for source in self._sources)
+        if not known and ask and self._registered is not None:
+            known = self._registered(receipt)
+        if known:
+            self._keys.add(enclave)
+        return known
 
 
 async def recording_for(question: ChatRequest, replays: Callable[[], Replays], mode: str) -> Recording | None:
@@ -102,13 +161,18 @@ async def recording_for(question: ChatRequest, replays: Callable[[], Replays], m
         NotRecorded: there is none, and nothing may be paid.
         ProofError: there is one, and it is not what was signed.
     """
-    mode = "only" if never_pays() else question.replay or mode
+    mode = replay_mode(question, mode)
     if mode == "off":
         return None
-    found = await asyncio.to_thread(lambda: replays().find(question))
+    found = await asyncio.to_thread(lambda: replays().find(question, in_place_of_paying=mode == "auto"))
     if found is None and mode == "only":
         raise missing(question)
     return found
+
+
+def replay_mode(question: ChatRequest, mode: str) -> str:
+    """Return "auto", "only" or "off", as it holds for a request; `mode` is that of the settings."""
+    return "only" if never_pays() else question.replay or mode
 
 
 def missing(question: ChatRequest) -> NotRecorded:
@@ -122,7 +186,22 @@ def missing(question: ChatRequest) -> NotRecorded:
         f"{asked} asks {question.model} what is not recorded: {start[:60]!r}{'…' if len(start) > 60 else ''}.",
         money="Nothing was paid: OG_REPLAY (--replay) is 'only'.",
         remedy="Its prompt, a value in it or a parameter was changed, or it never ran here. "
-        f"To ask and pay for it, {how}.",
+        f"To ask and pay for it, {how}. Answers of another file are shown where --replay-from or OG_REPLAY_FROM names "
+        "it; where it is not known which notebook runs, that is this one's own file too.",
+    )
+
+
+def results_missing(question: ChatRequest, calls: Sequence[Mapping[str, Any]]) -> NotRecorded:
+    """Return the error for a recorded answer that asks for functions whose results are not recorded."""
+    functions = [call.get("function") for call in calls]
+    names = ", ".join(str(one.get("name"))[:60] for one in functions[:3] if isinstance(one, Mapping))
+    asked = f"Cell {question.cell}" if question.cell else "This call"
+    how = "start the kernel without OG_REPLAY=only" if never_pays() else "use --replay off"
+    return NotRecorded(
+        f"{asked} shows a recorded answer that asks for functions ({names}), and their results are not recorded. "
+        "A replay calls none: its arguments are a file's.",
+        money="Nothing was paid.",
+        remedy=f"To ask and pay for it anew, {how}.",
     )
 
 
@@ -216,12 +295,15 @@ def _group(candidates: Sequence[Recording], where: CellExecution, turn: int) -> 
     return groups[-1] if is_known else groups[min(turn, len(groups) - 1)]
 
 
-def _check(recording: Recording, question: ChatRequest) -> None:
+def _checked(recording: Recording, question: ChatRequest) -> tuple[bool, str]:
+    """Return whether the signature of a recording holds with the key that it names, and what was found.
+
+    Raises:
+        ProofError: something in it is disproved.
+    """
     receipt = recording.receipt
-    problem = recording.problem
-    if not problem:
-        check = check_enclave(evidence_of(receipt))
-        problem = check.reason if check.ok is False else ""
+    check = check_enclave(evidence_of(receipt))
+    problem = recording.problem or (check.reason if check.ok is False else "")
     if problem:
         when = datetime.fromtimestamp(receipt.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
         cell = question.cell or receipt.cell
@@ -231,3 +313,13 @@ def _check(recording: Recording, question: ChatRequest) -> None:
             money="Nothing was paid, and it is not shown.",
             remedy="It was changed after it was recorded. To ask anew and pay, use --replay off.",
         )
+    return check.ok is True, check.reason
+
+
+def _as_checked(recording: Recording, *, held: bool, reason: str) -> Receipt:
+    """Return a recording's receipt as it is shown again: with the proof as it was checked now."""
+    receipt = recording.receipt
+    if not held and receipt.tee_signature and not recording.own:
+        reason = f"{reason} Nobody here knows its key: neither the ledger of this notebook nor, if asked, the registry."
+    status = "settled" if receipt.status == "verified" and not recording.own else receipt.status
+    return replace(receipt, replayed=True, enclave_ok=held or None, enclave_reason=reason, status=status)

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..client.llm import LLM
+from ..client.replay import replay_mode, results_missing
 from ..core.deltas import sendable
 from ..core.errors import AnswerError, ConfigError, StreamError, ToolRoundsExceeded
 from ..core.progress import MORE_ROUNDS, UNFIT, Progress, RepairRequest
@@ -81,7 +83,7 @@ async def run_turn(llm: LLM, turn: Turn, progress: Progress) -> Answer:
             if len(rounds) >= tools.rounds:
                 note = MORE_ROUNDS
                 break
-            follow_up = await _tool_messages(llm, output, tools, progress)
+            follow_up = await _tool_messages(llm, request, output, tools, progress)
         elif turn.schema is not None:
             try:
                 parsed = await _parsed(turn.schema, output.text, rounds, request, last=repaired)
@@ -120,15 +122,23 @@ async def _next_request(
 
 
 async def _tool_messages(
-    llm: LLM, output: TextGenerationOutput, tools: Tools, progress: Progress
+    llm: LLM, request: ChatRequest, output: TextGenerationOutput, tools: Tools, progress: Progress
 ) -> Sequence[Mapping[str, Any]]:
-    """Make the calls and return their `tool` messages; of a replayed answer, return those that were recorded."""
+    """Make the calls and return their `tool` messages; of a replayed answer, return those that were recorded.
+
+    Raises:
+        NotRecorded: not all of them were. No function is called with arguments that a recording holds.
+    """
     calls, receipt = output.tool_calls, await asyncio.to_thread(lambda: output.receipt)
     if receipt is not None and receipt.replayed:
-        recorded = await asyncio.to_thread(llm.replays.messages_after, receipt)
-        if [one.get("tool_call_id") for one in recorded] == [call["id"] for call in sendable(calls)]:
-            recalled(calls, recorded, tools, progress)
-            return recorded
+        paying = replay_mode(request, llm.settings.replay) == "auto"
+        recorded = await asyncio.to_thread(
+            partial(llm.replays.messages_after, receipt, request, in_place_of_paying=paying)
+        )
+        if [one.get("tool_call_id") for one in recorded] != [call["id"] for call in sendable(calls)]:
+            raise results_missing(request, calls)
+        recalled(calls, recorded, tools, progress)
+        return recorded
     key = llm.settings.private_key
     return await results_of(calls, tools, progress, "" if key is None else key.reveal(), llm.settings.max_calls)
 

@@ -82,6 +82,11 @@ class SettingsTable:
         metavar="WHEN", env="OG_REPLAY", call=True, compare=True, use=True, config=True,
         choices=("auto", "only", "off"), strict=True,
     )
+    replay_from: str = option(
+        "", "notebooks whose answers may be shown too, with commas; of others only this notebook's own are",
+        flags="--replay-from", metavar="FILES", env="OG_REPLAY_FROM", call=True, compare=True, use=True, config=True,
+        tells=True,
+    )
     pace: str = option(
         "instant", "show a recorded answer at once (instant), or as it came (recorded)", flags="--pace",
         metavar="PACE", env="OG_REPLAY_PACE", call=True, compare=True, use=True, config=True,

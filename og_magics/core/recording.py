@@ -36,6 +36,7 @@ class Recording:
         deltas: as it was streamed; empty where that is not known.
         images: that came with it, data: URIs or links.
         problem: why it must not be shown as the answer, "" where nothing speaks against it.
+        own: True where a ledger of this notebook wrote it down when the answer came; False for what a file says.
     """
 
     receipt: Receipt
@@ -43,6 +44,7 @@ class Recording:
     deltas: Deltas = ()
     images: Sequence[str] = ()
     problem: str = ""
+    own: bool = False
 
 
 class RecordingSource(Protocol):
@@ -51,5 +53,8 @@ class RecordingSource(Protocol):
     def recorded(self, key: str) -> list[Recording]:
         """Return the complete answers to the requests with this key, oldest first."""
 
-    def following(self, receipt: Receipt) -> Receipt | None:
-        """Return the receipt of the next call of the same turn, or None where it was the last, or is not known."""
+    def following(self, receipt: Receipt) -> Recording | None:
+        """Return the next call of the same turn, or None where it was the last, or is not known."""
+
+    def knows(self, receipt: Receipt) -> bool:
+        """Return True if this source is a ledger that had a proven answer of the receipt's enclave, on its network."""

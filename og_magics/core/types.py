@@ -286,6 +286,7 @@ class ChatRequest:
         replay: "auto", "only" or "off"; "" for what the settings say.
         pace: "instant" or "recorded"; "" for what the settings say.
         spending: what the calls of its cell or batch may come to; None for a call that stands alone.
+        replay_from: paths of notebooks, with commas, whose answers may be shown too.
     """
 
     path: str
@@ -300,6 +301,7 @@ class ChatRequest:
     replay: str = ""
     pace: str = ""
     spending: Spending | None = field(default=None, compare=False, repr=False)
+    replay_from: str = ""
 
     @property
     def provider(self) -> str:

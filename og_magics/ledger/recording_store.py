@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
 
-from ..core.cell_context import CellExecution
+from ..core.cell_context import NO_CELL, CellExecution
 from ..core.errors import LedgerError
 from ..core.receipt import Receipt
 from ..core.recording import Deltas, Recording
@@ -53,20 +53,30 @@ class RecordingStore:
             ).fetchall()
         return [_recording(self._receipt(row["receipt_id"]), row) for row in found]
 
-    def following(self, receipt: Receipt) -> Receipt | None:
+    def following(self, receipt: Receipt) -> Recording | None:
         """Return the next call of the same turn, or None."""
         with self._file.reading() as connection:
             found = connection.execute(
                 "SELECT receipt_id FROM receipts WHERE turn = ? AND receipt_id > ? ORDER BY receipt_id LIMIT 1",
                 (receipt.turn or receipt.receipt_id, receipt.receipt_id),
             ).fetchone()
-        return None if found is None else self._receipt(found["receipt_id"])
+        return None if found is None else Recording(self._receipt(found["receipt_id"]), NO_CELL, own=True)
+
+    def knows(self, receipt: Receipt) -> bool:
+        """Return True if an answer of the receipt's enclave came to this ledger, on its network, and its proof held."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM receipts WHERE network = ? AND lower(tee_id) = ? AND ended = 'served' "
+                "AND enclave_ok = 1 LIMIT 1",
+                (receipt.network, (receipt.tee_id or "").lower()),
+            ).fetchone()
+        return found is not None
 
 
 def _recording(receipt: Receipt, row: sqlite3.Row) -> Recording:
     images = json.loads(row["images"]) if row["images"] else []
     where = CellExecution(row["run"], row["cell"], row["source"])
-    return Recording(receipt, where, _deltas(row["stream"], receipt.text), tuple(map(str, images)))
+    return Recording(receipt, where, _deltas(row["stream"], receipt.text), tuple(map(str, images)), own=True)
 
 
 def _deltas(packed: bytes | None, text: str) -> Deltas:

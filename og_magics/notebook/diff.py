@@ -32,6 +32,8 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
     for pattern, placeholder in (
         (r"\x1b\[[0-?]*[ -/]*[@-~]", ""),
         (r" · replayed: [^·\n<]*", ""),
+        (r"\bno proof: key not checked\b", "enclave proof ✓"),  # a replay says what was checked then, and by whom
+        (r"(?<=· )no proof(?= ·)", "enclave proof: none"),
         (rf"\b({'|'.join(_FIELDS_OF_A_RUN)})=(?:'[^']*'|[^\s,()]+)", r"\1=(of a run)"),
         (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d| UTC)?)?", "(time)"),
         (r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b", "(time)"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.estimate import is_estimate
+from ..core.gateway_notes import note_lines
 from ..core.receipt import MIME
+from ..verification.answer_match import printable
 from ..verification.visible_text import visible_html, visible_markdown
 from .file import ShownAnswer, answers_of, joined, read_notebook
 
@@ -25,6 +28,24 @@ _FACTS = (
 )
 """Facts in the line below an answer. A line with three of them is taken for one."""
 _MANY = 3
+PROBLEM, UNPROVEN, NOTE = "problem", "unproven", "note"
+_NOTES = re.compile(
+    r"No network is named, so this is the practice network \([\w-]+\): your key is not used and nothing real is paid\. "
+    r"OG_NETWORK=[\w-]+ or `%og network [\w-]+` pays with it: real money\."
+    r"|(?:Thread [^:\n]{1,80}: )?\d+ earlier turns? (?:of thread .{1,80} )?(?:was|were) left out.{0,120}"
+    r"|[\w.-]+/\S{1,80} (?:is not in the price list of \S+: its price is not known before it is paid\. No call costs "
+    r"more than its authorization allows\.|was (?:retired|shut down by its provider|removed from the gateways)"
+    r"[^\n]{0,200})"
+    r"|The provider ends \S{1,80} on \S+; who answers from then on is not known\."
+    r"|\{[^{}\n]{1,120}\} is sent in part: [^\n]{1,120}\."
+    r"|\S{1,200} was deleted or moved while it was in use: a new one is begun\. Receipts from [^\n]{1,160}"
+    r"|\S{1,200} cannot be written: new receipts are kept in \S{1,200}\."
+    r"|Sent with the prompt: cells? [^\n]{1,300}"
+)
+"""Lines that og_magics itself prints beside an answer: on a key, a thread, a model, a variable, a ledger, a context."""
+_WARNING = re.compile(r"(?:\S{1,300}:\d+: )?\w{0,60}Warning: ")
+_ENDS = ("KeyboardInterrupt", "SystemExit")
+_OF_ANSWERS = ("AnswerError", "ToolRoundsExceeded")
 _PICTURE = re.compile(r"image/(?:png|jpeg|gif|webp)")
 _MOST_COMPARED = 8
 """Models that a comparison asks at most."""
@@ -38,13 +59,16 @@ class OutputFinding:
 
     Attributes:
         cell: number of the cell in the file, from 1.
-        problem: True if no run of og_magics leaves such an output. False for a note: a person should look at it.
+        problem: True if no run of og_magics leaves such an output.
         text: one sentence.
+        note: True for what og_magics itself prints beside an answer: a person may look at it. Where it is neither a
+            problem nor a note, it is unproven: honest runs may leave it, and anybody may have added it.
     """
 
     cell: int
     problem: bool
     text: str
+    note: bool = False
 
 
 def account_outputs(notebook: str | Path) -> list[OutputFinding]:
@@ -54,43 +78,83 @@ def account_outputs(notebook: str | Path) -> list[OutputFinding]:
         LedgerError: no such file, or not a notebook.
     """
     found = []
-    for place, cell in enumerate(read_notebook(notebook)["cells"], 1):
+    cells = read_notebook(notebook)["cells"]
+    for place, cell in enumerate(cells, 1):
         if cell.get("cell_type", "code") == "code":
-            found += [OutputFinding(place, problem, text) for problem, text in _in_cell(cell)]
-    return found
+            found += [OutputFinding(place, how is PROBLEM, text, how is NOTE) for how, text in _in_cell(cell)]
+    return [*found, *_misplaced(cells)]
 
 
-def _in_cell(cell: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+def _misplaced(cells: Sequence[Mapping[str, Any]]) -> Iterator[OutputFinding]:
+    """Yield receipts that stand in a second cell that asks, and those that another notebook asked for."""
+    shown = [
+        (place, answer.receipt)
+        for place, cell in enumerate(cells, 1)
+        if _expected(_source(cell)) and cell.get("cell_type", "code") == "code"
+        for output in cell.get("outputs", [])
+        if MIME in output.get("data", {})
+        for answer in answers_of(output["data"])
+        if answer.receipt is not None and not answer.receipt.replayed
+    ]
+    owners = Counter(receipt.notebook_id for _, receipt in shown if receipt.notebook_id)
+    own = owners.most_common(1)[0][0] if owners else ""
+    first: dict[str, int] = {}
+    for place, receipt in shown:
+        if first.setdefault(receipt.receipt_id, place) != place:
+            yield OutputFinding(place, False, f"The call that it shows is the one of cell {first[receipt.receipt_id]}.")
+        elif receipt.notebook_id not in ("", own):
+            where = f", {ascii(receipt.notebook)[:60]}" if receipt.notebook else ""
+            text = f"Another notebook asked this{where}: this one is a copy of it, or the answer was put here."
+            yield OutputFinding(place, False, text)
+
+
+def _source(cell: Mapping[str, Any]) -> str:
     source = joined(cell.get("source", ""))
-    outputs: Sequence[Mapping[str, Any]] = cell.get("outputs", [])
-    if not isinstance(source, str):
-        return
+    return source if isinstance(source, str) else ""
+
+
+def _expected(source: str) -> int:
+    """Return the number of times that a cell asks which does nothing but ask; 0 for another one."""
     lines = [line for line in source.split("\n") if line.strip() and not line.lstrip().startswith("#")]
     if _CELL.match(source):
-        yield from _asking(cell, outputs, 1)
-    elif lines and all(_LINE.match(line) and not line.endswith("\\") for line in lines):
-        yield from _asking(cell, outputs, len(lines))
-    elif _PYTHON.search(source):
-        for output in outputs:
-            if MIME not in output.get("data", {}) and _is_answer(output) and not _is_estimate(output):
-                yield True, "An output looks like an answer and has no receipt: it was added, or its receipt removed."
+        return 1
+    return len(lines) if lines and all(_LINE.match(line) and not line.endswith("\\") for line in lines) else 0
 
 
-def _asking(cell: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], expected: int) -> Iterator[tuple[bool, str]]:
+def _in_cell(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    source = _source(cell)
+    outputs: Sequence[Mapping[str, Any]] = cell.get("outputs", [])
+    if expected := _expected(source):
+        yield from _asking(cell, outputs, expected)
+        return
+    asks = _PYTHON.search(source)
+    for output in outputs:
+        data = output.get("data", {})
+        if MIME in data:
+            continue
+        if _is_answer(output) and not _is_estimate(output) and (asks or "text/markdown" in data):
+            yield PROBLEM, "An output looks like an answer and has no receipt: it was added, or its receipt removed."
+        elif asks and "text/markdown" in data:
+            yield UNPROVEN, "The cell asks, and shows a text that no receipt covers."
+
+
+def _asking(cell: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], expected: int) -> Iterator[tuple[str, str]]:
     """Check the outputs of a cell that only asks: nothing of the user's own runs in it, but the functions of a turn."""
     answers = [one for output in outputs if MIME in output.get("data", {}) for one in answers_of(output["data"])]
     shown = _shown_answers(str(joined(cell["source"])), outputs, answers)
     failed = any(output.get("output_type") == "error" for output in outputs)
     if shown > expected:
-        yield True, f"The cell asks {expected} time{'s' * (expected > 1)} and shows {shown} answers: one was added."
+        yield PROBLEM, f"The cell asks {expected} time{'s' * (expected > 1)} and shows {shown} answers: one was added."
     for output in outputs:
         if _is_estimate(output):
-            yield False, "The cell shows an estimate of a cost: it is no answer, and no receipt covers it."
+            yield NOTE, "The cell shows an estimate of a cost: it is no answer, and no receipt covers it."
         elif MIME not in output.get("data", {}):
             yield from _without_receipt(output, answers)
-    speaks = any(_speaks(output) and not _is_estimate(output) for output in outputs)
-    if isinstance(cell.get("execution_count"), int) and not shown and not failed and not speaks and not _is_dry(cell):
-        yield True, "The cell was run and shows no answer: its output was removed."
+    if isinstance(cell.get("execution_count"), int) and not shown and not failed and not _is_dry(cell):
+        if not any(_speaks(output) and not _is_estimate(output) for output in outputs):
+            yield PROBLEM, "The cell was run and shows no answer: its output was removed."
+        else:
+            yield UNPROVEN, "The cell was run and shows no answer with a receipt."
 
 
 def _shown_answers(source: str, outputs: Sequence[Mapping[str, Any]], answers: Sequence[ShownAnswer]) -> int:
@@ -105,35 +169,62 @@ def _shown_answers(source: str, outputs: Sequence[Mapping[str, Any]], answers: S
     return len({receipt.turn or receipt.receipt_id for receipt in receipts})
 
 
-def _without_receipt(output: Mapping[str, Any], answers: Sequence[ShownAnswer]) -> Iterator[tuple[bool, str]]:
+def _without_receipt(output: Mapping[str, Any], answers: Sequence[ShownAnswer]) -> Iterator[tuple[str, str]]:
     kind, data = output.get("output_type"), output.get("data", {})
-    if kind == "error" or _is_empty(output):
+    if kind == "error":
+        yield from _error(output, answers)
+        return
+    if _is_empty(output):
         return
     called = any(one.receipt is None or one.receipt.tool_calls or len(one.turn) > 1 for one in answers)
     # Earlier cells that are sent along may hold whole answers, with the lines below them; a request has them.
     if _is_answer(output) and not (answers and _is_context(data, answers)):
-        yield True, "An output looks like an answer and has no receipt: it was added, or its receipt removed."
-    elif kind == "stream" and output.get("name") == "stderr":
-        yield False, "The cell has warnings on stderr; no receipt covers them."
+        yield PROBLEM, "An output looks like an answer and has no receipt: it was added, or its receipt removed."
     elif kind == "stream":
-        text = str(joined(output.get("text", ""))).strip()
-        if called:
-            yield False, "The cell prints what its functions may have printed; no receipt covers it."
-        elif max(map(len, text.split("\n"))) > _LONGEST_NOTE or "\n\n" in text:
-            yield True, "The cell prints a text that is no part of its answer and has no receipt: it was added."
-        else:
-            yield False, f"The cell prints a line that no receipt covers: {ascii(text)[:80]}."
+        yield from _printed(output, answers, called=called)
     elif all(_PICTURE.fullmatch(name) or name == "text/plain" for name in data) and len(data) > 1:
-        yield False, "The cell shows a picture; an answer's signature covers none."
+        yield UNPROVEN, "The cell shows a picture; an answer's signature covers none."
     elif not _is_context(data, answers):
         if called and kind == "display_data":
-            yield False, "The cell shows what its functions may have shown; no receipt covers it."
+            yield UNPROVEN, "The cell shows what its functions may have shown; no receipt covers it."
         elif set(data) == {"text/plain"} and re.fullmatch(
             r"(\S+\n)?(https?://\S+\n?)+", str(joined(data["text/plain"]))
         ):
-            yield False, "The cell shows links to pictures; an answer's signature covers none."
+            yield UNPROVEN, "The cell shows links to pictures; an answer's signature covers none."
         else:
-            yield True, "An output that is no answer of this cell has no receipt: it was added, or its receipt removed."
+            yield (
+                PROBLEM,
+                "An output that is no answer of this cell has no receipt: it was added, or its receipt removed.",
+            )
+
+
+def _printed(output: Mapping[str, Any], answers: Sequence[ShownAnswer], *, called: bool) -> Iterator[tuple[str, str]]:
+    """Check a stream: our own notes are known by their words, and what a gateway notes stands in the receipt."""
+    text = str(joined(output.get("text", ""))).strip()
+    receipts = [one.receipt for one in answers if one.receipt is not None]
+    noted = {printable(line) for one in receipts for line in (*note_lines(one.gateway_notes), f"{one.model}:")}
+    if output.get("name") == "stderr" and _WARNING.match(text):
+        yield NOTE, "The cell has warnings on stderr; no receipt covers them."
+    elif output.get("name") == "stdout" and all(one in noted or _NOTES.fullmatch(one) for one in text.split("\n")):
+        yield NOTE, f"The cell prints a line that no receipt covers: {ascii(text)[:80]}."
+    elif called:
+        yield UNPROVEN, "The cell prints what its functions may have printed; no receipt covers it."
+    elif max(map(len, text.split("\n"))) > _LONGEST_NOTE or "\n\n" in text:
+        yield PROBLEM, "The cell prints a text that is no part of its answer and has no receipt: it was added."
+    else:
+        yield UNPROVEN, f"The cell prints a line that no receipt covers: {ascii(text)[:80]}."
+
+
+def _error(output: Mapping[str, Any], answers: Sequence[ShownAnswer]) -> Iterator[tuple[str, str]]:
+    """Check an error: a cell ends with one where its answer is not complete, or where it is of no use to the caller."""
+    name, said = output.get("ename"), joined(output.get("evalue", ""))
+    receipts = [one.receipt for one in answers if one.receipt is not None]
+    if _is_answer({"text": f"{said}\n{joined(output.get('traceback', ''))}"}):
+        yield PROBLEM, "An error looks like an answer and has no receipt: it was added."
+    elif (name in _ENDS and not said) or name in _OF_ANSWERS:
+        return  # an interrupt says nothing; what is wrong with an answer is said of one that is complete
+    elif receipts and all(one.tee_signature and not one.error and not one.tool_calls for one in receipts):
+        yield UNPROVEN, f"The cell shows a complete answer, and an error that no receipt covers: {ascii(name)[:40]}."
 
 
 def _is_empty(output: Mapping[str, Any]) -> bool:

@@ -15,8 +15,6 @@ from ..verification.output_check import columns_problems, shown_problem
 from ..verification.turn_check import turn_problems
 
 _COMPLETE = ("served", "paid", "settled", "verified", "expired")
-_MOST = 100
-"""Notebooks of a folder that are looked into."""
 
 
 def output_problems(answers: Sequence[ShownAnswer]) -> Iterator[tuple[bool, str] | None]:
@@ -34,11 +32,9 @@ def output_problems(answers: Sequence[ShownAnswer]) -> Iterator[tuple[bool, str]
         yield problems[answer.place]
 
 
-def notebooks_of(notebook: Path | None) -> list[Path]:
-    """Return the files that may hold answers of this notebook; all of the folder if it is not known which one runs."""
-    if notebook is not None and notebook.is_file():
-        return [notebook]
-    return sorted(Path.cwd().glob("*.ipynb"))[:_MOST]
+def named_files(names: str) -> list[Path]:
+    """Return the paths of notebooks that `replay_from` names, with commas between them."""
+    return [Path(name.strip()).expanduser() for name in names.split(",") if name.strip()]
 
 
 class NotebookRecordings:
@@ -46,10 +42,12 @@ class NotebookRecordings:
 
     Args:
         files: the paths to look into, asked each time.
+        named: the user named them: one that cannot be read is an error, and not left out.
     """
 
-    def __init__(self, files: Callable[[], Sequence[Path]]) -> None:
+    def __init__(self, files: Callable[[], Sequence[Path]], *, named: bool = False) -> None:
         self._files = files
+        self._named = named
         self._lock = new_lock()
         self._read: dict[Path, tuple[tuple[int, int], list[Recording]]] = {}
 
@@ -57,15 +55,17 @@ class NotebookRecordings:
         """Return the complete answers to the requests with this key, in the order of the cells."""
         return [one for one in self._all() if _key(one.receipt) == key]
 
-    def following(self, receipt: Receipt) -> Receipt | None:
+    def following(self, receipt: Receipt) -> Recording | None:
         """Return the next call of the same turn, or None."""
         first = receipt.turn or receipt.receipt_id
         later = [
-            one.receipt
-            for one in self._all()
-            if one.receipt.turn == first and one.receipt.receipt_id > receipt.receipt_id
+            one for one in self._all() if one.receipt.turn == first and one.receipt.receipt_id > receipt.receipt_id
         ]
-        return min(later, key=lambda one: one.receipt_id, default=None)
+        return min(later, key=lambda one: one.receipt.receipt_id, default=None)
+
+    def knows(self, receipt: Receipt) -> bool:
+        """Return False: a key that a file names is its writer's word."""
+        return False
 
     def _all(self) -> list[Recording]:
         found = []
@@ -79,7 +79,13 @@ class NotebookRecordings:
                         known = self._read[path] = stamp, _recordings(path)
                 found += known[1]
             except (OSError, LedgerError):  # gone, or half written: there is nothing in it to be shown
-                continue
+                if not self._named:
+                    continue
+                raise LedgerError(
+                    f"The notebook {path}, whose answers are to be shown, cannot be read.",
+                    money="Nothing was paid.",
+                    remedy="Correct its path: --replay-from, %og use --replay-from or OG_REPLAY_FROM names it.",
+                ) from None
         return found
 
 

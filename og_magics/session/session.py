@@ -43,7 +43,7 @@ from ..display.answer_repr import answer_repr
 from ..display.columns import columns_bundle
 from ..display.refresh import DisplayTracker, Refresh
 from ..ledger import Ledger, notebook_ledger, open_ledger
-from ..notebook.recordings import NotebookRecordings, notebooks_of
+from ..notebook.recordings import NotebookRecordings, named_files
 from . import health as standing
 from .approval import Approver, approved, estimate_of
 from .networks import configured_networks
@@ -192,6 +192,7 @@ class Session:
                 self._llm.on_settled = self.refresh_shown
                 for source in self._other_recordings():
                     self._llm.replays.add(source)
+                self._llm.replays.open_named = lambda names: NotebookRecordings(lambda: named_files(names), named=True)
             return self._llm
 
     def _other_recordings(self) -> Iterator[RecordingSource]:
@@ -199,7 +200,7 @@ class Session:
         own = self.ledger.notebook
         if own is not None and own.parent is not None:  # of a copy, what its original was answered
             yield open_ledger(own.parent).recordings
-        yield NotebookRecordings(lambda: notebooks_of(self.notebook))
+        yield NotebookRecordings(lambda: [self.notebook] if self.notebook else [])
 
     @property
     def ledger(self) -> Ledger:
@@ -236,6 +237,7 @@ class Session:
             execution=execution(),
             replay=settings.replay,
             pace=settings.pace,
+            replay_from=settings.replay_from,
         )
 
     def build_turn(self, prompt: str, options: Options = Options(), *, counted: bool = True) -> Turn:  # noqa: B008 - a value that nobody changes

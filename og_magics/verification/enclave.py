@@ -28,9 +28,9 @@ from .verdict import Verdict
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _PSS_SALT_BYTES = 32
+_CALLS_UNSIGNED = "The enclave signed the text; the function calls beside it are covered by nothing."
 _UINT256_BYTES = 32
 
 
@@ -220,8 +220,10 @@ def _check_output(evidence: EnclaveEvidence, problems: list[str], doubts: list[s
         return False, None
     try:
         if output_hash(evidence.text, evidence.tool_calls, evidence.finish_reason) == signed:
-            return True, signed
-        if _signed_as_calls(evidence, signed):
+            if not evidence.tool_calls or evidence.finish_reason == "tool_calls":
+                return True, signed
+            doubts.append(_CALLS_UNSIGNED)  # of an answer that does not end in its calls, gateways sign the text
+        elif _signed_as_calls(evidence, signed):
             if not evidence.text or evidence.finish_reason == "tool_calls":
                 return True, signed
             doubts.append("The enclave signed the function calls; the text beside them is covered by nothing.")
@@ -254,10 +256,7 @@ def _as_gateways_sign(evidence: EnclaveEvidence) -> Iterator[tuple[bytes, str]]:
                     f"{str(function['name'])[:60]}({str(function['arguments'])[:200]}). Which call has which name and "
                     "which arguments is covered by nothing.",
                 )
-        yield (
-            output_hash(evidence.text, None, "stop"),
-            "The enclave signed the text; the function calls beside it are covered by nothing.",
-        )
+        yield output_hash(evidence.text, None, "stop"), _CALLS_UNSIGNED
     if evidence.text:
         yield output_hash("", None, "stop"), "The enclave signed an empty answer; the text shown is covered by nothing."
 

@@ -30,7 +30,7 @@ _NEUTRAL = frozenset(
     this time to token tokens tok tool total tools transaction tx usd used utc valid verified verify was were whole will
     with without yet html fastest ms sec attestation attested authorization authorized authorised expired found replayed
     recorded replay recording simulated devnet local testnet mainnet sepolia base free unpaid settled failed fails
-    proven split cut content filter text up max_tokens max
+    proven split cut content filter text up max_tokens max key checked
     invalid missing unsigned private batch hashed individual full x402 usage""".split()
 )
 _MODES = {"private": "private", "batch": "batch", "batched": "batch", "hashed": "batch", "individual": "individual"}

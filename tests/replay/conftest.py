@@ -84,6 +84,7 @@ def execute(bare_environment: Callable[[], dict[str, str]], tmp_path_factory: py
     def run(path: Path, devnet: Devnet | None = None, **env: str) -> Ran:
         tried = tmp_path_factory.mktemp("run") / "connections.txt"
         tried.touch()
+        env.setdefault("OG_REPLAY_FROM", path.name)  # `jupyter execute` does not tell a kernel which notebook it runs
         alone = {} if devnet else {"PYTHONPATH": str(blocked), "OG_TEST_CONNECTIONS": str(tried)}
         told = {"OG_DEVNET": json.dumps(devnet.info)} if devnet else {}
         command = [sys.executable, "-m", "jupyter", "execute", "--inplace", "--timeout=120", path.name]

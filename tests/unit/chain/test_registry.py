@@ -10,8 +10,11 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from og_magics.chain import active_enclaves, enclave_by_id
+from og_magics.client.known_keys import is_registered
 from og_magics.core.errors import ChainError
 from og_magics.core.networks import BASE, Network
+from og_magics.core.receipt import Receipt
+from og_magics.core.settings import Settings
 
 OLD = "(address,address,string,bytes,bytes,bytes32,uint8,bool,uint256,uint256"
 SHAPES = {"without OHTTP": OLD + ")", "with OHTTP": OLD + ",(uint8,uint16,uint16,uint16,bytes,bytes,uint256))"}
@@ -103,3 +106,18 @@ def test_data_that_is_not_a_list_of_enclaves_is_an_error(node: Any, network: Net
     node.methods["eth_call"] = "0x" + "ff" * 320
     with pytest.raises(ChainError, match="does not answer getActiveTEEs"):
         active_enclaves(network)
+
+
+def test_a_recorded_answers_key_is_known_where_the_registry_of_its_network_has_it(node: Any) -> None:
+    settings = Settings(network="base", registry_rpc_url=node.url, private_key="0x" + "01" * 32)
+    node.methods["eth_call"] = data(SHAPES["without OHTTP"], info("without OHTTP"))
+    receipt = Receipt(
+        receipt_id="1", time=1.0, cell="", notebook="", network="base", provider="openai", model="openai/gpt-5",
+        settlement="batch", status="served", tee_id=TEE_ID, public_key=KEY.hex(),
+    )  # fmt: skip
+    assert is_registered(settings, receipt)
+    assert not is_registered(settings, replace(receipt, network="devnet"))
+    assert not is_registered(settings, replace(receipt, public_key="ab"))
+    assert not is_registered(settings, replace(receipt, tee_id=None))
+    node.methods["eth_call"] = "0x"
+    assert not is_registered(settings, receipt)

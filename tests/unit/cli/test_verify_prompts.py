@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from og_magics.cli.verify import _asked
+from og_magics.cli.typed import _asked
 from og_magics.conversation.structured_output import repair_of
 
 if TYPE_CHECKING:

@@ -35,8 +35,11 @@ class Kept:
     def recorded(self, key: str) -> list[Recording]:
         return list(self.recordings) if key == KEY else []
 
-    def following(self, receipt: Receipt) -> Receipt | None:
+    def following(self, receipt: Receipt) -> Recording | None:
         return None
+
+    def knows(self, receipt: Receipt) -> bool:
+        return False
 
 
 def question(run: str = "", cell: str = "", source: str = "") -> ChatRequest:

@@ -80,8 +80,10 @@ def test_the_next_call_of_a_turn_follows_its_receipt(ledger: Ledger, make: Any) 
     second = answered(ledger, make, make.question("with the results", turn=first), 3.0)
     third = answered(ledger, make, make.question("with more results", turn=first), 4.0)
     shelf = ledger.recordings
-    assert shelf.following(ledger.receipt(first)) == ledger.receipt(second)
-    assert shelf.following(ledger.receipt(second)) == ledger.receipt(third)
+    for before, after in ((first, second), (second, third)):
+        found = shelf.following(ledger.receipt(before))
+        assert found is not None
+        assert (found.receipt, found.own) == (ledger.receipt(after), True)
     assert shelf.following(ledger.receipt(third)) is None
 
 

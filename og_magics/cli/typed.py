@@ -1,0 +1,158 @@
+"""The source of a cell that asks, held against the receipts of its outputs: prompt, model, mode, parameters.
+
+The line of a magic is read as its parser reads it, and nothing in it is run. A value in braces or with a dollar is one
+that IPython filled in: only the receipt has it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..conversation import could_expand_to
+from ..conversation.structured_output import repair_of
+from ..core.errors import ConfigError
+from ..core.models import resolve_model, resolve_provider
+from ..core.options import CALL
+from ..core.receipt import Column, Receipt
+from ..core.types import x402SettlementMode
+from ..notebook.file import ShownAnswer
+
+_REPAIR = repair_of("").partition(".")[0]
+_WORD = re.compile(r"""\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)""", re.S)
+_TAKES = {flag: name for name, one in CALL.items() for flag in one.value_flags} | {"-o": "", "--output": ""}
+_SWITCHES = {flag for one in CALL.values() for flag in one.switches} | {"--no-vars"}
+
+
+def sources_of(answers: Sequence[ShownAnswer]) -> Iterator[str]:
+    """Yield for each answer the source that asked it: its cell's, or of several lines of %ogchat its own line."""
+    cell, lines, at = 0, list[str](), -1
+    for answer in answers:
+        if answer.cell != cell:
+            cell, at = answer.cell, -1
+            lines = [one.strip() for one in answer.source.splitlines() if one.strip() and one.strip()[0] != "#"]
+        at += answer.place == 0
+        own = len(lines) > 1 and all(re.match(r"%ogchat(?!\w)", one) and one[-1] != "\\" for one in lines)
+        yield lines[at] if own and at < len(lines) else answer.source
+
+
+def other_prompt(source: str, receipt: Receipt) -> bool:
+    """Return True if a cell that only asks holds another prompt than the receipt's request, whatever ends its lines."""
+    source = source.replace("\r\n", "\n")
+    first, _, prompt = source.strip().partition("\n")
+    magic = (first.split(maxsplit=1) or [""])[0]
+    asked = _asked(receipt.request.get("messages"))
+    if magic == "%ogchat" and not prompt:  # which of its words are flags is not known here: the prompt is its end
+        ends = [first[space.end() :] for space in re.finditer(r"\s+", first)]
+        return asked is None or not any(end == asked or could_expand_to(end, asked) for end in ends)
+    if magic not in ("%%ogchat", "%%ogcompare"):
+        return False
+    typed = source.lstrip().partition("\n")[2].removesuffix("\n")
+    if "--no-vars" in first.split():
+        return asked != typed
+    # The values of {variables} are nowhere but in the receipt: the text around them is what can be held against it.
+    return asked is None or not could_expand_to(typed, asked)
+
+
+def other_flags(source: str, receipt: Receipt, columns: Sequence[Column] = (), place: int = 0) -> str:
+    """Return how the flags of a cell that asks differ from what the receipt says was asked; "" where they agree.
+
+    Args:
+        receipt: of the first call of its turn.
+        columns: of the comparison that it is a part of, at `place`.
+    """
+    first = source.strip().partition("\n")[0]
+    magic, _, line = first.partition(" ")
+    if magic not in ("%ogchat", "%%ogchat", "%%ogcompare"):
+        return ""
+    flags = [(name, value) for name, value in _flags(line) if "{" not in value and "$" not in value]
+    if magic == "%%ogcompare":
+        models = [pair for pair in flags if pair[0] in ("model", "provider")]
+        if len(models) == len(columns):
+            flags = [models[place], *(pair for pair in flags if pair not in models)]
+        else:
+            flags = [pair for pair in flags if pair not in models]
+    said = dict(flags)
+    if ("model" in said or "provider" in said) and _other_model(said.get("model"), said.get("provider"), receipt):
+        return "The cell names another model than answered."
+    if "settlement" in said and _mode(said["settlement"]) != receipt.settlement:
+        return "The cell names another settlement mode than the receipt."
+    request = receipt.request
+    for name in ("temperature", "max_tokens"):
+        if name in said and name in request and _number(said[name]) != request[name]:
+            return f"The cell names another {CALL[name].flags[-1]} than was sent."
+    system = [one.get("content") for one in receipt.messages if one.get("role") == "system"]
+    if said.get("system") and not receipt.scrubbed and said["system"] not in system:
+        return "The cell names another system prompt than was sent."
+    return ""
+
+
+def _flags(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that a line names with a value, up to its prompt."""
+    at = 0
+    while (word := _WORD.match(line, at)) and word[1].startswith("-") and len(word[1]) > 1:
+        token, at = _plain(word[1]), word.end()
+        flag, equals, value = token.partition("=")
+        if token == "--" or (flag not in _TAKES and flag not in _SWITCHES):
+            return
+        if flag not in _TAKES:
+            continue
+        if not equals:
+            following = _WORD.match(line, at)
+            if following is None:
+                return
+            value, at = _plain(following[1]), following.end()
+        if _TAKES[flag]:
+            yield _TAKES[flag], value
+
+
+def _plain(word: str) -> str:
+    try:
+        return "".join(shlex.split(word))
+    except ValueError:
+        return word
+
+
+def _other_model(model: str | None, provider: str | None, receipt: Receipt) -> bool:
+    try:
+        of = resolve_provider(provider) if provider else None
+        if model is None:
+            return of != receipt.provider or not receipt.model.startswith(f"{of}/")
+        if resolve_model(model, of) == receipt.model:
+            return False
+    except ConfigError:  # a name that this release does not have, or that a plain server knows
+        if model is None:
+            return False
+    return model not in (receipt.model, receipt.model.partition("/")[2])
+
+
+def _mode(text: str) -> str:
+    try:
+        return x402SettlementMode.parse(text).value
+    except ConfigError:
+        return ""
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _asked(messages: object) -> str | None:
+    """Return the prompt of a request: the last text of a person, before function calls and repairs."""
+    said = [one for one in messages if isinstance(one, Mapping)] if isinstance(messages, list) else []
+    while said and said[-1].get("role") != "user":
+        if said[-1].get("role") != "tool" and not said[-1].get("tool_calls"):
+            return None
+        said.pop()
+    if len(said) > 2 and said[-2].get("role") == "assistant" and str(said[-1].get("content")).startswith(_REPAIR):
+        return _asked(said[:-2])
+    content = said[-1].get("content") if said else None
+    if isinstance(content, list):  # pictures went along: the prompt is the part that is text
+        texts = [one.get("text") for one in content if isinstance(one, Mapping) and one.get("type") == "text"]
+        content = texts[0] if len(texts) == 1 else None
+    return content.replace("\r\n", "\n").removesuffix("\r") if isinstance(content, str) else None
