@@ -179,7 +179,7 @@ MONEY = {
     "AnswerError": "The call, and a call that tried to repair it, were served and paid.",
     "ToolRoundsExceeded": "All rounds were served and paid; each has its receipt.",
     "ChainError": "Nothing was paid by it. Payments that were made are found when the chain answers again.",
-    "ProofError": "The payment stands, and so does its receipt: it is the evidence. A replay pays nothing.",
+    "ProofError": "Of an attestation: nothing was sent or paid. Else the payment stands; its receipt is the evidence.",
     "NotRecorded": "Nothing was sent and nothing was paid.",
     "LedgerError": "Nothing is signed that cannot be written down first.",
     "DevnetError": "Devnet tokens are worth nothing.",

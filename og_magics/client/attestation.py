@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..core import log
-from ..core.errors import GatewayError, GatewayUnreachable, OGError, ProofError
+from ..core.errors import GatewayUnreachable, OGError, ProofError
 from ..core.networks import AWS_NITRO_ROOT, Network
 from ..core.protocols import Clock, Endpoint
 from ..core.settings import Settings
@@ -47,8 +47,11 @@ class Attestations:
         self._known: dict[tuple[object, ...], _Known] = {}
         self._asking = asyncio.Lock()
 
-    async def require(self, endpoint: Endpoint) -> str:
+    async def require(self, endpoint: Endpoint, receipt_id: str = "") -> str:
         """Check the enclave behind an endpoint before anything is sent to it; return a note where it is not attested.
+
+        Args:
+            receipt_id: of the call that waits for it, for the log.
 
         Raises:
             ProofError: its attestation does not hold; or it has none, and the settings want one.
@@ -57,7 +60,7 @@ class Attestations:
         settings = self._settings()
         if not endpoint.paid or (settings.attest == "off" and not settings.pcr):
             return ""
-        verdict = await self.verdict(endpoint)
+        verdict = await self.verdict(endpoint, receipt_id)
         if verdict.ok:
             return ""
         if verdict.ok is None and settings.attest != "require" and not settings.pcr:
@@ -76,7 +79,7 @@ class Attestations:
             remedy="Do not send it anything. Another gateway may hold; if the clock of this machine is wrong, set it.",
         )
 
-    async def verdict(self, endpoint: Endpoint) -> Verdict:
+    async def verdict(self, endpoint: Endpoint, receipt_id: str = "") -> Verdict:
         """Return the verdict on an endpoint's enclave; it is asked where no verdict is remembered.
 
         Where the registry has another key for it by now, that one is compared, and is the endpoint's from then on.
@@ -87,7 +90,7 @@ class Attestations:
         async with self._asking:
             if (verdict := self._remembered(endpoint)) is None:
                 verdict = await self._ask(endpoint)
-                log.step("attestation", "", 0.0, gateway=endpoint.enclave.endpoint, ok=verdict.ok)
+                log.step("attestation", receipt_id, gateway=endpoint.enclave.endpoint, ok=verdict.ok)
                 if verdict.ok is not False:
                     self._known[self._name(endpoint)] = _Known(self._clock(), verdict)
             return verdict
@@ -119,7 +122,7 @@ class Attestations:
             if isinstance(error.__cause__, (httpx.ConnectError, httpx.ConnectTimeout)):
                 raise
             return Verdict(None, f"It could not be fetched. {error.what}")
-        except (GatewayError, ValueError):
+        except (OGError, ValueError):
             document = b""
         if not document:
             return Verdict(None, "The gateway shows no attestation of its hardware.")

@@ -156,7 +156,7 @@ class CallRunner:
             endpoint = call.endpoint if call.endpoint is not None and call.was_sent else await self._pool.current()
             try:
                 if self._attestations is not None and not call.was_sent:
-                    call.unattested = await self._attestations.require(endpoint)
+                    call.unattested = await self._attestations.require(endpoint, call.receipt_id)
                 self._prepare(call, endpoint, progress)
                 response = await opened.enter_async_context(endpoint.post(call.request, call.auth))
                 call.begun = True

@@ -1,9 +1,9 @@
 """The log: one line for each step of a call, with ids and times.
 
-A line names what happened (request, challenge, authorization, first token, end, settlement) and the ids by which the
-ledger and the chain know it. Never a key, a payment session's id, a prompt or an answer. The last lines are kept in
-memory for `%og log`; they go to `logging.getLogger("og_magics")` too, which shows them where its level is DEBUG:
-`OG_LOG=debug` or `%og log debug` set that up.
+A line names what happened (request, attestation, challenge, authorization, first token, end, settlement) and the ids by
+which the ledger and the chain know it. Never a key, a payment session's id, a prompt or an answer. The last lines are
+kept in memory for `%og log`; they go to `logging.getLogger("og_magics")` too, which shows them where its level is
+DEBUG: `OG_LOG=debug` or `%og log debug` set that up.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from og_magics.core import log
 from og_magics.core.errors import ConfigError
 from og_magics.core.runtime import runtime
 
-STEPS = ["request", "challenge", "authorization", "first token", "end", "settlement"]
+STEPS = ["request", "attestation", "challenge", "authorization", "first token", "end", "settlement"]
 
 
 @pytest.fixture
