@@ -160,7 +160,12 @@ def test_a_page_names_no_flag_verb_or_setting_that_is_not_there(shown):
 
 def sources() -> list[Path]:
     tests = ROOT / "tests"
-    return [*(ROOT / "og_magics").rglob("*.py"), tests / "test_binder.py", *(tests / "browser").glob("*.py")]
+    return [
+        *(ROOT / "og_magics").rglob("*.py"),
+        tests / "test_binder.py",
+        tests / "conftest.py",
+        *(tests / "browser").glob("*.py"),
+    ]
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)

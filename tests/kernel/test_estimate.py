@@ -64,7 +64,7 @@ class TestApproval:
     def priced(self, shared: Kernel) -> Kernel:
         """The module's kernel once a payment is settled, so that the price of an OPG is known."""
         shared.ask("import og_magics as og\n%og budget --approve-above 1000")
-        if not shared.eval("og.receipts().payment_hash.count()"):
+        if not shared.eval("int(og.receipts().payment_hash.count())"):
             shared.ask("og.ask('hello', max_tokens=5); og.settle(30)")
         return shared
 

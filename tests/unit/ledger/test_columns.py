@@ -57,7 +57,7 @@ class TestValues:
         ledger.fail(make.opened(ledger, 1e9), "=1+1 \x1f", make.outcome(finish_reason=None, latency=None))
         frame = same(ledger)
         assert set(frame["status"]) == {"settled", "verified", "paid", "expired", "failed", "unpaid"}
-        assert set(frame["cost_basis"].dropna()) == {"prices", "reported", "exact"}
+        assert set(frame["cost_basis"].dropna()) == {"prices", "told", "exact"}
         assert "secret" not in frame.to_csv()
 
     def test_rows_that_do_not_stand_in_order_are_sorted_with_all_their_values(self, ledger: Ledger, make: Any) -> None:
