@@ -22,6 +22,8 @@ def serving(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
             status, body = answer(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if body[:2] == b"\x1f\x8b":
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             self.wfile.write(body)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import ChainError
 from ..core.networks import Network
-from ..core.onchain import BatchEvent, IndividualEvent, OnchainData
+from ..core.onchain import BatchEvent, Blob, IndividualEvent, OnchainData
 from ..core.receipt import Receipt
 from ..core.types import x402SettlementMode
 from . import abi, rpc
@@ -29,11 +29,16 @@ PRECISION = 512
 MOST_WINDOWS = 100
 """Stretches of time that are looked up one by one; of more, those with the least between them are joined."""
 
+MOST_RANGES = 2_000
+"""Ranges of blocks that are read for the receipts of one audit: their times are what a file says."""
+
+MOST_BLOBS = 4_000
+"""Blobs that are fetched for one audit; those beyond count as not read."""
+
 RANGE = 10_000
 """Blocks in one `eth_getLogs`; halved, for a node, when that node refuses so many."""
 
 _INDIVIDUAL = x402SettlementMode.INDIVIDUAL_FULL.value
-_BATCH = x402SettlementMode.BATCH_HASHED.value
 
 _ranges: dict[str, int] = {}
 
@@ -60,7 +65,10 @@ def data_events(network: Network, receipts: Iterable[Receipt]) -> OnchainData:
     searched = [receipt for receipt in wanted if receipt.receipt_id not in named]
     try:
         logs = _of_transactions(network, sorted(set(named.values())))
-        windows = {batch: _windows(r for r in searched if (r.settlement == _BATCH) is batch) for batch in (True, False)}
+        # A private answer is looked for in the batches too: that it is in none holds only if they were read.
+        windows = {
+            batch: _windows(r for r in searched if (r.settlement != _INDIVIDUAL) is batch) for batch in (True, False)
+        }
         stretches = _stretches(network, windows[True], windows[False])
         logs += _of_blocks(network, _merged([*stretches[0], *stretches[1]]))
         batches, individuals = _decoded(network, logs)
@@ -73,11 +81,13 @@ def data_events(network: Network, receipts: Iterable[Receipt]) -> OnchainData:
     blob_ids += [
         event.blob_id for event in individuals if event.transaction in transactions or event.input_hash.hex() in hashes
     ]
+    wanted_blobs = list(dict.fromkeys(blob_ids))
+    left_out = Blob(None, f"one audit fetches {MOST_BLOBS:,} blobs and no more")
     return OnchainData(
         read_at=read_at,
         batches=tuple(batches),
         individuals=tuple(individuals),
-        blobs=fetch(network.blob_url, blob_ids),
+        blobs=fetch(network.blob_url, wanted_blobs[:MOST_BLOBS]) | dict.fromkeys(wanted_blobs[MOST_BLOBS:], left_out),
     )
 
 
@@ -142,6 +152,12 @@ def _of_blocks(network: Network, stretches: Iterable[Stretch]) -> list[Log]:
     while left:
         pieces = [(at, min(at + most - 1, last)) for first, last in left for at in range(first, last + 1, most)]
         # One range first: a node that refuses it would refuse them all.
+        if len(pieces) > MOST_RANGES and (proven or most == RANGE):  # what a node refuses altogether says so itself
+            raise ChainError(
+                f"These receipts are of times that hold {len(pieces):,} ranges of blocks: more than one audit reads.",
+                money=rpc.READ_ONLY,
+                remedy="Verify fewer of them at once; a receipt whose time is far off was edited.",
+            )
         asked, left = (pieces, []) if proven else (pieces[:1], pieces[1:])
         refused = []
         for piece, answer in zip(asked, _ask_logs(node, network.settlement_relay, asked), strict=True):

@@ -94,13 +94,13 @@ def connect(rpc_url: str) -> Web3:
 
 
 def _connection(rpc_url: str) -> Web3:
-    import requests
+    from .bounded_session import BoundedSession
 
     with recursion_limit_kept():
         from web3 import HTTPProvider, Web3
         from web3.middleware import ExtraDataToPOAMiddleware
 
-    session = requests.Session()
+    session = BoundedSession()
     # A proxy in the environment could not reach a node on this machine.
     session.trust_env = not is_loopback(rpc_url)
     provider = HTTPProvider(

@@ -53,7 +53,11 @@ def find_settlement(
 
 
 def find_settlements(
-    network: Network, authorizations: Iterable[Authorization], *, from_block: int | None = None
+    network: Network,
+    authorizations: Iterable[Authorization],
+    *,
+    from_block: int | None = None,
+    most_ranges: int | None = None,
 ) -> dict[str, Settlement]:
     """Find the payments that used up authorizations, as far as they are on chain.
 
@@ -63,6 +67,7 @@ def find_settlements(
     Args:
         authorizations: all of this network.
         from_block: the first block to read; by default the block of `created`.
+        most_ranges: of blocks that may be read in all; by default `MOST_RANGES` for each stretch of time.
 
     Shape: authorization hash -> settlement.
 
@@ -81,10 +86,17 @@ def find_settlements(
     nonces = NonceCalls(wanted)
     _, results = read_head(network, nonces.calls)
     used = nonces.used(rpc.payments(network), results)
-    return search(network, [one for one in wanted if one.hash in used], from_block=from_block)
+    used_ones = [one for one in wanted if one.hash in used]
+    return search(network, used_ones, from_block=from_block, most_ranges=most_ranges)
 
 
-def search(network: Network, used: Sequence[Authorization], *, from_block: int | None = None) -> dict[str, Settlement]:
+def search(
+    network: Network,
+    used: Sequence[Authorization],
+    *,
+    from_block: int | None = None,
+    most_ranges: int | None = None,
+) -> dict[str, Settlement]:
     """Find the transactions of authorizations whose nonces are used, as `find_settlements` does.
 
     Raises:
@@ -95,9 +107,13 @@ def search(network: Network, used: Sequence[Authorization], *, from_block: int |
     node = rpc.payments(network)
     timeline = Timeline(node)
     found: dict[str, Settlement] = {}
+    read = 0
     for group in _contemporaries(used):
         for first, last in _stretches(timeline, group, from_block):
             for logs in _transfers(node, group, first, last):
+                read += 1
+                if most_ranges is not None and read > most_ranges:
+                    return found
                 missing = [authorization for authorization in group if authorization.hash not in found]
                 found |= _match(node, missing, logs)
                 if all(authorization.hash in found for authorization in group):

@@ -17,6 +17,8 @@ from ..ledger.journal import GENESIS, Head
 
 _DEEPEST = 400
 """Levels of a notebook, with pictures that others drew."""
+_LARGEST = 512 * 1024 * 1024
+"""Bytes of a notebook."""
 _LONGEST = 2**63
 """Entries: more than SQLite can number."""
 
@@ -72,6 +74,8 @@ def read_notebook(notebook: str | Path) -> dict[str, Any]:
     """
     path = Path(notebook).expanduser()
     try:
+        if path.stat().st_size > _LARGEST:
+            raise LedgerError(f"{path} is larger than {_LARGEST // 2**20} MiB, which no notebook is read of.")
         content = read_json(path.read_bytes(), _DEEPEST)
         if not _is_notebook(content):
             raise ValueError("it has no cells")

@@ -80,7 +80,7 @@ class SettledData:
 def check_data(receipt: Receipt, settled: SettledData) -> Verdict:
     """Check what the receipt's settlement mode promises.
 
-    private: True, unless the answer was put on chain anyway; nothing else was promised.
+    private: True if the settlements of its time were read and the answer is in none; nothing else was promised.
     batch: its leaf stands in a tree whose every node, root and size hold against the event on chain.
     individual: the event equals the receipt, and the blob is the exchange that was signed.
     None when it is too early, when there is nothing to look up, or when something could not be read.
@@ -107,8 +107,14 @@ def _private(leaf: Leaf, settled: SettledData) -> Verdict:
         return Verdict(False, "The answer was asked for as private, and is on chain in full.")
     if leaf.hash in settled.leaves:
         return Verdict(False, "The answer was asked for as private, and its hash is on chain in a batch.")
-    looked = "" if settled.facts.problem else ", and nothing else of it was found there"
-    return Verdict(True, f"Nothing but the payment goes on chain in this mode{looked}.")
+    if settled.facts.problem or settled.unread:
+        why = settled.facts.problem or f"{settled.unread[0][:1].upper()}{settled.unread[0][1:]}."
+        return Verdict(None, f"Nothing but the payment should be on chain; that could not be looked at. {why}")
+    return Verdict(
+        True,
+        f"Nothing but the payment is on chain: it is in none of the {settled.trees} batches and "
+        f"{len(settled.facts.individuals)} events of its time.",
+    )
 
 
 def _batch(receipt: Receipt, leaf: Leaf, settled: SettledData) -> Verdict:

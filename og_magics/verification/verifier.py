@@ -35,11 +35,18 @@ from . import (
     evidence_of,
     group_costs,
 )
+from .payment_terms import check_terms
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("enclave", "registry", "payment", "data", "ledger")
+
+LONGEST = 24 * 3600
+"""Seconds that an authorization of a file may hold, to be looked for on chain."""
+
+MOST_RANGES = 200
+"""Ranges of blocks that are read in all for the authorizations of a file."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HEX = re.compile(r"(0x)?[0-9a-fA-F]+")
@@ -114,11 +121,11 @@ def prove(
     for receipt in receipts:
         network = known.get(receipt.network)
         gone = network is not None and receipt.time < network.genesis_time
-        asked = None if gone else facts.get(receipt.network)
+        asked = None if gone or network is None else facts.get(receipt.network)
         unasked = _OFFLINE if networks is None else _GONE if gone else _UNKNOWN
         if not described(receipt.network).paid:
             unasked = _UNPAID
-        proofs.append(_prove(receipt, asked, unasked, audit, costs or {}, expected_pcr))
+        proofs.append(_prove(receipt, network, asked, unasked, audit, costs or {}, expected_pcr))
     if audit is not None:
         present = {receipt.receipt_id for receipt in receipts}
         proofs += [_missing(receipt_id, why) for receipt_id, why in audit.broken.items() if receipt_id not in present]
@@ -137,10 +144,12 @@ def with_payments(receipts: Sequence[Receipt], networks: Mapping[str, Network]) 
         if network is None:
             continue
         pending = [
-            a for a in wanted.values() if a.network == network.caip2 and _sound(a) and a.created >= network.genesis_time
+            a
+            for a in wanted.values()
+            if a.network == network.caip2 and _is_sound(a, network) and a.created >= network.genesis_time
         ]
         try:
-            settlements = chain.find_settlements(network, pending) if pending else {}
+            settlements = chain.find_settlements(network, pending, most_ranges=MOST_RANGES) if pending else {}
         except ChainError:
             continue
         found |= {hash: settlement.payment_hash for hash, settlement in settlements.items()}
@@ -150,9 +159,14 @@ def with_payments(receipts: Sequence[Receipt], networks: Mapping[str, Network]) 
     ]
 
 
-def _sound(authorization: Authorization) -> bool:
-    """Return True if its addresses are addresses: in a notebook they may be anything."""
-    return all(_ADDRESS.fullmatch(one) for one in (authorization.payer, authorization.pay_to, authorization.token))
+def _is_sound(authorization: Authorization, network: Network) -> bool:
+    """Return True if it is one that may have paid: in a notebook its addresses and times may be anything."""
+    signed = (authorization.payer, authorization.pay_to, authorization.token)
+    return (
+        all(_ADDRESS.fullmatch(one) for one in signed)
+        and authorization.token.lower() == network.opg_token.lower()
+        and authorization.deadline - authorization.created <= LONGEST
+    )
 
 
 def complete_costs(receipts: Iterable[Receipt]) -> Mapping[str, int | None]:
@@ -205,6 +219,7 @@ def _gather(
 
 def _prove(
     receipt: Receipt,
+    network: Network | None,
     facts: _Facts | None,
     unasked: Verdict,
     audit: LedgerAudit | None,
@@ -212,13 +227,14 @@ def _prove(
     expected_pcr: str,
 ) -> Proof:
     verdicts = {"enclave": _enclave(receipt), "ledger": _ledger(receipt.receipt_id, audit)}
-    if facts is None:
+    if facts is None or network is None:
         verdicts |= dict.fromkeys(("registry", "payment", "data"), unasked)
     else:
         enclave = facts.enclaves.get(receipt.tee_id) if receipt.tee_id else None
         paid = facts.payments.get(receipt.payment_hash) if receipt.payment_hash else None
         verdicts["registry"] = check_registry(receipt, enclave, expected_pcr)
-        verdicts["payment"] = check_payment(receipt, paid, costs.get(receipt.authorization_hash or ""))
+        moved = check_payment(receipt, paid, costs.get(receipt.authorization_hash or ""))
+        verdicts["payment"] = check_terms(moved, receipt.authorization, network, enclave)
         verdicts["data"] = check_data(receipt, facts.data)
     return Proof(receipt.receipt_id, receipt, verdicts)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -156,3 +158,19 @@ def test_a_node_that_is_gone_has_the_remedy_of_its_place(url: str, told: str) ->
         raise requests.ConnectionError
     assert told in caught.value.remedy
     assert "OG_RPC_URL" in caught.value.remedy
+
+
+def test_a_small_answer_that_unpacks_to_gigabytes_is_an_error_and_takes_no_memory(node: Any) -> None:
+    packed = b"".join([gzip.compress(b'{"jsonrpc":"2.0","id":0,"result":"', 9), gzip.compress(bytes(2**25), 9) * 64])
+    assert len(packed) < 3_000_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    node.intercept = lambda request: (200, packed)  # of 2 GiB
+    with pytest.raises(ChainError, match=r"not Ethereum JSON-RPC \(AnswerTooLarge\)"):
+        rpc.Node(node.url).one("eth_chainId")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # KiB
+
+
+def test_a_packed_answer_within_the_bounds_is_read(node: Any) -> None:
+    body = gzip.compress(b'{"jsonrpc":"2.0","id":0,"result":"0x1"}')
+    node.intercept = lambda request: (200, body)
+    assert rpc.Node(node.url).one("eth_chainId") == "0x1"

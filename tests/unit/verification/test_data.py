@@ -27,10 +27,11 @@ class TestPrivate:
         verdict = check_data(receipt, chain.settled)
         assert (verdict.ok, "Nothing but the payment" in verdict.reason) == (True, True)
 
-    def test_it_holds_also_where_the_relay_is_not_known(self, chain: Any) -> None:
+    def test_it_is_not_known_where_nothing_was_looked_at(self, chain: Any) -> None:
         receipt = chain.answer("secret", "private")
         chain.problem = "It is not known which contract it is."
-        assert check_data(receipt, chain.settled).ok is True
+        verdict = check_data(receipt, chain.settled)
+        assert (verdict.ok, "could not be looked at" in verdict.reason) == (None, True)
 
     def test_an_answer_that_is_on_chain_anyway_breaks_it(self, chain: Any) -> None:
         receipt, batched = chain.answer("secret", "private"), chain.answer("too", "private")

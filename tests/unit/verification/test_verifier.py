@@ -72,3 +72,14 @@ def test_an_address_that_is_none_is_not_asked_about(name):
     signed = replace(SIGNED, **{name: "0x<script>"})
     receipt = replace(RECEIPT, authorization=signed, authorization_hash=signed.hash)
     assert with_payments([receipt], {"base": DOWN}) == [receipt]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"token": "0x" + "33" * 20}, {"token": BASE.opg_token, "deadline": SIGNED.created + 10**9}]
+)
+def test_a_strangers_authorization_is_not_looked_for_through_years_of_blocks(changes, monkeypatch):
+    """Of a worthless token, or of a time without an end: no request is sent."""
+    monkeypatch.setattr("og_magics.chain.find_settlements", lambda *_, **__: pytest.fail("the chain was read"))
+    signed = replace(SIGNED, **changes)
+    receipt = replace(RECEIPT, authorization=signed, authorization_hash=signed.hash)
+    assert with_payments([receipt], {"base": DOWN}) == [receipt]
