@@ -96,7 +96,7 @@ class Replays:
         return None
 
     def holds(self, question: ChatRequest) -> bool:
-        """Return True where a request is recorded by an enclave that is known here. Nothing is shown or sent. Blocks."""
+        """Return True where an answer of an enclave that is known here is recorded. Nothing is shown or sent."""
         key = request_fingerprint(question.path, question.model, question.body)
         recorded = (one for source in self._sources_of(question) for one in source.recorded(key))
         return any(one.own or self._is_known(one.receipt, ask=False) for one in recorded)

@@ -47,6 +47,9 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
         (r"(?:paid|authorized) \(hash\)(?:, settles later|, expired: nothing was paid)?|\bnothing paid\b", "(payment)"),
         (r"\b(?:served|settled|verified)\b", "(status)"),
         (r"\bblock \d+", "block (number)"),
+        # What a wallet paid elsewhere.
+        (r"\b[\d.]+ of (?=\(cost\) paid or authorized)|(?<=paid or authorized, )[\d.]+(?= left\b)", "(cost)"),
+        (r"\bhas \d+ payments?, \d+ wallets?", "has (count) payments"),
         (r"\b\d+ entries\b", "(count) entries"),
         (r"\b\d+(?:\.\d+)? [KM]iB\b", "(size)"),
         (r"\b\d+ (payments? )?to settle\b", r"(count) \1to settle"),
