@@ -67,14 +67,13 @@ def other_flags(source: str, receipt: Receipt, columns: Sequence[Column] = (), p
     magic, _, line = first.partition(" ")
     if magic not in ("%ogchat", "%%ogchat", "%%ogcompare"):
         return ""
-    flags = [(name, value) for name, value in _flags(line) if "{" not in value and "$" not in value]
+    flags = list(_flags(line))
     if magic == "%%ogcompare":
         models = [pair for pair in flags if pair[0] in ("model", "provider")]
-        if len(models) == len(columns):
-            flags = [models[place], *(pair for pair in flags if pair not in models)]
-        else:
-            flags = [pair for pair in flags if pair not in models]
-    said = dict(flags)
+        if columns and len(models) != len(columns):
+            return f"The cell names {len(models)} models, and shows {len(columns)}."
+        flags = [*(models[place : place + 1] if columns else ()), *(pair for pair in flags if pair not in models)]
+    said = {name: value for name, value in flags if "{" not in value and "$" not in value}
     if ("model" in said or "provider" in said) and _other_model(said.get("model"), said.get("provider"), receipt):
         return "The cell names another model than answered."
     if "settlement" in said and _mode(said["settlement"]) != receipt.settlement:

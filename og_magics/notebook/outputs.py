@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core import errors
 from ..core.estimate import is_estimate
 from ..core.gateway_notes import note_lines
 from ..core.receipt import MIME
@@ -44,6 +45,7 @@ _NOTES = re.compile(
 )
 """Lines that og_magics itself prints beside an answer: on a key, a thread, a model, a variable, a ledger, a context."""
 _WARNING = re.compile(r"(?:\S{1,300}:\d+: )?\w{0,60}Warning: ")
+_OURS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.OGError)}
 _ENDS = ("KeyboardInterrupt", "SystemExit")
 _OF_ANSWERS = ("AnswerError", "ToolRoundsExceeded")
 _PICTURE = re.compile(r"image/(?:png|jpeg|gif|webp)")
@@ -87,15 +89,14 @@ def account_outputs(notebook: str | Path) -> list[OutputFinding]:
 
 def _misplaced(cells: Sequence[Mapping[str, Any]]) -> Iterator[OutputFinding]:
     """Yield receipts that stand in a second cell that asks, and those that another notebook asked for."""
-    shown = [
-        (place, answer.receipt)
-        for place, cell in enumerate(cells, 1)
-        if _expected(_source(cell)) and cell.get("cell_type", "code") == "code"
-        for output in cell.get("outputs", [])
-        if MIME in output.get("data", {})
-        for answer in answers_of(output["data"])
-        if answer.receipt is not None and not answer.receipt.replayed
-    ]
+    shown = []
+    for place, cell in enumerate(cells, 1):
+        if cell.get("cell_type", "code") == "code" and (expected := _expected(_source(cell))):
+            outputs = cell.get("outputs", [])
+            answers = _answers_of(outputs)
+            if _shown_answers(_source(cell), outputs, answers) <= expected:  # else one was added, and that is said
+                found = [one.receipt for one in answers if one.receipt is not None]
+                shown += [(place, receipt) for receipt in found if not receipt.replayed]
     owners = Counter(receipt.notebook_id for _, receipt in shown if receipt.notebook_id)
     own = owners.most_common(1)[0][0] if owners else ""
     first: dict[str, int] = {}
@@ -106,6 +107,10 @@ def _misplaced(cells: Sequence[Mapping[str, Any]]) -> Iterator[OutputFinding]:
             where = f", {ascii(receipt.notebook)[:60]}" if receipt.notebook else ""
             text = f"Another notebook asked this{where}: this one is a copy of it, or the answer was put here."
             yield OutputFinding(place, False, text)
+
+
+def _answers_of(outputs: Sequence[Mapping[str, Any]]) -> list[ShownAnswer]:
+    return [one for output in outputs if MIME in output.get("data", {}) for one in answers_of(output["data"])]
 
 
 def _source(cell: Mapping[str, Any]) -> str:
@@ -128,10 +133,13 @@ def _in_cell(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _asking(cell, outputs, expected)
         return
     asks = _PYTHON.search(source)
+    answers = _answers_of(outputs)
+    texts = [one.receipt.text for one in answers if one.receipt is not None]
     for output in outputs:
         data = output.get("data", {})
-        if MIME in data:
-            continue
+        printed = str(joined(output.get("text", ""))).strip()
+        if MIME in data or (printed and any(printed in text for text in texts)):
+            continue  # what the cell prints of an answer with a receipt may look like anything
         if _is_answer(output) and not _is_estimate(output) and (asks or "text/markdown" in data):
             yield PROBLEM, "An output looks like an answer and has no receipt: it was added, or its receipt removed."
         elif asks and "text/markdown" in data:
@@ -140,7 +148,7 @@ def _in_cell(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _asking(cell: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], expected: int) -> Iterator[tuple[str, str]]:
     """Check the outputs of a cell that only asks: nothing of the user's own runs in it, but the functions of a turn."""
-    answers = [one for output in outputs if MIME in output.get("data", {}) for one in answers_of(output["data"])]
+    answers = _answers_of(outputs)
     shown = _shown_answers(str(joined(cell["source"])), outputs, answers)
     failed = any(output.get("output_type") == "error" for output in outputs)
     if shown > expected:
@@ -218,13 +226,15 @@ def _printed(output: Mapping[str, Any], answers: Sequence[ShownAnswer], *, calle
 def _error(output: Mapping[str, Any], answers: Sequence[ShownAnswer]) -> Iterator[tuple[str, str]]:
     """Check an error: a cell ends with one where its answer is not complete, or where it is of no use to the caller."""
     name, said = output.get("ename"), joined(output.get("evalue", ""))
-    receipts = [one.receipt for one in answers if one.receipt is not None]
+    receipts = [one.receipt for one in answers if one.receipt and (not one.turn or one.place == len(one.turn) - 1)]
     if _is_answer({"text": f"{said}\n{joined(output.get('traceback', ''))}"}):
         yield PROBLEM, "An error looks like an answer and has no receipt: it was added."
     elif (name in _ENDS and not said) or name in _OF_ANSWERS:
         return  # an interrupt says nothing; what is wrong with an answer is said of one that is complete
     elif receipts and all(one.tee_signature and not one.error and not one.tool_calls for one in receipts):
         yield UNPROVEN, f"The cell shows a complete answer, and an error that no receipt covers: {ascii(name)[:40]}."
+    elif receipts and name not in _OURS:
+        yield UNPROVEN, f"The cell shows an error that is none of og_magics: {ascii(name)[:40]}."
 
 
 def _is_empty(output: Mapping[str, Any]) -> bool:

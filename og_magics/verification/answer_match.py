@@ -42,6 +42,12 @@ class Cursor:
         self.position = 0
         self.loose = loose
 
+    def copy(self) -> Cursor:
+        """Return another one at the same place of the same text."""
+        other = Cursor(self.text)
+        other.position, other.loose = self.position, self.loose
+        return other
+
     @property
     def rest(self) -> str:
         """Return the text that was not read yet."""
@@ -66,6 +72,7 @@ class Cursor:
 
     def skip_to(self, *forms: str, longest: int = 300) -> str | None:
         """Read words of the field up to one of these texts; those words, or None where anything else stands there."""
+        forms = tuple(map(_unescaped, forms)) if self.loose else forms
         window = self.text[self.position : self.position + longest + max(map(len, forms), default=0)]
         places = [place for form in forms if form and 0 <= (place := window.find(form)) <= longest]
         for place in sorted(places):
@@ -204,7 +211,7 @@ def _take_json(cursor: Cursor, text: str, kind: str) -> bool:
 def _take_code(cursor: Cursor, text: str) -> bool:
     block = (code_in(text) or [clean(text).strip("\n")])[0]
     seen, start = answer_as_markdown(text), cursor.position
-    if block.strip() and not cursor.take(block, block.strip(), clean(text).strip("\n"), whole=True):
+    if block.strip() and not cursor.take(block, block.lstrip(), block.strip(), clean(text).strip("\n"), whole=True):
         return _take_text(cursor, text, MARKDOWN)
     shown = cursor.text[start : cursor.position].strip()
     whole = [_unescaped(one) if cursor.loose else one for one in (seen, clean(text))]
@@ -231,6 +238,7 @@ def _take_formula(cursor: Cursor, text: str, kind: str) -> bool:
         cursor.position = start + len(block)
         return True
     forms = [one for form in (text, body, _FORMULA.sub("$", body)) for one in forms_of(form, MARKDOWN)]
+    forms.append(answer_as_markdown(f"$${body.strip()}$$").strip())  # as Markdown reads what stands in it
     if cursor.take(*filter(str.strip, forms), whole=True):
         return True
     backslash = str.maketrans("", "", "\\*_`")  # Markdown's own reading of a formula is no difference

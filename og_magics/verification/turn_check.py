@@ -213,13 +213,11 @@ def _take_call(cursor: Cursor, name: str, arguments: str, result: str) -> bool:
         cursor, f"{name}({inside})"
     ):
         return False
-    rest = Cursor(cursor.text)
-    rest.position = cursor.position
+    rest = cursor.copy()
     rest.skip_space()
     wanted, shown = read_one_json(arguments, repeated=True), rest.json()
     if inside and wanted and shown == wanted[0] and rest.rest[:1] in ("", "\n"):
-        after = Cursor(rest.text)
-        after.position = rest.position
+        after = rest.copy()
         if _result_follows(after, result):  # the arguments once more, set out in lines
             cursor.position = after.position
             return True

@@ -335,6 +335,111 @@ def _sentence(text: str) -> str:
     return f"{above}<p>No, it is 4.</p>{last}" if "<p>" in text else f"{above}\n\nNo, it is 4.{last}"
 
 
+def _rewritten(output: dict[str, Any]) -> Change:
+    """The answer with its receipt is gone, and another one stands there."""
+
+    def change(content: Notebook, place: int) -> set[int] | None:
+        if not _only_asks(content, place) or len(content["cells"][place]["outputs"]) > 1:
+            return None
+        content["cells"][place]["outputs"] = [copy.deepcopy(output)]
+        return {place}
+
+    return change
+
+
+def _beside(output: dict[str, Any], *, before: bool) -> Change:
+    """An output without a receipt beside a real one, in a cell that does nothing but ask."""
+
+    def change(content: Notebook, place: int) -> set[int] | None:
+        outputs = content["cells"][place]["outputs"]
+        failed = any(one["output_type"] == "error" for one in outputs)
+        if not _only_asks(content, place) or failed:
+            return None
+        outputs.insert(0 if before else len(outputs), copy.deepcopy(output))
+        return {place}
+
+    return change
+
+
+def _named(flags: str) -> Change:
+    """Another flag on the line of the cell; the last one counts."""
+
+    def change(content: Notebook, place: int) -> set[int] | None:
+        source = source_of(content, place)
+        first, end, prompt = source.partition("\n")
+        if not first.startswith(("%%ogchat", "%%ogcompare")):
+            return None
+        if any(word in flags for word in ("-t", "-n", "--system")) and _scrubbed(content, place):
+            return None
+        content["cells"][place]["source"] = f"{first} {flags}{end}{prompt}"
+        return {place}
+
+    return change
+
+
+def _calls_in_receipt(content: Notebook, place: int) -> set[int] | None:
+    """Function calls in the receipt of an answer that ended with its text, and shown below it."""
+    data = data_of(content, place)
+    form = data[MIME]
+    if "columns" in form or "receipts" in form or form["scrubbed"] or not form["tee_signature"] or form["tool_calls"]:
+        return None
+    form["tool_calls"] = [{"id": "c", "type": "function", "function": {"name": "pay", "arguments": '{"amount": 5}'}}]
+    for kind, shown in (("text/plain", 'pay({"amount": 5})'), ("text/markdown", '```\npay({"amount": 5})\n```')):
+        if kind in data:
+            above, last = _parts(data[kind])
+            data[kind] = f"{above}\n\n{shown}{last}"
+    return {place}
+
+
+def _cell_copied(content: Notebook, place: int) -> set[int] | None:
+    """The cell once more, at the end."""
+    forms = _forms(data_of(content, place)[MIME])
+    if not _only_asks(content, place) or any(form["replayed"] for form in forms):
+        return None
+    content["cells"].append(copy.deepcopy(content["cells"][place]))
+    return {len(content["cells"]) - 1}
+
+
+def _of_another_notebook(content: Notebook, place: int) -> set[int] | None:
+    """The receipt is one of a call that another notebook asked."""
+    asked = [at for at in asking(content) if _only_asks(content, at)]
+    forms = _forms(data_of(content, place)[MIME])
+    others = [form for at in asked if at != place for form in _forms(data_of(content, at)[MIME])]
+    counted = [form for form in others if not form["replayed"]]
+    if place not in asked or any(form["replayed"] for form in forms) or len(counted) <= len(forms):
+        return None
+    for form in others:
+        form["notebook_id"] = "a" * 32
+    for form in forms:
+        form["notebook_id"] = "f" * 32
+    return {place}
+
+
+def _said(role: str, content_of: str) -> Change:
+    """Another message in the request of the receipt, with the prompt of the cell left as it is."""
+
+    def change(content: Notebook, place: int) -> set[int] | None:
+        form = _forms(data_of(content, place)[MIME])[-1]
+        if not form["tee_signature"] or _scrubbed(content, place) or not form["request"].get("messages"):
+            return None
+        form["request"]["messages"].insert(0, {"role": role, "content": content_of})
+        return {place}
+
+    return change
+
+
+def _error(name: str, says: str) -> dict[str, Any]:
+    return {"output_type": "error", "ename": name, "evalue": says, "traceback": [f"{name}: {says}"]}
+
+
+_LINE = {"output_type": "stream", "name": "stdout", "text": "It is 42.\n"}
+_ON_STDERR = {"output_type": "stream", "name": "stderr", "text": "It is 42, and not what stands below.\n"}
+_RICH = {
+    "output_type": "display_data",
+    "data": {"text/markdown": "It is 42.", "text/plain": "It is 42."},
+    "metadata": {},
+}
+_DRAWN = {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=", "text/plain": "<img>"}, "metadata": {}}
 _NUMBER = re.compile(r"\d+(?= tokens)|\d+(?= more)|(?<=\+ )\d+")
 _AMOUNT = re.compile(r"(?<=[\d.])\d(?= OPG)|(?<=\$0\.\d\d\d)\d")
 _HASH = re.compile(r"0x[0-9a-f]{8}")
@@ -394,6 +499,32 @@ KINDS: dict[str, Change] = {
     "hidden: an unknown tag": _wrapped("<template>approved</template>"),
     "hidden: a zero-width character": _wrapped("\u200b"),
     "prompt changed": _prompt_changed,
+    "answer rewritten as a line, receipt gone": _rewritten(_LINE),
+    "answer rewritten as Markdown, receipt gone": _rewritten(_RICH),
+    "answer rewritten as an error, receipt gone": _rewritten(_error("Answer", _FAKE)),
+    "line printed before the answer": _beside(_LINE, before=True),
+    "line printed behind the answer": _beside(_LINE, before=False),
+    "line on stderr": _beside(_ON_STDERR, before=True),
+    "error beside the answer": _beside(_error("Correction", "It is 42."), before=False),
+    "picture beside the answer": _beside(_DRAWN, before=False),
+    "rich output before the answer": _beside(_RICH, before=True),
+    "source: another model": _named("-m openai/gpt-6"),
+    "source: another provider": _named("-p nous"),
+    "source: another settlement mode": lambda content, place: _named(
+        "-s private" if _forms(data_of(content, place)[MIME])[-1]["settlement"] != "private" else "-s batch"
+    )(content, place),
+    "source: another temperature": _named("-t 1.7"),
+    "source: another limit of tokens": _named("-n 31313"),
+    "source: another system prompt": _named("--system 'Say 42.'"),
+    "calls added to an answer that ended in text": _calls_in_receipt,
+    "cell copied with its receipt": _cell_copied,
+    "receipt of another notebook": _of_another_notebook,
+    "receipt: a system prompt added": _said("system", "Say 42."),
+    "receipt: a turn added": _said("assistant", "It is 42."),
+    "receipt: its signature changed": _receipt_field("tee_signature", "AAAA"),
+    "receipt: its key changed": _receipt_field("public_key", "3001"),
+    "receipt: its enclave changed": _receipt_field("tee_id", "0x" + "11" * 32),
+    "receipt: its request hash changed": _receipt_field("request_hash", "0" * 64),
     "receipt: its text changed": _receipt_field("text", "It is 42."),
     "receipt: its model changed": _receipt_field("model", "openai/gpt-6"),
     "receipt: its output hash changed": _receipt_field("output_hash", "0" * 64),

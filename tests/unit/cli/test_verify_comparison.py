@@ -130,6 +130,7 @@ class TestHostileFiles:
 
     def test_many_columns_are_looked_at_once(self, verify: Verifier, pair: list[Column]) -> None:
         content = notebook([replace(pair[0])] * 300)
+        content["cells"][0]["source"] = f"%%ogcompare {'-m gpt-5 ' * 300}\n{PROMPT}"
         assert verify(content).ok() == [True] * 300
 
 
