@@ -29,7 +29,8 @@ def measure(folder: str, environment: Mapping[str, str], *, rounds: int, cells: 
         again, wall = _run(str(home), ledger | only, asked)
         found["ledger"].append(wall)
         each += [cell.wall for cell in again]
-        alone = environment | only | {"OG_LEDGER": str(home / f"empty{number}.db")}
+        saved = {"OG_LEDGER": str(home / f"empty{number}.db"), "OG_REPLAY_FROM": str(home / "notebook.ipynb")}
+        alone = environment | only | saved
         found["outputs"].append(_run(str(home), alone, asked)[1])
     whole = f"notebook of {cells} cells, its kernel's start included, replayed from its"
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections import deque
 from typing import Any
 
 import pytest
@@ -18,13 +19,13 @@ STEPS = ["request", "attestation", "challenge", "authorization", "first token", 
 
 
 @pytest.fixture
-def lines(llm: LLM) -> list[str]:
+def lines(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of one call, its settlement included."""
-    begun = len(log.recent(1_000))
+    monkeypatch.setattr(log, "_recent", deque(maxlen=1_000))
     output = llm.chat_sync("openai/gpt-5", [{"role": "user", "content": "a secret prompt"}])
     assert llm.settle(60) == 0
     assert output.receipt is not None
-    return log.recent(1_000)[begun:]
+    return log.recent(1_000)
 
 
 def test_each_step_has_its_line_in_order(lines: list[str]) -> None:
@@ -50,11 +51,10 @@ def test_no_key_no_session_no_prompt_and_no_answer_is_in_it(lines: list[str], ll
 
 
 def test_a_failure_is_logged_by_its_kind_and_not_by_what_a_server_said(llm_of: Any, devnet: Any) -> None:
-    begun = len(log.recent(1_000))
     llm = llm_of(devnet)
     with pytest.raises(Exception, match="status 500"):
         llm.chat_sync("openai/gpt-5", [{"role": "user", "content": "[[fail:500]] fails quietly"}])
-    last = log.recent(1_000)[begun:][-1]
+    last = log.recent(1)[0]
     assert "failed" in last
     assert "quietly" not in last
 
