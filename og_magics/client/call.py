@@ -168,7 +168,7 @@ class CallRunner:
                 last = True
             except GatewayUnreachable as error:
                 if not _unsent(error):
-                    # An answer may have begun: it cannot be told from the loss of one that had not.
+                    # An answer may have begun: nothing distinguishes it from one that had not.
                     error.transient = error.transient and not call.was_sent
                     raise
                 if call.auth is not None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from .fork import new_lock
 
 AT_IMPORT: Mapping[str, str] = dict(os.environ)
 """A copy: it does not have what a cell changes in `os.environ` afterwards."""
 
 _FOLDERS = ("HOME", "XDG_STATE_HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA")
-_restoring = threading.Lock()
+_restoring = new_lock()
 
 
 def state_folder() -> Path:

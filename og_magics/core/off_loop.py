@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from .fork import after_fork
+from .fork import after_fork, new_lock
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class OrderedThread:
 
 _threads: weakref.WeakSet[OrderedThread] = weakref.WeakSet()
 _of_owners: weakref.WeakKeyDictionary[Any, OrderedThread] = weakref.WeakKeyDictionary()
-_making = threading.Lock()
+_making = new_lock()
 
 
 def thread_of(owner: object) -> OrderedThread:
@@ -87,8 +87,6 @@ def thread_of(owner: object) -> OrderedThread:
 
 
 def _renew() -> object:
-    global _making
-    _making = threading.Lock()
     return [thread.renew() for thread in list(_threads)]
 
 

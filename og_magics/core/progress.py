@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from .untrusted_json import read_json
+
 INTERRUPTED = "Interrupted: the answer is not complete."
 MORE_ROUNDS = "Not complete: the model asked for more functions, and no round was left."
 UNFIT = "This answer does not have the form that was asked for."
@@ -180,3 +182,13 @@ class Progress:
             call, answer = self._asked.popleft()
             if answer.set_running_or_notify_cancel():
                 answer.set_result(person(call))
+
+
+def is_failure(result: str) -> bool:
+    """Return True for the result of a function that says that it failed: a JSON object of `error` alone."""
+    if not result.startswith('{"error":'):
+        return False
+    try:
+        return set(read_json(result.encode("utf-8", "surrogatepass"))) == {"error"}
+    except ValueError:
+        return False

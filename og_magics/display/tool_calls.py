@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from ..core.progress import Call, RepairRequest, StreamPart
+from ..core.progress import Call, RepairRequest, StreamPart, is_failure
 from ..core.receipt import Receipt
 from ..core.untrusted_json import read_json
 from .sanitize import fenced, one_line, printable, safe_markdown
@@ -77,18 +77,9 @@ def _call(call: Mapping[str, Any], result: str) -> Call:
     return Call(
         str(function.get("name") or ""),
         str(function.get("arguments") or ""),
-        "failed" if _is_error(result) else "done",
+        "failed" if is_failure(result) else "done",
         result,
     )
-
-
-def _is_error(result: str) -> bool:
-    if not result.startswith('{"error":'):
-        return False
-    try:
-        return set(read_json(result.encode("utf-8", "surrogatepass"))) == {"error"}
-    except ValueError:
-        return False
 
 
 def _line(call: Call) -> str:

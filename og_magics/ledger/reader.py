@@ -136,7 +136,7 @@ class ReceiptReader(MoneyLedger):
 
 
 def _changed(connection: sqlite3.Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:
-    """Return the receipts and the authorizations that changed after this head; `_ALL` where they cannot be told."""
+    """Return the receipts and the authorizations that changed after this head; `_ALL` where they are not known."""
     if since is None or not journal.contains_head(connection, since):
         return _ALL
     receipts, authorizations = journal.subjects(connection, since[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..conversation import Answer, BatchResult, Interrupted, Options, Turn, failure_of, follow
 from ..core.errors import ConfigError, LedgerError
 from ..core.estimate import Estimate
-from ..core.fork import after_fork
+from ..core.fork import new_lock
 from ..core.models import TEE_LLM, catalogue, known_model, own_models
 from ..core.option import Option
 from ..core.options import CALL, known
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _app: Session | None = None
-_app_lock = threading.Lock()
+_app_lock = new_lock()
 
 
 def current() -> Session:
@@ -38,16 +37,6 @@ def current() -> Session:
         if _app is None:
             _app = Session()
         return _app
-
-
-def _renew() -> object:
-    """In a forked child: let no lock be waited for that a thread of the parent held."""
-    global _app_lock
-    left, _app_lock = _app_lock, threading.Lock()
-    return left
-
-
-after_fork(_renew)
 
 
 _MOST = 64

@@ -9,9 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from ..core.deltas import sendable
-from ..core.progress import SCRUBBED
+from ..core.progress import SCRUBBED, is_failure
 from ..core.receipt import Receipt
-from ..core.untrusted_json import read_json
 from .answer_match import HTML, LATEX, MARKDOWN, PLAIN, Cursor, forms_of, printable, read_one_json, take_answer
 from .answer_match import take_result as _take_result
 from .output_check import ANOTHER, Problem, hidden_problem, open_output, rest_problem
@@ -143,9 +142,7 @@ def _is_frame_of(frame: Mapping[str, str], text: str) -> bool:
         return False
     page = _META.sub("", frame.get("srcdoc", ""), count=2)
     inside = _FETCHING.sub("<x-", page)
-    fenced = re.search(
-        r"^ {0,3}(`{3,}|~{3,})[ \t]*(?:html?|xml)[^\n]*\n(.*?)(?:\n? {0,3}\1|\Z)", text, re.S | re.M | re.I
-    )
+    fenced = _PAGE.search(text)
     sources = [text, fenced[2]] if fenced else [text]
     return any(inside.strip() in (_FETCHING.sub("<x-", one).strip(), unescape(one).strip()) for one in sources)
 
@@ -205,7 +202,7 @@ def _take_call(cursor: Cursor, name: str, arguments: str, result: str) -> bool:
     gap = _GAP.match(cursor.text, cursor.position)
     marks = gap.group() if gap else ""
     cursor.position += len(marks)
-    if ("✗" if _is_error(result) else "✓") not in marks or ("✓" if _is_error(result) else "✗") in marks:
+    if ("✗" if is_failure(result) else "✓") not in marks or ("✓" if is_failure(result) else "✗") in marks:
         return False
     line = " ".join(arguments.split())
     inside = "" if line == "{}" else line
@@ -250,12 +247,3 @@ def _take_cut(cursor: Cursor, line: str) -> bool:
         return False
     cursor.position += len(shown)
     return True
-
-
-def _is_error(result: str) -> bool:
-    if not result.startswith('{"error":'):
-        return False
-    try:
-        return set(read_json(result.encode("utf-8", "surrogatepass"))) == {"error"}
-    except ValueError:
-        return False

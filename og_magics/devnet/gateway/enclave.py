@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 from eth_utils.crypto import keccak
 
-from .nitro import SimulatedNitro
+from .nitro import SimulatedNitro, key_usage
 
 JSON = dict[str, Any]
 
@@ -154,24 +154,10 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         )
         # A pinned certificate is its own anchor: OpenSSL, also when it is strict, accepts it as one if it may sign.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_may_sign(), critical=True)
+        .add_extension(key_usage(signs=True, issues=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
-    )
-
-
-def _may_sign() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 

@@ -83,6 +83,21 @@ def _new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP384R1())
 
 
+def key_usage(*, signs: bool, issues: bool) -> x509.KeyUsage:
+    """Return what a certificate's key is for: to sign, to issue other certificates, or both."""
+    return x509.KeyUsage(
+        digital_signature=signs,
+        key_cert_sign=issues,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _certificate(
     subject: str,
     key: ec.EllipticCurvePrivateKey,
@@ -103,20 +118,7 @@ def _certificate(
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + (_AN_AUTHORITYS if is_authority else _A_DOCUMENTS))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=path_length), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not is_authority,
-                key_cert_sign=is_authority,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                crl_sign=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
+        .add_extension(key_usage(signs=not is_authority, issues=is_authority), critical=True)
         .sign(issuer_key, hashes.SHA384())
         .public_bytes(serialization.Encoding.DER)
     )
