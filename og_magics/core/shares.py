@@ -85,7 +85,8 @@ def parts_of(
     costs = _reported(amount, cap, weights, reported) if any(reported) else None
     if costs is not None:
         return costs, REPORTED
-    parts = split(amount, weights)
+    # Where no price says which call cost something, the gateway's word is all that is known.
+    parts = split(amount, weights if any(weights) else [cost or 0 for cost in reported])
     charged = [i for i, (weight, cost) in enumerate(zip(weights, reported, strict=True)) if weight or cost]
     basis = ESTIMATE
     if len(charged) == 1 and all(ended):

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,7 +216,11 @@ class TestRegistry:
     def test_calls_at_once_ask_a_failing_registry_once_and_are_all_told(
         self, devnet: Devnet, llm_of: LLMOf, serve: Callable[..., Any], reply: Any
     ) -> None:
-        rpc = serve(lambda _: reply(500))
+        def fail_slowly(_: Any) -> Any:
+            time.sleep(1)  # while it is asked, all calls come to wait for it
+            return reply(500)
+
+        rpc = serve(fail_slowly)
 
         def asked(calls: int) -> int:
             async def ask(llm: LLM) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from og_magics.client.costs import failed_cost, served_cost
@@ -59,6 +59,9 @@ def charges(draw: st.DrawFn) -> CallCharge:
 @settings(max_examples=60, deadline=None)
 @given(
     amount=st.integers(0, 10 * OPG), cap=st.integers(1, 10 * OPG), calls=st.lists(charges(), min_size=1, max_size=12)
+)
+@example(  # the gateway names the cost of the only call that is not free by price, and takes something else
+    amount=2, cap=1, calls=[CallCharge(0, priced=False), CallCharge(0, priced=False, reported=1)]
 )
 def test_whatever_was_asked_the_shares_add_up_to_the_payment(amount: int, cap: int, calls: list[CallCharge]) -> None:
     found = shares(amount, cap, calls)
