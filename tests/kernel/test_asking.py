@@ -207,16 +207,19 @@ class TestMany:
         cell = kernel.result(asked)
         assert "2 of 8 prompts were answered. They are in `_`" in cell.error("Interrupted")
         assert cell.last["text/plain"] == "2 of 8 answered, 6 not"
-        assert kernel.eval("[len(_.done), _.texts[2], len(_.receipts)]") == [2, None, 6]
-        assert kernel.eval("sorted({r.error for r in _.receipts if r.error})") == ["interrupted"]
-        assert kernel.eval("len(og_receipts)") == before + 6
+        done, third, receipts = kernel.eval("[len(_.done), _.texts[2], len(_.receipts)]")
+        assert (done, third) == (2, None)
+        assert 2 <= receipts <= 6  # four are on their way at once, and each has a receipt once it has begun
+        assert set(kernel.eval("sorted({r.error for r in _.receipts if r.error})")) <= {"interrupted"}
+        assert kernel.eval("len(og_receipts)") == before + receipts
 
     def test_a_cancelled_batch_keeps_what_is_done_too(self, kernel: Kernel) -> None:
         kernel.ask(
+            "before, fresh = len(og.receipts()), []\n"
             "task = asyncio.ensure_future(og.aask_many(['a', 'b [[slow:60]]'], max_tokens=3))\n"
-            "while 'many' not in globals() or not many:\n"
+            "while len(fresh) < 2 or not any(fresh):  # both have begun, and one has ended\n"
             "    await asyncio.sleep(0.2)\n"
-            "    many = og.receipts().query('status != \"authorized\"').shape[0]\n"
+            "    fresh = list(og.receipts().completion_tokens.notna())[before:]\n"
             "await asyncio.sleep(0.5)\ntask.cancel()\n"
             "try:\n    await task\nexcept asyncio.CancelledError:\n    partial = get_ipython().user_ns['_']"
         )
