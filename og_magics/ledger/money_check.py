@@ -2,17 +2,22 @@
 
 A ledger lies beside its notebook, where it can be edited by hand: a smaller cap, an amount below zero or a row that is
 gone would loosen a budget. So the authorizations and settlements are made anew from the journal and compared with the
-tables. It costs little: each entry is hashed once. A process goes on from where it was; the next one begins where the
-last one ended, which the wallet's file keeps (`Checkpoint`), and reads of the entries before only those about money.
+tables. It costs little: each entry is hashed once, and a process goes on from where it was.
+
+The next process begins where the last one ended, which the wallet's file keeps (`Checkpoint`): a place in the journal,
+and a keyed digest of the rows that stood in the tables there. The key is in the wallet's file alone, so who can write
+to a ledger and not to that file makes no other rows with the same digest. What came since is undone on the rows as they
+stand; if they have the digest then, only what came since is read of the journal. If not, all of it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import journal
@@ -23,12 +28,26 @@ _RECEIPTS_ONLY = ("opened", "attached", "detached", "served", "failed", "verifie
 
 _COUNTED = ("network", "payer", "cap", "created", "expired")
 """The columns of an authorization that a budget counts by."""
+_NAMES = (*_COUNTED, "amount")
+"""The same, and that of its settlement."""
 
 _NEW = "SELECT seq, time, kind, body, previous, hash FROM journal WHERE seq > ? ORDER BY seq"
+_STORED = (
+    f"SELECT a.hash, {', '.join(f'a.{name}' for name in _COUNTED)}, s.amount FROM authorizations a "  # noqa: S608 - ours
+    "LEFT JOIN settlements s ON s.authorization_hash = a.hash"
+)
 _NOTHING: Head = (0, GENESIS)
 _quoted = json.encoder.encode_basestring_ascii
 
 _UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
+
+_KEY_BYTES, _DIGEST_BYTES = 32, 64
+_MODULUS = 2 ** (8 * _DIGEST_BYTES)
+
+Rows = dict[str, list[Any]]
+"""The values of `_NAMES` by the hash of the authorization."""
+_Entry = tuple[Head, str, str]
+"""The head with an entry, its kind and its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +56,12 @@ class Checkpoint:
 
     Attributes:
         head: of the journal there.
-        money: digest of all entries about money up to there.
+        key: 32 bytes, secret. digest: of the rows of authorizations and settlements there, made with it; 64 bytes.
     """
 
     head: Head
-    money: str
+    key: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
 
 
 class Edited(ValueError):
@@ -58,15 +78,18 @@ class MoneyCheck:
 
     def __init__(self) -> None:
         self._head = _NOTHING
-        self._money = hashlib.sha256()
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._key = secrets.token_bytes(_KEY_BYTES)
+        self._sum: int | None = None
+        self._rows: Rows = {}
         self._compared: tuple[sqlite3.Connection, int] | None = None
         self.replaced = False
 
     @property
     def checkpoint(self) -> Checkpoint:
         """The place up to which all was found as it was written."""
-        return Checkpoint(self._head, self._money.hexdigest())
+        if self._sum is None:
+            self._sum = _sum_of(self._key, self._rows.items())
+        return Checkpoint(self._head, self._key, self._sum.to_bytes(_DIGEST_BYTES, "big"))
 
     def require(self, connection: sqlite3.Connection, recall: Callable[[], Checkpoint | None]) -> None:
         """Check what came since the last time; the tables only where another process wrote to the file.
@@ -86,7 +109,7 @@ class MoneyCheck:
             raise Edited("An entry of its journal cannot be read.") from None
 
     def _begin(self) -> None:
-        self._head, self._money, self._rows, self._compared = _NOTHING, hashlib.sha256(), {}, None
+        self._head, self._sum, self._rows, self._compared = _NOTHING, None, {}, None
 
     def _require(self, connection: sqlite3.Connection, recall: Callable[[], Checkpoint | None]) -> None:
         journal.head(connection)  # the transaction sees one state of the file from here on
@@ -94,55 +117,35 @@ class MoneyCheck:
         if not journal.contains_head(connection, self._head):
             self._begin()
             self.replaced = True
+        stored = None
         if self._head == _NOTHING and (earlier := recall()) is not None:
-            self._go_on_from(connection, earlier)
-        for seq, previous, hash, kind, body in self._new_entries(connection):
-            if seq != self._head[0] + 1 or previous != self._head[1]:
-                raise Edited(f"Entry {seq} of its journal does not follow the one before it.")
-            self._apply(kind, body, hash)
-            self._head = seq, hash
+            if journal.contains_head(connection, earlier.head):
+                stored = _stored(connection)
+                self._go_on_from(earlier, stored, list(_new_entries(connection, earlier.head)))
+            else:
+                self.replaced = True
+        for head, kind, body in _new_entries(connection, self._head):
+            self._apply(kind, body)
+            self._head = head
         if self._compared is None or self._compared[0] is not connection or self._compared[1] != version:
-            self._compare(connection)
+            _require_no_code(connection)
+            self._compare(_stored(connection) if stored is None else stored)
             self._compared = connection, version
 
-    def _go_on_from(self, connection: sqlite3.Connection, earlier: Checkpoint) -> None:
-        """Take the entries up to a checkpoint as checked, if those about money are the same as then."""
-        if not journal.contains_head(connection, earlier.head):
-            self.replaced = True
-            return
-        kinds = ", ".join(f"'{kind}'" for kind in _RECEIPTS_ONLY)
-        about_money = f"SELECT kind, body, hash FROM journal WHERE seq <= ? AND kind NOT IN ({kinds}) ORDER BY seq"  # noqa: S608 - our own
-        cursor = connection.cursor()
-        cursor.row_factory = None
-        for kind, body, hash in cursor.execute(about_money, (earlier.head[0],)):
-            self._apply(kind, body, hash)
-        if self._money.hexdigest() == earlier.money:
-            self._head = earlier.head
-        else:
-            self._begin()
-            self.replaced = True
+    def _go_on_from(self, earlier: Checkpoint, stored: Rows, since: Sequence[_Entry]) -> None:
+        """Take all up to a checkpoint as checked, if the rows are those that stood there and what came since.
 
-    def _new_entries(self, connection: sqlite3.Connection) -> Iterator[tuple[int, str, str, str, str]]:
-        """List the entries that were not checked yet, each with its own hash as it should be.
-
-        Shape: (seq, previous, hash, kind, body).
+        Args:
+            stored: the rows as they stand. since: the entries behind the checkpoint.
         """
-        cursor = connection.cursor()
-        cursor.row_factory = None
-        for seq, time, kind, body, previous, hash in cursor.execute(_NEW, (self._head[0],)):
-            # The same text as `journal.entry_hash` makes, in a third of the time.
-            text = f'{previous}[{seq},{time!r},"{kind}",{_quoted(body)}]'
-            if (
-                hashlib.sha256(text.encode()).hexdigest() != hash
-                and journal.entry_hash(previous, seq, time, kind, body) != hash
-            ):
-                raise Edited(f"Entry {seq} of its journal is not as it was written.")
-            yield seq, previous, hash, kind, body
+        rows = _undone(stored, [body for _, kind, body in since if kind not in _RECEIPTS_ONLY])
+        if rows is not None and _sum_of(earlier.key, rows.items()) == int.from_bytes(earlier.digest, "big"):
+            self._head, self._key, self._rows = earlier.head, earlier.key, rows
+            self._sum = int.from_bytes(earlier.digest, "big")
 
-    def _apply(self, kind: str, body: str, hash: str) -> None:
+    def _apply(self, kind: str, body: str) -> None:
         if kind in _RECEIPTS_ONLY:
             return
-        self._money.update(f"{hash} {body}\n".encode())
         entry = json.loads(body)
         changes = entry["set"]
         if "authorizations" in changes:
@@ -151,34 +154,101 @@ class MoneyCheck:
             self._change(entry["authorization"], changes["settlements"] or {"amount": None}, ("amount",))
 
     def _change(self, hash: str, values: Any, names: tuple[str, ...]) -> None:
-        if values is None:
-            self._rows.pop(hash, None)
-            return
-        row = self._rows.setdefault(hash, {})
-        row.update((name, values[name]) for name in names if name in values)
+        before = self._rows.pop(hash, None)
+        after = None
+        if values is not None:
+            after = list(before or [None] * len(_NAMES))
+            for place, name in enumerate(_NAMES):
+                if name in names and name in values:
+                    after[place] = values[name]
+            self._rows[hash] = after
+        if self._sum is not None:
+            for row, sign in ((before, -1), (after, 1)):
+                self._sum += 0 if row is None else sign * _sum_of(self._key, [(hash, row)])
+            self._sum %= _MODULUS
 
-    def _compare(self, connection: sqlite3.Connection) -> None:
-        strange = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone()
-        if strange is not None:
-            raise Edited("The file has a trigger or a view that og_magics did not make.")
-        cursor = connection.cursor()
-        cursor.row_factory = None
-        names = (*_COUNTED, "amount")
-        columns = ", ".join(f"a.{name}" for name in _COUNTED)
-        found = 0
-        for hash, *values in cursor.execute(
-            f"SELECT a.hash, {columns}, s.amount FROM authorizations a "  # noqa: S608 - our own names
-            "LEFT JOIN settlements s ON s.authorization_hash = a.hash"
-        ):
+    def _compare(self, stored: Rows) -> None:
+        if stored == self._rows:
+            return
+        for hash, values in stored.items():
             written = self._rows.get(hash)
             if written is None:
                 raise Edited(f"Authorization {_short(hash)} was not written by og_magics.")
-            if values != [written.get(name) for name in names]:
-                wrong = [name for name, value in zip(names, values, strict=True) if value != written.get(name)]
+            wrong = [name for name, is_, was in zip(_NAMES, values, written, strict=True) if is_ != was]
+            if wrong:
                 raise Edited(f"Authorization {_short(hash)} is not as it was written: {', '.join(wrong)}.")
-            found += 1
-        if found != len(self._rows):
-            raise Edited("An authorization was removed.")
+        raise Edited("An authorization was removed.")
+
+
+def _new_entries(connection: sqlite3.Connection, head: Head) -> Iterator[_Entry]:
+    """List the entries behind a head, each as it was written and behind the one before it."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    for seq, time, kind, body, previous, hash in cursor.execute(_NEW, (head[0],)):
+        if seq != head[0] + 1 or previous != head[1]:
+            raise Edited(f"Entry {seq} of its journal does not follow the one before it.")
+        # The same text as `journal.entry_hash` makes, in a third of the time.
+        text = f'{previous}[{seq},{time!r},"{kind}",{_quoted(body)}]'
+        if (
+            hashlib.sha256(text.encode()).hexdigest() != hash
+            and journal.entry_hash(previous, seq, time, kind, body) != hash
+        ):
+            raise Edited(f"Entry {seq} of its journal is not as it was written.")
+        head = seq, hash
+        yield head, kind, body
+
+
+def _sum_of(key: bytes, rows: Iterable[tuple[str, Sequence[Any]]]) -> int:
+    """Return the sum of the rows' keyed hashes: the same in any order, and a row more or less is one hash."""
+    hashed, number, size = hashlib.blake2b, int.from_bytes, _DIGEST_BYTES
+    texts = (repr(row).encode("utf-8", "surrogatepass") for row in rows)
+    return sum(number(hashed(text, key=key, digest_size=size).digest(), "big") for text in texts) % _MODULUS
+
+
+def _stored(connection: sqlite3.Connection) -> Rows:
+    """Return the rows as the tables have them."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    found = cursor.execute(_STORED).fetchall()
+    rows = {hash: values for hash, *values in found}
+    if len(rows) != len(found):
+        raise Edited("An authorization, or its settlement, stands there twice.")
+    return rows
+
+
+def _require_no_code(connection: sqlite3.Connection) -> None:
+    strange = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone()
+    if strange is not None:
+        raise Edited("The file has a trigger or a view that og_magics did not make.")
+
+
+def _undone(rows: Rows, bodies: Sequence[str]) -> Rows | None:
+    """Return the rows as they stood before these entries about money.
+
+    None where that does not follow from the entries, or where the rows are not as the entries say.
+    """
+    rows = dict(rows)
+    for entry in map(json.loads, reversed(bodies)):
+        changes = entry["set"]
+        settled, authorized = changes.get("settlements", {}), changes.get("authorizations", {})
+        if settled == authorized == {}:
+            continue
+        held = rows.pop(entry["authorization"], None)
+        if held is None or settled is None or authorized is None:
+            return None  # what was removed stands further up
+        row = dict(zip(_NAMES, held, strict=True))
+        if any(row[name] != values[name] for values in (settled, authorized) for name in _NAMES if name in values):
+            return None
+        if "amount" in settled:
+            if "authorization_hash" not in settled:
+                return None  # it replaced another one
+            row["amount"] = None
+        if "hash" not in authorized:  # else the whole row was written: there was none before
+            row["expired"] = 1 - row["expired"] if "expired" in authorized else row["expired"]
+            rows[entry["authorization"]] = list(row.values())
+        elif row["amount"] is not None:
+            return None
+    return rows
 
 
 def _short(hash: object) -> str:

@@ -40,8 +40,8 @@ _TABLES = (
         deadline INTEGER NOT NULL, ledger TEXT NOT NULL, signed INTEGER NOT NULL DEFAULT 0, paid TEXT
     )""",
     "CREATE INDEX IF NOT EXISTS payments_by_time ON payments (payer, chain, created)",
-    """CREATE TABLE IF NOT EXISTS ledgers (
-        path TEXT PRIMARY KEY, length INTEGER NOT NULL, head TEXT NOT NULL, money TEXT NOT NULL
+    """CREATE TABLE IF NOT EXISTS checkpoints (
+        path TEXT PRIMARY KEY, length INTEGER NOT NULL, head TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL
     )""",
     f"PRAGMA application_id = {_APPLICATION_ID}",
 )
@@ -152,8 +152,8 @@ class WalletFile:
         with self._writing() as connection:
             connection.execute(_ENTER, _row(authorization.hash, signed, account, ledger))
             connection.execute(
-                "INSERT OR REPLACE INTO ledgers (path, length, head, money) VALUES (?, ?, ?, ?)",
-                (str(ledger), *at.head, at.money),
+                "INSERT OR REPLACE INTO checkpoints (path, length, head, key, digest) VALUES (?, ?, ?, ?, ?)",
+                (str(ledger), *at.head, at.key.hex(), at.digest.hex()),
             )
 
     def release(self, hash: str) -> None:
@@ -210,10 +210,14 @@ class WalletFile:
 
     def checkpoint(self, ledger: Path) -> Checkpoint | None:
         """Return how far a ledger was checked before; None where that is not known."""
-        with contextlib.suppress(LedgerError), self._reading(_SHORT_WAIT) as connection:
-            query = "SELECT length, head, money FROM ledgers WHERE path = ?"
-            row = None if connection is None else connection.execute(query, (str(ledger),)).fetchone()
-            return None if row is None else Checkpoint((int(row["length"]), str(row["head"])), str(row["money"]))
+        with contextlib.suppress(LedgerError, ValueError, TypeError), self._reading(_SHORT_WAIT) as connection:
+            if connection is None or not _has_checkpoints(connection):
+                return None
+            query = "SELECT length, head, key, digest FROM checkpoints WHERE path = ?"
+            row = connection.execute(query, (str(ledger),)).fetchone()
+            if row is not None:
+                head = int(row["length"]), str(row["head"])
+                return Checkpoint(head, bytes.fromhex(row["key"]), bytes.fromhex(row["digest"]))
         return None
 
     def summary(self) -> str:
@@ -256,7 +260,7 @@ class WalletFile:
             _look_at(path, make_private)
             with contextlib.closing(_connect(path, wait)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if _application(connection, path) == 0:
+                if _application(connection, path) == 0 or not _has_checkpoints(connection):
                     for step in _TABLES:
                         connection.execute(step)
                 yield connection
@@ -310,6 +314,12 @@ def _application(connection: sqlite3.Connection, path: Path) -> int:
             remedy="Move it away, or set OG_STATE_DIR to a folder of your own where Jupyter is started.",
         )
     return int(application) if tables else 0
+
+
+def _has_checkpoints(connection: sqlite3.Connection) -> bool:
+    """Return False for a file of an earlier version, too."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checkpoints'"
+    return connection.execute(query).fetchone() is not None
 
 
 def _look_at(path: Path, look: Callable[[Path], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from og_magics.core.accounts import WalletAccount, WalletCheck
 from og_magics.core.errors import LedgerError, PaymentRefused
 from og_magics.core.payment_states import MoneyState
-from og_magics.ledger import Ledger, journal
+from og_magics.ledger import Ledger, journal, money_check
 from og_magics.ledger.money_check import MoneyCheck
 from og_magics.ledger.rows import authorization_row, settlement_row
 from og_magics.ledger.wallet_file import WalletFile
@@ -160,13 +161,116 @@ class TestWhereItBegins:
     def pay(self, ledger: Ledger, make: Any, number: int) -> None:
         ledger.authorize(make.authorization(number), wallet=WalletCheck(ACCOUNT, allow))
 
-    def test_the_next_process_reads_what_is_about_money_and_what_came_since(self, paid: Ledger, make: Any) -> None:
+    def test_the_next_process_reads_only_what_came_since(self, paid: Ledger, make: Any) -> None:
         for _ in range(20):
             make.opened(paid)
         self.pay(paid, make, 3)
         make.opened(paid)
         assert paid.head()[0] == 27
-        assert self.entries_read(paid) == 4 + 1, "four about money, and the receipt after the last one"
+        assert self.entries_read(paid) == 1, "the receipt after the last payment"
+
+    def test_it_does_so_whatever_became_of_the_payments_since(self, paid: Ledger, make: Any) -> None:
+        ledger, (one, two, three) = paid, [make.authorization(number) for number in (3, 2, 4)]
+        self.pay(ledger, make, 3)
+        ledger.settle(make.settlement(one, 7))
+        ledger.settle(make.settlement(one, 7), final=True)
+        ledger.expire(two.hash, make.block())
+        ledger.mark_used(two.hash, make.block())
+        ledger.authorize(three)
+        ledger.expire(three.hash, make.block())
+        assert self.entries_read(ledger) == 6
+        self.pay(ledger, make, 5)
+        assert self.entries_read(ledger) == 0
+        with Ledger(ledger.path) as next_one:
+            self.pay(next_one, make, 6)
+        assert self.entries_read(ledger) == 0
+
+    def test_it_reads_all_where_what_was_does_not_follow_from_what_came_since(self, paid: Ledger, make: Any) -> None:
+        self.pay(paid, make, 3)
+        paid.unsettle(make.authorization(1).hash, make.block())
+        assert self.entries_read(paid) == paid.head()[0]
+        paid.settle(make.settlement(make.authorization(1), 5))
+        self.pay(paid, make, 4)
+        paid.settle(make.settlement(make.authorization(1), 6, number=9))
+        assert self.entries_read(paid) == paid.head()[0]
+
+    @pytest.mark.parametrize("since", ["nothing", "a receipt", "payments"])
+    @pytest.mark.parametrize("statements", EDITS.values(), ids=EDITS.keys())
+    def test_nothing_that_was_changed_by_hand_is_taken_for_checked(
+        self, paid: Ledger, make: Any, statements: tuple[str, ...], since: str
+    ) -> None:
+        self.pay(paid, make, 3)
+        if since == "a receipt":
+            make.opened(paid)
+        elif since == "payments":
+            paid.settle(make.settlement(make.authorization(2), 900, number=8))
+            paid.authorize(make.authorization(4))
+        paid.close()
+        edit(paid, *statements)
+        with Ledger(paid.path) as next_one:
+            for _ in range(2):
+                with pytest.raises(LedgerError, match="changed by hand"):
+                    self.pay(next_one, make, 5)
+
+    @pytest.mark.parametrize("row", [2, 3])
+    def test_a_row_that_came_since_is_held_against_its_entry(self, paid: Ledger, make: Any, row: int) -> None:
+        self.pay(paid, make, 7)
+        paid.authorize(make.authorization(8))
+        paid.settle(make.settlement(make.authorization(2), 900, number=8))
+        paid.close()
+        edit(paid, f"UPDATE authorizations SET cap = '1' WHERE rowid = {row}", "UPDATE settlements SET amount = '1'")
+        with Ledger(paid.path) as next_one, pytest.raises(LedgerError, match="changed by hand"):
+            next_one.check_money()
+
+    def test_a_second_row_beside_the_true_one_is_noticed(self, paid: Ledger, make: Any) -> None:
+        self.pay(paid, make, 3)
+        paid.close()
+        edit(
+            paid,
+            "CREATE TABLE others AS SELECT * FROM authorizations",
+            "INSERT INTO others SELECT * FROM authorizations WHERE rowid = 2",
+            "UPDATE others SET cap = '1' WHERE rowid = 2",
+            "PRAGMA foreign_keys = OFF",
+            "DROP TABLE authorizations",
+            "ALTER TABLE others RENAME TO authorizations",
+        )
+        with Ledger(paid.path) as next_one, pytest.raises(LedgerError, match="stands there twice"):
+            next_one.check_money()
+
+    def test_only_who_has_the_key_makes_a_digest_of_other_rows(self, paid: Ledger, make: Any) -> None:
+        self.pay(paid, make, 3)
+        known = WalletFile().checkpoint(paid.path)
+        assert known is not None
+        assert known.key.hex() not in repr(known)
+        assert stat.S_IMODE(WalletFile().path.stat().st_mode) == 0o600
+        for name in paid.path.parent.iterdir():
+            assert known.key not in name.read_bytes()
+            assert known.key.hex().encode() not in name.read_bytes()
+        edit(paid, "UPDATE authorizations SET cap = '1' WHERE rowid = 2")
+        with paid._file.reading() as connection:
+            rows = money_check._stored(connection)
+        forged = money_check._sum_of(b"x" * 32, rows.items()).to_bytes(64, "big")
+        assert forged != known.digest
+        with Ledger(paid.path) as next_one, pytest.raises(LedgerError, match="changed by hand"):
+            next_one.check_money()
+
+    @pytest.mark.parametrize("change", ["key = 'none'", "digest = 7", "digest = '00'", "length = 'x'", "head = 'x'"])
+    def test_a_checkpoint_that_makes_no_sense_is_none(self, paid: Ledger, make: Any, change: str) -> None:
+        self.pay(paid, make, 3)
+        with sqlite3.connect(WalletFile().path) as connection:
+            connection.execute(f"UPDATE checkpoints SET {change}")
+        connection.close()
+        assert self.entries_read(paid) == paid.head()[0]
+
+    def test_a_wallet_s_file_of_an_earlier_version_gets_the_table(self, paid: Ledger, make: Any) -> None:
+        self.pay(paid, make, 3)
+        with sqlite3.connect(WalletFile().path) as connection:
+            connection.execute("DROP TABLE checkpoints")
+        connection.close()
+        assert self.entries_read(paid) == paid.head()[0]
+        self.pay(paid, make, 4)
+        assert self.entries_read(paid) == 0
+        assert paid.wallet_commitment(ACCOUNT).total == 2 * 10**17 + 10**17 + 1000
 
     def test_an_old_entry_that_was_changed_is_noticed_all_the_same(self, paid: Ledger, make: Any) -> None:
         self.pay(paid, make, 3)
