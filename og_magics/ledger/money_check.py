@@ -42,7 +42,7 @@ _quoted = json.encoder.encode_basestring_ascii
 _UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 
 _KEY_BYTES, _DIGEST_BYTES = 32, 64
-_MODULUS = 2 ** (8 * _DIGEST_BYTES)
+_MODULUS = 1 << 8 * _DIGEST_BYTES
 
 Rows = dict[str, list[Any]]
 """The values of `_NAMES` by the hash of the authorization."""
