@@ -23,6 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     devnet = verbs.add_parser("devnet", help="run a network on this machine: chain, gateway, simulated models")
     _devnet_arguments(devnet)
 
+    serve = verbs.add_parser(
+        "serve",
+        help="serve any OpenAI client on this machine: each call is paid by this wallet and has a receipt",
+        description="Serve OpenAI's API (chat completions, completions, models) on 127.0.0.1. Each call is paid by "
+        "this wallet, within its budgets, and has a receipt in the ledger. It prints the address and the key for "
+        "clients; OG_SERVE_KEY keeps a key of your own. Needs og_magics[serve].",
+    )
+    _serve_arguments(serve)
+
     quickstart = verbs.add_parser(
         "quickstart",
         help="write a first notebook into this folder, run it, and verify its receipts",
@@ -138,6 +147,11 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         from ..devnet.command import run as run_devnet
 
         return run_devnet(args)
+    if args.verb == "serve":
+        from ..serve.command import run as run_server
+
+        _make_paths_absolute()
+        return run_server(args)
     if args.verb == "quickstart":
         from .quickstart import quickstart
 
@@ -193,6 +207,12 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     print(models().to_string(index=False, na_rep="-"))
     return 0
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..serve.command import add_arguments
+
+    add_arguments(parser)
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from ..core.amounts import parse_opg
 from ..core.errors import DevnetError
+from ..core.loopback import LocalOnly
 from . import addresses
 from .accounts import ACCOUNTS, ETHER, FACILITATOR, INITIAL_OPG, PAYEE
 from .chain import Chain, connect, prepare, start_chain
@@ -35,7 +36,6 @@ from .gateway.prices import OPG_PRICE_USD
 from .gateway.profile import DEFAULT, PROFILES
 from .gateway.settler import Facilitator, Settler
 from .gateway.upstream import UpstreamModel
-from .loopback import LocalOnly
 from .operator import Operator
 
 log = logging.getLogger("og_magics.devnet")

@@ -11,9 +11,9 @@ import uvicorn
 
 from og_magics.core.errors import DevnetError
 
+from ..core.loopback import LocalOnly, Receive, Scope, Send
 from .evm import Evm
 from .genesis import GenesisAccount
-from .loopback import LocalOnly, Receive, Scope, Send
 from .rpc import Rpc
 
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection for reuse

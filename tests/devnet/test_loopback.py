@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from og_magics.client import devnet_process
+from og_magics.core.loopback import _is_loopback
 from og_magics.devnet import Devnet
-from og_magics.devnet.loopback import _is_loopback
 
 REBOUND = {"Host": "attacker.example"}
 PAGE = {"Origin": "https://attacker.example"}

@@ -1,4 +1,4 @@
-"""A guard round the devnet's servers: they listen on loopback, and answer nobody else's web page.
+"""A guard round our own servers: they listen on loopback, and answer nobody else's web page.
 
 A page that a browser shows can reach loopback, too: with requests of its own origin, which the browser sends though it
 shows no answer, or after its host name was bound to 127.0.0.1 (DNS rebinding), when it may read the answer as well. The
@@ -17,8 +17,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_WRONG_HOST = b'{"error":"The devnet answers at 127.0.0.1 and localhost only"}'
-_WRONG_ORIGIN = b'{"error":"The devnet answers no web page of another origin"}'
+_WRONG_HOST = b'{"error":"This server answers at 127.0.0.1 and localhost only"}'
+_WRONG_ORIGIN = b'{"error":"This server answers no web page of another origin"}'
 
 
 class LocalOnly:

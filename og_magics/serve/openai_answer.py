@@ -1,0 +1,152 @@
+"""Answers in OpenAI's form: whole, as the events of a stream, and as errors; each with its receipt's proof."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Any
+
+from ..client.requests import CHAT
+from ..core.errors import (
+    AllowanceRequired,
+    ChainError,
+    ConfigError,
+    GatewayError,
+    InsufficientBalance,
+    LedgerError,
+    ModelNotSupported,
+    NotRecorded,
+    OGError,
+    PaymentError,
+    UnknownModel,
+    WalletError,
+)
+from ..core.types import StreamChunk, TextGenerationOutput
+from .openai_request import Asked, UnsupportedParameter
+
+PROOF = "opengradient"
+"""The field with the receipt and the enclave's proof, beside OpenAI's own."""
+
+_KINDS: tuple[tuple[type[OGError], int, str, str], ...] = (
+    (UnsupportedParameter, 400, "invalid_request_error", "unsupported_parameter"),
+    (UnknownModel, 404, "invalid_request_error", "model_not_found"),
+    (ModelNotSupported, 404, "invalid_request_error", "model_not_found"),
+    (ConfigError, 400, "invalid_request_error", "invalid_value"),
+    (NotRecorded, 404, "invalid_request_error", "not_recorded"),
+    (InsufficientBalance, 402, "insufficient_quota", "insufficient_balance"),
+    (AllowanceRequired, 402, "insufficient_quota", "allowance_required"),
+    (PaymentError, 402, "insufficient_quota", "payment_refused"),
+    (WalletError, 402, "insufficient_quota", "wallet_error"),
+    (LedgerError, 500, "server_error", "ledger_error"),
+    (ChainError, 502, "server_error", "chain_error"),
+    (GatewayError, 502, "server_error", "gateway_error"),
+    (OGError, 500, "server_error", "error"),
+)
+"""The status, the type and the code of each kind of error; the first that fits."""
+
+
+def error_of(error: OGError) -> tuple[int, dict[str, Any]]:
+    """Return an error's status and body, in OpenAI's form. A gateway's refusal of the request keeps its status."""
+    status, kind, code = next((s, k, c) for of, s, k, c in _KINDS if isinstance(error, of))
+    refused = getattr(error, "status", None) if status == 502 else None
+    if isinstance(refused, int) and (400 <= refused < 500) and refused not in (401, 402, 403, 407):
+        status = refused
+    return status, error_body(str(error), kind, code, getattr(error, "name", None) if status == 400 else None)
+
+
+def error_body(message: str, kind: str, code: str, parameter: str | None = None) -> dict[str, Any]:
+    """Return the body of an error in OpenAI's form."""
+    return {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
+
+
+def whole(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dict[str, Any]:
+    """Return the body of an answer that is not streamed."""
+    chat = asked.request.path == CHAT
+    choice: dict[str, Any] = {"index": 0, "finish_reason": output.finish_reason or "stop", "logprobs": None}
+    if chat:
+        choice["message"] = {"content": None, "refusal": None} | (output.chat_output or {"role": "assistant"})
+    else:
+        choice["text"] = output.completion_output or ""
+    return {
+        "id": receipt_id,
+        "object": "chat.completion" if chat else "text_completion",
+        "created": int(time.time()),
+        "model": asked.request.model,
+        "choices": [choice],
+        "usage": output.usage,
+        PROOF: _proof(output, receipt_id),
+    }
+
+
+async def events(
+    chunks: AsyncGenerator[StreamChunk, None], first: StreamChunk | None, asked: Asked, receipt_id: str
+) -> AsyncIterator[str]:
+    """Yield an answer as server-sent events.
+
+    Args:
+        chunks: of the answer; closed at the end. first: the chunk that was read already, None where there was none.
+
+    A failure after the first event is an event too, since the status is long sent.
+    """
+    created = int(time.time())
+
+    def event(choices: list[dict[str, Any]], **more: Any) -> str:
+        kind = "chat.completion.chunk" if asked.request.path == CHAT else "text_completion"
+        body = {"id": receipt_id, "object": kind, "created": created, "model": asked.request.model, "choices": choices}
+        return f"data: {json.dumps(body | more, ensure_ascii=False)}\n\n"
+
+    async with aclosing(chunks):
+        try:
+            if asked.request.path != CHAT:
+                async for line in _as_one_event(chunks, first, event, receipt_id):
+                    yield line
+            else:
+                chunk = first
+                while chunk is not None:
+                    more = {PROOF: _proof(chunk.output, receipt_id)} if chunk.output is not None else {}
+                    yield event([_choice(one) for one in chunk.choices], **more)
+                    if chunk.usage is not None and asked.with_usage:
+                        yield event([], usage=asdict(chunk.usage))
+                    chunk = await anext(chunks, None)
+        except OGError as error:
+            yield f"data: {json.dumps(error_of(error)[1], ensure_ascii=False)}\n\n"
+            return
+    yield "data: [DONE]\n\n"
+
+
+async def _as_one_event(
+    chunks: AsyncGenerator[StreamChunk, None], first: StreamChunk | None, event: Any, receipt_id: str
+) -> AsyncIterator[str]:
+    output, chunk = None, first
+    while chunk is not None:
+        output = chunk.output or output
+        chunk = await anext(chunks, None)
+    if output is not None:
+        choice = {"index": 0, "text": output.text, "finish_reason": output.finish_reason or "stop", "logprobs": None}
+        yield event([choice], usage=output.usage, **{PROOF: _proof(output, receipt_id)})
+
+
+def _choice(choice: Any) -> dict[str, Any]:
+    delta = {name: value for name, value in asdict(choice.delta).items() if value is not None}
+    return {"index": choice.index, "delta": delta, "finish_reason": choice.finish_reason, "logprobs": None}
+
+
+def _proof(output: TextGenerationOutput, receipt_id: str) -> dict[str, Any]:
+    """Return what proves an answer: the fields of the enclave's signature, and what has been paid by now."""
+    receipt = output.receipt
+    found: Mapping[str, Any] = {
+        "receipt_id": receipt_id,
+        "tee_id": output.tee_id,
+        "tee_signature": output.tee_signature,
+        "tee_timestamp": output.tee_timestamp,
+        "tee_request_hash": output.tee_request_hash,
+        "tee_output_hash": output.tee_output_hash,
+        "enclave_ok": None if receipt is None else receipt.enclave_ok,
+        "authorization_hash": output.authorization_hash,
+        "payment_hash": output.payment_hash,
+        "replayed": False if receipt is None else receipt.replayed,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,238 @@
+"""The server: what OpenAI's clients get of it, who may ask, and what stays in the ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from og_magics import LLM, Settings
+from og_magics.core.receipt import Receipt
+from og_magics.core.runtime import runtime
+from og_magics.devnet import Devnet
+from og_magics.ledger import Ledger
+
+KEY = "og-serve-of-this-test"
+ASK = {"model": "openai/gpt-5", "messages": [{"role": "user", "content": "What is x402?"}], "max_tokens": 20}
+WEATHER = {
+    "type": "function",
+    "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+}
+
+
+class Server(NamedTuple):
+    """A running `og-magics serve`."""
+
+    client: httpx.Client
+    ledger: Ledger
+    output: str
+
+    def receipts(self) -> list[Receipt]:
+        return self.ledger.receipts()
+
+    def post(self, body: dict[str, Any], path: str = "/v1/chat/completions", **more: Any) -> httpx.Response:
+        return self.client.post(path, json=body, **more)
+
+
+@pytest.fixture(scope="module")
+def devnet() -> Iterator[Devnet]:
+    with Devnet(settle_after=0.5, batch_after=0.3, token_delay=0.002) as devnet:
+        yield devnet
+
+
+@pytest.fixture(scope="module")
+def server(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("serve")
+    environment = os.environ | {
+        "OG_DEVNET": json.dumps(devnet.info), "OG_SERVE_KEY": KEY, "OG_LEDGER": str(folder / "serve.db"),
+        "OG_STATE_DIR": str(folder / "state"),
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "og_magics", "serve", "--port", "0"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "OG_GATEWAY_URL" in line:
+            break
+    (url,) = re.findall(r"OPENAI_BASE_URL=(\S+)/v1", "".join(lines))
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    try:
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as client:
+            yield Server(client, Ledger(folder / "serve.db"), "".join(lines))
+    finally:
+        process.terminate()
+        assert process.wait(30) is not None
+
+
+def events(response: httpx.Response) -> list[dict[str, Any]]:
+    """The events of a streamed answer, without the last, which says that it is done."""
+    *lines, done = [line[6:] for line in response.text.splitlines() if line.startswith("data: ")]
+    assert done == "[DONE]"
+    return [json.loads(line) for line in lines]
+
+
+def test_it_says_who_pays_and_how_clients_reach_it(server: Server) -> None:
+    assert "pays on devnet from 0x" in server.output
+    assert f"OPENAI_API_KEY={KEY}" in server.output
+
+
+class TestAnswers:
+    def test_an_answer_has_the_enclaves_proof_and_a_receipt_in_the_ledger(self, server: Server) -> None:
+        response = server.post(ASK)
+        answer = response.json()
+        assert answer["object"] == "chat.completion"
+        assert answer["usage"]["total_tokens"] == sum(
+            answer["usage"][f"{kind}_tokens"] for kind in ("prompt", "completion")
+        )
+        (receipt,) = [one for one in server.receipts() if one.receipt_id == response.headers["x-og-receipt-id"]]
+        assert receipt.text == answer["choices"][0]["message"]["content"]
+        assert answer["opengradient"]["tee_signature"] == receipt.tee_signature
+        assert answer["opengradient"]["enclave_ok"] is True
+        assert receipt.notebook == "serve"
+
+    def test_a_stream_says_the_same_in_pieces_and_ends_with_the_proof(self, server: Server) -> None:
+        response = server.post(ASK | {"stream": True, "stream_options": {"include_usage": True}})
+        assert response.headers["content-type"].startswith("text/event-stream")
+        *parts, usage = events(response)
+        text = "".join(part["choices"][0]["delta"].get("content") or "" for part in parts)
+        (receipt,) = [one for one in server.receipts() if one.receipt_id == parts[0]["id"]]
+        assert text == receipt.text
+        assert parts[-1]["choices"][0]["finish_reason"] in ("stop", "length")
+        assert parts[-1]["opengradient"]["tee_signature"] == receipt.tee_signature
+        assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], receipt.completion_tokens)
+
+    def test_function_calls_come_whole_and_in_pieces_with_their_index(self, server: Server) -> None:
+        ask = ASK | {"messages": [{"role": "user", "content": "Use get_weather for Paris"}], "tools": [WEATHER]}
+        (call,) = server.post(ask).json()["choices"][0]["message"]["tool_calls"]
+        assert call["function"]["name"] == "get_weather"
+        parts = [part["choices"][0]["delta"] for part in events(server.post(ask | {"stream": True}))]
+        assert [one["index"] for part in parts for one in part.get("tool_calls", [])] == [0]
+
+    def test_a_completion_is_answered_whole_or_as_one_event(self, server: Server) -> None:
+        ask = {"model": "openai/gpt-5", "prompt": "Once upon a time", "max_tokens": 5}
+        whole = server.post(ask, "/v1/completions").json()
+        assert whole["object"] == "text_completion"
+        (event,) = events(server.post(ask | {"stream": True}, "/v1/completions"))
+        assert event["choices"][0]["text"] == whole["choices"][0]["text"]
+
+    def test_all_calls_of_one_server_share_an_authorization(self, server: Server) -> None:
+        used = [server.post(ASK).json()["opengradient"]["authorization_hash"] for _ in range(3)]
+        assert len(set(used)) <= 2  # one, or two where the first was settled meanwhile
+
+    def test_our_own_notebooks_are_clients_like_others(self, server: Server, tmp_path: Path) -> None:
+        url = str(server.client.base_url).replace("//", f"//og:{KEY}@")
+        llm = LLM(settings=Settings(gateway_url=url), journal=Ledger(tmp_path / "of-a-student.db"))
+        assert llm.chat_sync("openai/gpt-5", ASK["messages"], max_tokens=5).text
+        assert llm.paid is False
+        runtime.wait(llm.close())
+        assert KEY not in (tmp_path / "of-a-student.db").read_bytes().decode("latin-1")
+
+    def test_who_goes_away_pays_once_and_the_receipt_says_so(self, server: Server) -> None:
+        ask = ASK | {"messages": [{"role": "user", "content": "a [[slow:3]]"}], "stream": True, "max_tokens": 400}
+        with server.client.stream("POST", "/v1/chat/completions", json=ask) as response:
+            next(response.iter_lines())
+            of_it = response.headers["x-og-receipt-id"]
+        ended = ""
+        for _ in range(100):
+            (receipt,) = [one for one in server.receipts() if one.receipt_id == of_it]
+            if ended := receipt.error or receipt.finish_reason or "":
+                break
+            threading.Event().wait(0.2)
+        assert ended == "interrupted"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("change", "status", "code"),
+        [
+            ({"n": 2}, 400, "unsupported_parameter"),
+            ({"logprobs": True}, 400, "unsupported_parameter"),
+            ({"top_p": 0.5}, 400, "unsupported_parameter"),
+            ({"never_heard_of": 1}, 400, "unsupported_parameter"),
+            ({"messages": []}, 400, "invalid_value"),
+            ({"messages": "hello"}, 400, "invalid_value"),
+            ({"temperature": 9}, 400, "invalid_value"),
+            ({"model": ""}, 400, "invalid_value"),
+            ({"model": "gpt-nope"}, 404, "model_not_found"),
+            ({"response_format": "json"}, 400, "invalid_value"),
+            ({"settlement": "nowhere"}, 400, "invalid_value"),
+        ],
+    )
+    def test_what_cannot_be_honored_is_refused_before_it_is_paid(
+        self, server: Server, change: dict[str, Any], status: int, code: str
+    ) -> None:
+        before = len(server.receipts())
+        response = server.post(ASK | change)
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+        assert response.headers["x-should-retry"] == "false"
+        assert len(server.receipts()) == before
+
+    def test_what_says_no_more_than_leaving_it_out_is_accepted(self, server: Server) -> None:
+        neutral = {"n": 1, "top_p": 1, "user": "me", "parallel_tool_calls": True, "seed": None, "store": False}
+        assert server.post(ASK | neutral).status_code == 200
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b"\xff\xfe", b'"text"'])
+    def test_what_is_no_json_object_is_refused(self, server: Server, body: bytes) -> None:
+        response = server.client.post("/v1/chat/completions", content=body)
+        assert response.status_code == 400
+        assert response.json()["error"]["type"] == "invalid_request_error"
+
+    def test_a_request_is_bounded(self, server: Server) -> None:
+        response = server.client.post("/v1/chat/completions", content=b" " * (33 * 2**20))
+        assert response.status_code == 413
+
+    def test_a_failure_of_the_gateway_says_what_it_means_for_the_money(self, server: Server) -> None:
+        response = server.post(ASK | {"messages": [{"role": "user", "content": "[[fail:500]]"}]})
+        assert response.status_code == 502
+        assert "Nothing was served; what was authorized expires by itself." in response.json()["error"]["message"]
+
+    def test_a_failure_in_a_stream_is_an_event(self, server: Server) -> None:
+        response = server.post(ASK | {"messages": [{"role": "user", "content": "a [[fail:stream]]"}], "stream": True})
+        assert response.status_code in (200, 502)
+        last = response.text.strip().splitlines()[-1].removeprefix("data: ")
+        assert json.loads(last)["error"]["type"] == "server_error"
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        "header", ["", "Bearer", "Bearer wrong", f"Token {KEY}", "Basic !!", "Basic b2c6d3Jvbmc=", f"Bearer {KEY}x"]
+    )
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models")])
+    def test_without_the_key_nothing_is_asked(self, server: Server, header: str, method: str, path: str) -> None:
+        before = len(server.receipts())
+        response = server.client.request(method, path, json=ASK, headers={"Authorization": header})
+        assert response.status_code == 401
+        assert response.json()["error"]["code"] == "invalid_api_key"
+        assert len(server.receipts()) == before
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"Host": "attacker.example"}, {"Origin": "https://attacker.example"}, {"Sec-Fetch-Site": "cross-site"}],
+    )
+    def test_a_web_page_gets_nothing_even_with_the_key(self, server: Server, headers: dict[str, str]) -> None:
+        assert server.post(ASK, headers=headers).status_code == 403
+
+    def test_the_key_is_in_no_file(self, server: Server) -> None:
+        server.post(ASK)
+        folder = server.ledger.path.parent
+        assert not [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+def test_models_are_listed_and_described(server: Server) -> None:
+    listed = server.client.get("/v1/models").json()["data"]
+    assert "openai/gpt-5" in {one["id"] for one in listed}
+    assert server.client.get("/v1/models/openai/gpt-5").json()["owned_by"] == "openai"
+    assert server.client.get("/v1/models/openai/none").status_code == 404
+    assert server.client.get("/v1/embeddings").status_code == 404
