@@ -13,7 +13,7 @@ from .data import data_events
 from .evidence import Finding, look
 from .identity import require_chain
 from .payments import payment_facts
-from .registry import active_enclaves, enclave_by_id, enclaves_by_id
+from .registry import Listed, active_enclaves, enclave_by_id, enclaves_by_id, listed_enclaves
 from .rpc import connect
 from .settlements import find_settlement, find_settlements, head
 from .wallet import Balances, balances, ensure_approval
@@ -21,6 +21,7 @@ from .wallet import Balances, balances, ensure_approval
 __all__ = [
     "Balances",
     "Finding",
+    "Listed",
     "active_enclaves",
     "balances",
     "connect",
@@ -31,6 +32,7 @@ __all__ = [
     "find_settlement",
     "find_settlements",
     "head",
+    "listed_enclaves",
     "look",
     "payment_facts",
     "require_chain",

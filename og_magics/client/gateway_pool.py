@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -109,7 +110,8 @@ class GatewayPool:
             )
         enclaves = await asyncio.to_thread(chain.active_enclaves, self._network)
         if not enclaves:
-            raise _none_registered(self._network)
+            listed = await asyncio.to_thread(chain.listed_enclaves, self._network)
+            raise _none_registered(self._network, [why for _, why in listed.refused])
         rest = [enclave for enclave in enclaves if enclave.endpoint not in self._failed]
         if not rest:
             self._failed.clear()  # all have failed once: begin again
@@ -163,7 +165,7 @@ def _with_key(enclave: Enclave, pem: str) -> Enclave:
     return replace(enclave, tee_id=tee_id_of(key), public_key=key)
 
 
-def _none_registered(network: Network) -> GatewayUnreachable:
+def _none_registered(network: Network, refused: Sequence[str]) -> GatewayUnreachable:
     remedy = f"Try again later, name a gateway (OG_GATEWAY_URL), or another network than {network.name}."
     if not network.real_money:
         main, about = with_real_money().name, "" if network.local else f"{network.name} is {network.about}. "
@@ -171,8 +173,12 @@ def _none_registered(network: Network) -> GatewayUnreachable:
             f"{about}The main network may have one, for real money: OG_NETWORK={main} or `%og network {main}`. "
             "The local devnet costs nothing: OG_NETWORK=devnet."
         )
+    lists = "lists none"
+    if refused:
+        reasons = "; ".join(dict.fromkeys(refused))
+        lists = f"lists {len(refused)}, and none that a prompt may be sent to ({reasons})"
     return GatewayUnreachable(
-        f"No gateway is active on {network.name}: the registry {network.registry_address} lists none.",
+        f"No gateway is active on {network.name}: the registry {network.registry_address} {lists}.",
         transient=False,
         money="Nothing was sent and nothing was paid.",
         remedy=remedy,

@@ -7,11 +7,12 @@ from ..core import networks
 from ..core.errors import OGError
 from ..core.receipt import Receipt
 from ..core.settings import Settings
+from ..verification import check_registry
 from .devnet_process import devnet_info
 
 
 def is_registered(settings: Settings, receipt: Receipt) -> bool:
-    """Return True if the registry of the network in use has the enclave and the key of a receipt. Blocks.
+    """Return True if the registry of the network in use vouches for the enclave and the key of a receipt. Blocks.
 
     False too where the receipt is of another network, or the registry cannot be asked: then its answer is not known to
     be anybody's. No devnet is started for it: a new one knows no key of an earlier one.
@@ -24,4 +25,5 @@ def is_registered(settings: Settings, receipt: Receipt) -> bool:
         enclave = chain.enclave_by_id(network, receipt.tee_id)
     except OGError:
         return False
-    return enclave is not None and enclave.public_key.hex() == receipt.public_key.lower().removeprefix("0x")
+    same = enclave is not None and enclave.public_key.hex() == receipt.public_key.lower().removeprefix("0x")
+    return same and check_registry(receipt, enclave).ok is True

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, ClassVar, Self
 
 from .cell_context import NO_CELL, CellExecution
+from .enclave import Enclave as Enclave  # noqa: PLC0414 - values that cross the house are imported from here
 from .errors import ConfigError
 from .models import nearest
 from .receipt import Receipt
@@ -310,29 +311,6 @@ class ChatRequest:
     @property
     def stream(self) -> bool:
         return bool(self.body.get("stream"))
-
-
-@dataclass(frozen=True, slots=True)
-class Enclave:
-    """An enclave that serves answers, as the registry (or the gateway itself) describes it.
-
-    Attributes:
-        endpoint: base URL of its gateway.
-        tee_id: "0x" + keccak256 of `public_key`; "" when not known.
-        public_key: DER (SubjectPublicKeyInfo) of the key that signs answers; b"" when not known.
-        tls_certificate: DER; the only certificate to accept. None: ordinary verification.
-        payment_address: who is to be paid; "" when not known.
-        registered: True when all this comes from the on-chain registry.
-        pcr_hash: measurement of the code, hex; "" when not known.
-    """
-
-    endpoint: str
-    tee_id: str = ""
-    public_key: bytes = b""
-    tls_certificate: bytes | None = None
-    payment_address: str = ""
-    registered: bool = False
-    pcr_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

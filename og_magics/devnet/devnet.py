@@ -208,7 +208,7 @@ class Devnet:
     def _retire(self, operator: Operator, enclave: Enclave) -> None:
         registry = operator.contract("TEERegistry")
         try:
-            operator.send(registry.functions.setEnabled(enclave.tee_id, False))
+            operator.send(registry.functions.disableTEE(enclave.tee_id))
         except Exception as error:  # noqa: BLE001 - the chain may have gone first, in many ways
             log.error("the enclave stays in the registry: %r", error)  # noqa: TRY400 - the reason is enough
 

@@ -253,7 +253,7 @@ class TestRegistry:
         assert registry.functions.getTEE(keccak(key)).call() == found
         assert registry.functions.getTEEsByType(0).call() == [keccak(key)]
         assert registry.functions.getActiveTEEs(1).call() == []
-        transact(web3, OPERATOR, registry.functions.setEnabled(keccak(key), False))
+        transact(web3, OPERATOR, registry.functions.disableTEE(keccak(key)))
         assert registry.functions.getActiveTEEs(0).call() == []
         assert registry.functions.isTEEActive(keccak(key)).call() is False
 

@@ -38,7 +38,7 @@ class Registry:
 
     def only(self, *entries: tuple[str, bytes]) -> None:
         """These (endpoint, certificate) are the active gateways from now on."""
-        self._send(self._functions.setEnabled(bytes.fromhex(self._devnet.tee_id[2:]), False))
+        self._send(self._functions.disableTEE(bytes.fromhex(self._devnet.tee_id[2:])))
         for endpoint, certificate in entries:
             told = (self._devnet.pay_to, endpoint, os.urandom(32), certificate, b"\0" * 32, 0)
             self._send(self._functions.registerTEE(*told, (0, 0, 0, 0, b"", b"", 0)))
@@ -49,7 +49,7 @@ class Registry:
 
     def enable(self) -> None:
         """Make the devnet's own entry active again."""
-        self._send(self._functions.setEnabled(bytes.fromhex(self._devnet.tee_id[2:]), True))
+        self._send(self._functions.enableTEE(bytes.fromhex(self._devnet.tee_id[2:])))
 
     def _send(self, call: Any) -> None:
         chain.transact(self._web3, OPERATOR, call)

@@ -129,7 +129,7 @@ def test_another_payee_than_the_registered_one_is_refused(
     server = serve(lambda _: reply(402, headers={"PAYMENT-REQUIRED": offer}), pinned.context(tmp_path))
     web3 = Web3(HTTPProvider(own.rpc_url))
     functions = chain.contract(web3, "TEERegistry").functions
-    chain.transact(web3, OPERATOR, functions.setEnabled(bytes.fromhex(own.tee_id[2:]), False))
+    chain.transact(web3, OPERATOR, functions.disableTEE(bytes.fromhex(own.tee_id[2:])))
     told = (own.pay_to, server.url, os.urandom(32), pinned.der, b"\0" * 32, 0, (0, 0, 0, 0, b"", b"", 0))
     chain.transact(web3, OPERATOR, functions.registerTEE(*told))
     assert BURN in refused(llm_of(own), signed).what

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -118,6 +119,8 @@ class TestRegistry:
             raise refusal(3, "execution reverted: unknown enclave")
 
         node.methods["eth_call"] = call
+        newest = {"number": "0x64", "timestamp": hex(int(time.time()))}
+        node.methods["eth_getBlockByNumber"] = lambda *_: newest
         assert enclaves_by_id(network, [ONE, "zz", ONE]) == {ONE: None, "zz": None}
 
     def test_a_registry_that_is_down_is_unread(self, network: Network) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from og_magics.core.enclave import Enclave, Ending, Standing
 from og_magics.core.onchain import Unavailable
-from og_magics.core.types import Enclave
 from og_magics.verification import check_registry
 
 PCR = "0x" + "ab" * 32
@@ -57,3 +57,50 @@ def test_the_pinned_code_is_checked(chain: Any) -> None:
 def test_an_answer_about_another_enclave_is_no_answer(chain: Any, enclaves: Any) -> None:
     receipt = chain.answer("hello")
     assert check_registry(receipt, registered(receipt, public_key=enclaves[1].public_key_der)).ok is None
+
+
+def standing(receipt: Any, **changes: Any) -> Enclave:
+    when = receipt.tee_timestamp
+    settled = {"registered_at": when - 9_000, "heartbeat_at": when - 60, "read_at": when + 60}
+    return registered(receipt, standing=Standing(**settled | changes))
+
+
+def judged(receipt: Any, **changes: Any) -> tuple[bool | None, str]:
+    verdict = check_registry(receipt, standing(receipt, **changes))
+    return verdict.ok, verdict.reason
+
+
+def test_the_times_of_an_enclave_are_held_against_the_answers(chain: Any) -> None:
+    receipt = replace(chain.answer("hello"), time=0.0)
+    when = receipt.tee_timestamp
+    assert judged(receipt)[0] is True
+    ok, reason = judged(receipt, registered_at=when + 500)
+    assert (ok, "after this answer" in reason) == (None, True)
+    ok, reason = judged(receipt, read_at=when - 4_000)
+    assert (ok, "lags behind" in reason) == (None, True)
+    assert judged(receipt, read_at=when - 4_000, heartbeat_max_age=5_000)[0] is True
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_what_ended_is_told_with_its_time(chain: Any, ending: Ending) -> None:
+    receipt = replace(chain.answer("hello"), time=0.0)
+    when = receipt.tee_timestamp
+    for since, expected in ((when + 500, True), (when + 60, None), (when - 60, None), (when - 500, False), (0, False)):
+        ok, reason = judged(receipt, endings={ending: since})
+        assert (ok, ending.value in reason) == (expected, True)
+
+
+def test_since_when_is_not_known_only_an_answer_before_the_last_heartbeat_holds(chain: Any) -> None:
+    receipt = replace(chain.answer("hello"), time=0.0)
+    ends: dict[Ending, int | None] = {Ending.DISABLED: None}
+    assert judged(receipt, endings=ends)[0] is None
+    assert judged(receipt, endings=ends, heartbeat_at=receipt.tee_timestamp)[0] is True
+
+
+def test_of_several_endings_the_worst_decides_and_all_such_are_told(chain: Any) -> None:
+    receipt = replace(chain.answer("hello"), time=0.0)
+    when = receipt.tee_timestamp
+    ok, reason = judged(receipt, endings={Ending.REVOKED: when - 500, Ending.DISABLED: when - 500})
+    assert (ok, "revoked" in reason, "disabled" in reason) == (False, True, True)
+    ok, reason = judged(receipt, endings={Ending.REVOKED: when + 500, Ending.DISABLED: when - 500})
+    assert (ok, "revoked" in reason) == (False, False)
