@@ -188,6 +188,7 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             proofs=_proofs(args, parser),
             as_json=args.json,
             allow_unproven=args.allow_unproven,
+            attested="attestation" in (args.proofs or ""),
         )
     if args.verb == "doctor":
         from .doctor import examine
@@ -224,7 +225,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--proofs",
         metavar="NAMES",
-        help="verify only these, with commas: enclave, registry, payment, data, ledger",
+        help="verify only these, with commas: enclave, attestation, registry, payment, data, ledger",
     )
     add(
         "--allow-unproven", action="store_true",

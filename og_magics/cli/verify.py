@@ -15,7 +15,7 @@ from ..core.receipt import Receipt
 from ..core.settings import Settings
 from ..display import text_table
 from ..ledger import LedgerAudit
-from ..notebook.file import ShownAnswer, answers_in
+from ..notebook.file import ShownAnswer, answers_in, documents_in
 from ..notebook.outputs import OutputFinding, account_outputs
 from ..notebook.recordings import output_problems
 from ..notebook.scrub_source import scrubbed_source
@@ -25,7 +25,7 @@ from ..verification.verifier import Proof, complete_costs, prove, reason_of, wit
 from .receipts import existing_ledger
 from .typed import other_flags, other_prompt, sources_of
 
-OFFLINE = ("enclave",)
+OFFLINE = ("enclave", "attestation")
 ONLINE = ("registry", "payment", "data")
 PROOFS = (*OFFLINE, *ONLINE, "ledger")
 
@@ -33,7 +33,7 @@ _MARKS: Mapping[bool | None, str] = {True: "✓", False: "✗", None: "–"}
 _UNREADABLE = Verdict(None, "Not asked: the receipt cannot be read.")
 _HELD = (
     "path", "request", "text", "tool_calls", "finish_reason", "model", "settlement", "authorization_hash",
-    "tee_id", "tee_signature", "tee_timestamp", "request_hash", "output_hash", "public_key",
+    "tee_id", "tee_signature", "tee_timestamp", "request_hash", "output_hash", "public_key", "attestation_hash",
 )  # fmt: skip
 """Fields of a receipt that never change after the answer: a notebook and a ledger must agree on them."""
 _TEXTS = ("request", "text", "tool_calls")
@@ -42,12 +42,17 @@ _TEXTS = ("request", "text", "tool_calls")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A receipt's verdicts; `cell` is None for what only the ledger knows of."""
+    """A receipt's verdicts; `cell` is None for what only the ledger knows of.
+
+    Attributes:
+        unattested: it names no attestation, and none was asked for: its verdict is shown, and counts for nothing.
+    """
 
     receipt_id: str
     cell: int | None
     name: str
     verdicts: Mapping[str, Verdict]
+    unattested: bool = False
 
 
 def verify_notebook(
@@ -59,11 +64,13 @@ def verify_notebook(
     proofs: Sequence[str],
     as_json: bool,
     allow_unproven: bool = False,
+    attested: bool = False,
 ) -> int:
     """Check the receipts of a notebook's outputs, and print what came of it.
 
     Args:
         proofs: the columns to ask for.
+        attested: a receipt that names no attestation of its enclave's hardware does not hold; else that is only said.
         allow_unproven: outputs of cells that ask may be without a receipt, as long as they look like no answer.
 
     Returns:
@@ -76,7 +83,11 @@ def verify_notebook(
     """
     answers = answers_in(notebook)
     held, audit = _ledger(ledger, answers)
-    rows = _rows(answers, _proofs(answers, held, audit, online=online, pcr=pcr), held)
+    settings = Settings.from_env()
+    required = attested or settings.attest == "require" or bool(settings.pcr or pcr)
+    documents = _documents(ledger, answers)
+    made = _proofs(answers, held, audit, settings, documents, online=online, pcr=pcr)
+    rows = _rows(answers, made, held, attested=required)
     problems = [] if audit is None else audit.problems
     outputs = account_outputs(notebook) if "enclave" in proofs else []
     if as_json:
@@ -104,10 +115,22 @@ def _ledger(path: Path | None, answers: Sequence[ShownAnswer]) -> tuple[dict[str
         return {receipt.receipt_id: receipt for receipt in ledger.receipts()}, audit
 
 
+def _documents(ledger: Path | None, answers: Sequence[ShownAnswer]) -> dict[str, bytes]:
+    """Return the attestations that the notebook carries; those that it does not, of the ledger."""
+    found = documents_in(answers)
+    if ledger is not None:
+        named = {answer.receipt.attestation_hash for answer in answers if answer.receipt is not None}
+        with existing_ledger(ledger) as opened:
+            found = opened.attestations(hash for hash in named if hash is not None and hash not in found) | found
+    return found
+
+
 def _proofs(
     answers: Sequence[ShownAnswer],
     held: Mapping[str, Receipt] | None,
     audit: LedgerAudit | None,
+    settings: Settings,
+    documents: Mapping[str, bytes],
     *,
     online: bool,
     pcr: str,
@@ -115,13 +138,17 @@ def _proofs(
     receipts = [answer.receipt for answer in answers if answer.receipt]
     networks = None
     if online:
-        networks = configured_networks(Settings.from_env(), {receipt.network for receipt in receipts})
+        networks = configured_networks(settings, {receipt.network for receipt in receipts})
         receipts = with_payments(receipts, networks)
     costs = complete_costs(held.values()) if held is not None else None
-    return prove(receipts, networks, audit=audit, costs=costs, expected_pcr=pcr)
+    return prove(
+        receipts, networks, audit=audit, costs=costs, expected_pcr=pcr, documents=documents, pinned=settings.pcr
+    )
 
 
-def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping[str, Receipt] | None) -> list[_Row]:
+def _rows(
+    answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping[str, Receipt] | None, *, attested: bool
+) -> list[_Row]:
     """Return one row for each answer, in the order of the notebook; then those that only the ledger has."""
     rows, left = [], iter(proofs)
     for answer, shown, source in zip(answers, output_problems(answers), sources_of(answers), strict=True):
@@ -136,7 +163,8 @@ def _rows(answers: Sequence[ShownAnswer], proofs: Sequence[Proof], held: Mapping
         if held is not None and verdicts["ledger"].ok:
             verdicts["ledger"] = _against_ledger(answer.receipt, held, verdicts["ledger"])
         name = f"{answer.receipt.model}, {answer.receipt.settlement}"
-        rows.append(_Row(answer.receipt_id, answer.cell, name, verdicts))
+        unattested = answer.receipt.attestation_hash is None and not attested
+        rows.append(_Row(answer.receipt_id, answer.cell, name, verdicts, unattested))
     rows += [_Row(proof.receipt_id, None, "not in the notebook", proof.verdicts) for proof in left]
     return rows
 
@@ -193,7 +221,7 @@ def _against_ledger(receipt: Receipt, held: Mapping[str, Receipt], verdict: Verd
 
 
 def _holds(row: _Row, proofs: Sequence[str]) -> bool:
-    return all(row.verdicts[name].ok is True for name in proofs)
+    return all(row.verdicts[name].ok is True or (name == "attestation" and row.unattested) for name in proofs)
 
 
 def _print(rows: Sequence[_Row], proofs: Sequence[str], problems: Sequence[str]) -> None:
@@ -213,6 +241,8 @@ def _print(rows: Sequence[_Row], proofs: Sequence[str], problems: Sequence[str])
     if rows:
         good = sum(_holds(row, proofs) for row in rows)
         print(f"{good} of {len(rows)} receipts hold: {', '.join(proofs)}.")
+        if (count := sum(row.unattested for row in rows)) and "attestation" in proofs:
+            print(f"{count} of {len(rows)} name no attestation of their enclave's hardware: --proofs asks for it.")
 
 
 def _form(row: _Row, proofs: Sequence[str]) -> dict[str, object]:

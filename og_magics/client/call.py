@@ -33,7 +33,7 @@ from ..payment import Payments
 from ..payment.spending import policy_for
 from ..verification import EnclaveCheck, EnclaveEvidence, check_enclave
 from .approval import agree
-from .attestation import Attestations
+from .attestation import Attestations, Attested
 from .call_state import CallState, FirstChunkBarrier
 from .costs import NOTHING, failed_cost, served_cost
 from .funds import Funds
@@ -156,7 +156,7 @@ class CallRunner:
             endpoint = call.endpoint if call.endpoint is not None and call.was_sent else await self._pool.current()
             try:
                 if self._attestations is not None and not call.was_sent:
-                    call.unattested = await self._attestations.require(endpoint, call.receipt_id)
+                    call.attested = await self._attestations.require(endpoint, call.receipt_id)
                 self._prepare(call, endpoint, progress)
                 response = await opened.enter_async_context(endpoint.post(call.request, call.auth))
                 call.begun = True
@@ -215,8 +215,8 @@ class CallRunner:
         if outcome.unsettled:
             unsettled = f"The gateway says that it could not leave the answer's data on chain: {outcome.unsettled}."
             check = replace(check, reason=f"{check.reason} {unsettled}")
-        if call.unattested:
-            check = replace(check, reason=f"{check.reason} {call.unattested}")
+        if call.attested.note:
+            check = replace(check, reason=f"{check.reason} {call.attested.note}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
         cost_usd = None if usd is None else str(usd)
         await self._disk.run(
@@ -255,10 +255,11 @@ class CallRunner:
                 check = replace(check, ok=None, reason=f"{check.reason} {unknown}")
             return outcome, check
         for enclave in found:
-            other = replace(outcome, enclave=enclave)
+            other = replace(outcome, enclave=enclave, attestation=b"")  # it was of the key before
             if (again := _check(call.request, other)).ok:
                 call.endpoint.enclave = enclave
                 call.log("enclave changed", tee_id=enclave.tee_id)
+                call.attested = Attested(note="Not attested: its key was replaced after the hardware was asked.")
                 return other, again
         return outcome, check
 

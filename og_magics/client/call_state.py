@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from ..core.types import ChatRequest, Outcome, StreamChunk
 from ..gateway.reading import body_of
 from ..gateway.transcript import Transcript
 from ..payment import PaymentAuth
+from .attestation import NOT_ASKED, Attested
 from .web_search import SEARCH, as_answer
 
 
@@ -25,7 +26,7 @@ class CallState:
 
     Attributes:
         begun: a good answer (2xx) has begun.
-        unattested: why the hardware of the enclave is not attested; "" where it is, or was not asked.
+        attested: how the enclave's hardware vouches for it.
     """
 
     request: ChatRequest
@@ -37,7 +38,7 @@ class CallState:
     endpoint: Endpoint | None = None
     begun: bool = False
     deltas: list[tuple[float, str]] = field(default_factory=list)
-    unattested: str = ""
+    attested: Attested = NOT_ASKED
 
     @property
     def was_sent(self) -> bool:
@@ -56,7 +57,8 @@ class CallState:
 
     def outcome(self) -> Outcome:
         """Return what has come so far."""
-        return self.transcript.outcome(time.perf_counter() - self.began, self.ttft)
+        arrived = self.transcript.outcome(time.perf_counter() - self.began, self.ttft)
+        return replace(arrived, attestation=self.attested.document)
 
     def note_first_token(self) -> None:
         """Note the time of the first piece of the answer."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ..core.allowance import never_pays
 from ..core.cell_context import CellExecution
-from ..core.errors import NotRecorded, ProofError
+from ..core.errors import LedgerError, NotRecorded, ProofError
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import Receipt
 from ..core.recording import Recording, RecordingSource, request_fingerprint
 from ..core.types import ChatRequest, StreamChoice, StreamChunk, StreamDelta, StreamUsage, TextGenerationOutput
 from ..verification import check_enclave, evidence_of
+from ..verification.receipt_attestation import ReceiptAttestations
 
 _LONGEST_PAUSE = 60.0
 """Seconds between two pieces of an answer that is shown at its recorded pace, at most."""
@@ -63,8 +65,9 @@ class Replays:
         """Return the recording that answers a request, with the proof as it was checked now; or None. Blocks.
 
         Args:
-            in_place_of_paying: only what a ledger of this notebook wrote, or an enclave signed whose key is known here.
-                Otherwise all that is not disproved, and no network is asked.
+            in_place_of_paying: only what a ledger of this notebook wrote, an enclave signed whose key is known here, or
+                stands signed in a notebook that Jupyter trusts: this user ran it. Otherwise all that is not disproved,
+                and no network is asked.
 
         Raises:
             ProofError: there is one, and it is not what was signed.
@@ -86,20 +89,35 @@ class Replays:
                 found = group[min(number, len(group) - 1)]
                 signed, reason = _checked(found, question)
                 held = signed and (found.own or self._is_known(found.receipt, ask=in_place_of_paying))
-                if in_place_of_paying and not (held or found.own):
+                trusted = signed and in_place_of_paying and not held and source.trusts(found.receipt)
+                if in_place_of_paying and not (held or found.own or trusted):
                     continue
                 receipt = _as_checked(found, held=bool(held), reason=reason)
+                if not found.own:
+                    receipt = self._as_attested(receipt, source)
                 with self._lock:
                     self._asked[where.run, key] = number + 1
                     self._shown[receipt.receipt_id] = receipt
                 return replace(found, receipt=receipt)
         return None
 
+    def attestations(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the documents that receipts name by these hashes, as far as a source has them. Blocks."""
+        with self._lock:
+            sources = [*self._sources, *self._named.values()]
+        found: dict[str, bytes] = {}
+        for source in reversed(sources):  # the ledger's last: it has the word
+            with contextlib.suppress(LedgerError):
+                found |= source.attestations(hashes)
+        return found
+
     def holds(self, question: ChatRequest) -> bool:
         """Return True where an answer of an enclave that is known here is recorded. Nothing is shown or sent."""
         key = request_fingerprint(question.path, question.model, question.body)
-        recorded = (one for source in self._sources_of(question) for one in source.recorded(key))
-        return any(one.own or self._is_known(one.receipt, ask=False) for one in recorded)
+        recorded = ((one, source) for source in self._sources_of(question) for one in source.recorded(key))
+        return any(
+            one.own or self._is_known(one.receipt, ask=False) or source.trusts(one.receipt) for one, source in recorded
+        )
 
     def messages_after(
         self, receipt: Receipt, question: ChatRequest, *, in_place_of_paying: bool = False
@@ -114,7 +132,7 @@ class Replays:
         """
         for source in self._sources_of(question):
             following = source.following(receipt)
-            if following is not None and (following.own or self._may_follow(following, in_place_of_paying)):
+            if following is not None and (following.own or self._may_follow(following, source, in_place_of_paying)):
                 before, after = receipt.messages, following.receipt.messages
                 if after[: len(before)] == before:
                     return [dict(one) for one in after[len(before) + 1 :]]
@@ -130,12 +148,22 @@ class Replays:
                 self._named[names] = self.open_named(names)
             return [*self._sources, self._named[names]]
 
-    def _may_follow(self, recording: Recording, in_place_of_paying: bool) -> bool:
+    def _may_follow(self, recording: Recording, source: RecordingSource, in_place_of_paying: bool) -> bool:
         """Return True if what a file says was sent next may be taken for it: nothing disproves it."""
         ok = check_enclave(evidence_of(recording.receipt)).ok
         if recording.problem or ok is False:
             return False
-        return not in_place_of_paying or (ok is True and self._is_known(recording.receipt, ask=True))
+        if not in_place_of_paying:
+            return True
+        return ok is True and (self._is_known(recording.receipt, ask=True) or source.trusts(recording.receipt))
+
+    def _as_attested(self, receipt: Receipt, source: RecordingSource) -> Receipt:
+        """Return a file's receipt with the attestation that it names if it holds, else without."""
+        if receipt.attestation_hash is None:
+            return receipt
+        found = source.attestations([receipt.attestation_hash])
+        holds = ReceiptAttestations(found).check(receipt, None, None).ok
+        return receipt if holds else replace(receipt, attestation_hash=None)
 
     def _is_known(self, receipt: Receipt, *, ask: bool) -> bool:
         """Return True if the ledgers or the registry know the key of a receipt whose signature holds.

@@ -104,6 +104,8 @@ class Receipt:
             them and have hashes of them.
         notebook_id: random id of the notebook that asked, which it keeps when it is renamed; "" where there is none.
         gateway_notes: citations and moderation that the gateway added (`core/gateway_notes.py`). Not signed.
+        attestation_hash: SHA-256 (hex) of the document by which the enclave's hardware was attested before the prompt
+            was sent; None where it was not. The ledger has the document, and the first output of a notebook.
         extra: fields of a newer minor version, as they came; they are written again with the receipt.
     """
 
@@ -153,6 +155,7 @@ class Receipt:
     scrubbed: bool = False
     notebook_id: str = ""
     gateway_notes: Mapping[str, Any] = field(default_factory=dict)
+    attestation_hash: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -202,8 +205,9 @@ class Receipt:
             if form[name] is not None:
                 form[name] = str(form[name])
         form["tool_calls"] = list(self.tool_calls)
-        if not form["gateway_notes"]:
-            del form["gateway_notes"]
+        for name in ("gateway_notes", "attestation_hash"):
+            if not form[name]:
+                del form[name]
         if self.authorization is not None:
             signed = form["authorization"] | {
                 "cap": str(self.authorization.cap),

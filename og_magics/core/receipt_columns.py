@@ -127,6 +127,9 @@ _DECLARED = (
     _C("finish_reason", "text", "the gateway: stop, length or tool_calls", compared=True),
     _C("error", "text", "why there is no answer, or not all of it", compared=True),
     _C("turn", "text", "receipt_id of the first call of the same turn", nullable=False, of_a_run=True),
+    _C("attestation_hash", "text",
+       "SHA-256 of the document by which the enclave's hardware was attested before the prompt was sent", "hex",
+       of_a_run=True),
 )  # fmt: skip
 
 RECEIPT_COLUMNS: dict[str, ReceiptColumn] = {column.name: column for column in _DECLARED}

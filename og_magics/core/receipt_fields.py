@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _REQUIRED = {"receipt_id", "time", "cell", "notebook", "network", "provider", "model", "settlement", "status"}
-OUTPUT_FIELDS = frozenset({"version", "ledger", "format", "receipts", "columns"})
+OUTPUT_FIELDS = frozenset({"version", "ledger", "format", "receipts", "columns", "attestations"})
 """Beside a receipt's own fields: what an output says of itself."""
 _UINT256 = 2**256
 _INT64 = 2**63

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,12 @@ class RecordingSource(Protocol):
 
     def following(self, receipt: Receipt) -> Recording | None:
         """Return the next call of the same turn, or None where it was the last, or is not known."""
+
+    def attestations(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the documents that receipts name by these hashes, as far as it has them: as a file says, unchecked."""
+
+    def trusts(self, receipt: Receipt) -> bool:
+        """Return True if the receipt is in a notebook of this source that Jupyter trusts: this user ran it."""
 
     def knows(self, receipt: Receipt) -> bool:
         """Return True if this source is a ledger that had a proven answer of the receipt's enclave, on its network."""

@@ -340,11 +340,10 @@ class Outcome:
         text, tool_calls, finish_reason, images: what the user was shown; `tool_calls` without `index`.
         prompt_tokens, completion_tokens: counted by the gateway, None when it did not say.
         latency, ttft: seconds from asking to the end, and to the first token (None without one).
-        enclave: who answered. tee_*: proof fields as they came.
-        data_settlement_hash, blob_id: in individual mode.
+        enclave: who answered. tee_*: proof fields as they came. data_settlement_hash, blob_id: in individual mode.
         reported_cost: base units that the gateway says it cost, None where it does not say. Not signed.
         unsettled: why the gateway could not leave the answer's data on chain, as it says; "" where it could. Untrusted.
-        gateway_notes: see `core/gateway_notes.py`. Not signed.
+        gateway_notes: see `core/gateway_notes.py`; not signed. attestation: of the enclave's hardware; b"" for none.
     """
 
     text: str = ""
@@ -366,6 +365,7 @@ class Outcome:
     reported_cost: int | None = None
     unsettled: str = ""
     gateway_notes: Mapping[str, Any] = field(default_factory=dict)
+    attestation: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,24 +30,39 @@ Head = tuple[int, str]
 """Head of the ledger: number of journal entries, and the hash of the last."""
 
 
+Documents = Mapping[str, bytes]
+"""Attestations of enclaves' hardware, by their SHA-256 (hex): those that one output carries."""
+NO_DOCUMENTS: Documents = {}
+
+
 def answer_bundle(
-    receipt: Receipt, text: str, explorer: Explorer, note: str = "", head: Head | None = None
+    receipt: Receipt,
+    text: str,
+    explorer: Explorer,
+    note: str = "",
+    head: Head | None = None,
+    documents: Documents = NO_DOCUMENTS,
 ) -> dict[str, Any]:
     """Return the mime bundle of an answer: Markdown, plain text, and the receipt with all that an audit needs.
 
     `note` is a line of our own about how it ended ("interrupted"). `head` is the ledger's when this is shown: kept
-    outside of the ledger, it shows later whether the ledger's end was cut off.
+    outside of the ledger, it shows later whether the ledger's end was cut off. `documents` travel with the receipt.
     """
     shown = shown_answer(receipt, text)
     plain = "\n\n".join(part for part in (shown["text/plain"], note, footer(receipt, explorer)) if part)
     remark = f"\n\n**{one_line(note)}**" if note else ""
     markdown = f"{shown['text/markdown']}{remark}\n\n{footer(receipt, explorer, markdown=True)}"
-    return {"text/markdown": markdown, "text/plain": plain, MIME: with_head(receipt.to_json(), head)}
+    return {"text/markdown": markdown, "text/plain": plain, MIME: carried(receipt.to_json(), head, documents)}
 
 
-def with_head(form: dict[str, Any], head: Head | None) -> dict[str, Any]:
-    """Return a receipt's form with the ledger's head at the time it is shown."""
-    return form | {"ledger": {"length": head[0], "head": head[1]}} if head else form
+def carried(form: dict[str, Any], head: Head | None, documents: Documents) -> dict[str, Any]:
+    """Return a receipt's form with the ledger's head at the time it is shown, and with attestations."""
+    if head:
+        form = form | {"ledger": {"length": head[0], "head": head[1]}}
+    if documents:
+        texts = {hash: base64.b64encode(document).decode() for hash, document in documents.items()}
+        form = form | {"attestations": texts}
+    return form
 
 
 def shown_answer(receipt: Receipt, text: str) -> dict[str, str]:
@@ -85,7 +101,7 @@ def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> s
         line = " · ".join(part for part in parts if part)
         return f"<sub>{line}</sub>" if markdown else line
     mode = _MODES.get(receipt.settlement, receipt.settlement)
-    parts = [name, tokens, receipt.cut, _cost(receipt), mode, _proof(receipt)]
+    parts = [name, tokens, receipt.cut, _cost(receipt), mode, _proof(receipt), _hardware(receipt)]
     parts.append(_payment(receipt, explorer, markdown=markdown))
     if network.local:
         parts.append(f"{network.name}, simulated")
@@ -115,6 +131,10 @@ def _proof(receipt: Receipt) -> str:
     if receipt.enclave_ok is None:
         return "enclave proof: none"
     return "enclave proof ✓" if receipt.enclave_ok else "enclave proof ✗ DOES NOT HOLD"
+
+
+def _hardware(receipt: Receipt) -> str:
+    return "not attested" if receipt.tee_signature and receipt.attestation_hash is None else ""
 
 
 def _payment(receipt: Receipt, explorer: Explorer, *, markdown: bool) -> str:

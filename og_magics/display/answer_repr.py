@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..core.receipt import Receipt
-from .answer_bundle import Explorer, Head, sorted_images
+from .answer_bundle import Documents, Explorer, Head, sorted_images
 from .sanitize import printable
 from .turn_bundle import turn_bundle
 
@@ -26,12 +26,17 @@ class Answered(Protocol):
 
 
 def answer_repr(
-    answer: Answered, explorer: Callable[[str], Explorer], head: Callable[[], Head | None], format: str = "md"
+    answer: Answered,
+    explorer: Callable[[str], Explorer],
+    head: Callable[[], Head | None],
+    documents: Callable[[Sequence[Receipt]], Documents],
+    format: str = "md",
 ) -> dict[str, Any]:
     """Return the mime bundle of an answer, with its receipt as it is now; in a terminal, harmless plain text.
 
     Args:
         explorer: by the name of a network. head: of the ledger, now; None where it cannot be read.
+        documents: the attestations that this output carries for its receipts.
     """
     receipts = answer.receipts
     if not receipts:
@@ -40,7 +45,8 @@ def answer_repr(
     if pictures:
         links = [*links, f"({len(pictures)} images, in .images)"]
     text = "\n\n".join([answer.text, *links]) if links else answer.text
-    bundle = turn_bundle(receipts, text, explorer(receipts[-1].network), answer.note, head(), format)
+    carried = documents(receipts) if _in_kernel() else {}
+    bundle = turn_bundle(receipts, text, explorer(receipts[-1].network), answer.note, head(), format, carried)
     return bundle if _in_kernel() else {"text/plain": printable(bundle["text/plain"])}
 
 

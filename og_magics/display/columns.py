@@ -12,7 +12,7 @@ from uuid import uuid4
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
-from .answer_bundle import Head, footer, shown_answer, sorted_images, with_head
+from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, footer, shown_answer, sorted_images
 from .live import republisher, show_bundle, status, updated_in_place
 from .markdown import to_html
 from .receipt_tables import PaymentPage
@@ -30,16 +30,18 @@ _CELL = "text-align:left;vertical-align:top;padding:.5em .75em;white-space:norma
 _WRAP = "overflow-x:auto;overflow-wrap:break-word"
 
 
-def columns_bundle(columns: Sequence[Column], page: PaymentPage, head: Head | None = None) -> dict[str, Any]:
+def columns_bundle(
+    columns: Sequence[Column], page: PaymentPage, head: Head | None = None, documents: Documents = NO_DOCUMENTS
+) -> dict[str, Any]:
     """Return the mime bundle of a comparison: HTML, plain text, and every receipt with all that an audit needs.
 
     Args:
-        head: of the ledger when this is shown.
+        head: of the ledger when this is shown. documents: attestations that travel with the receipts.
     """
     bundle: dict[str, Any] = {"text/html": html_of(columns, page), "text/plain": plain_of(columns)}
     if any(column.receipt for column in columns):
         form = {"version": VERSION, "columns": [_form(column) for column in columns]}
-        bundle[MIME] = with_head(form, head)
+        bundle[MIME] = carried(form, head, documents)
     return bundle
 
 
@@ -104,9 +106,17 @@ class LiveColumns(Protocol):
         """Show the progress as it is now. `ended` has the columns, by place, that will not change any more."""
 
     def finish(
-        self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
+        self,
+        columns: Sequence[Column],
+        page: PaymentPage,
+        head: Head | None,
+        images: Sequence[Sequence[str]],
+        documents: Documents = NO_DOCUMENTS,
     ) -> None:
-        """Show the finished comparison. `images` are data: URIs or links, a list a column."""
+        """Show the finished comparison. `images` are data: URIs or links, a list a column.
+
+        `documents` are attestations that travel with the receipts.
+        """
 
     def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
         """Show the comparison again in its place, with these receipts as they are now. Safe on any thread."""
@@ -153,11 +163,16 @@ class _Rich:
         self._display({"text/html": html})
 
     def finish(
-        self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
+        self,
+        columns: Sequence[Column],
+        page: PaymentPage,
+        head: Head | None,
+        images: Sequence[Sequence[str]],
+        documents: Documents = NO_DOCUMENTS,
     ) -> None:
         self._columns = list(columns)
-        self._display(columns_bundle(columns, page, head))
-        self._again = republisher(self._id, lambda now, head: columns_bundle(self._with(now), page, head))
+        self._display(columns_bundle(columns, page, head, documents))
+        self._again = republisher(self._id, lambda now, head: columns_bundle(self._with(now), page, head, documents))
         for name, some in zip(self._names, images, strict=True):
             pictures, links = sorted_images(some)
             for picture in pictures:
@@ -208,7 +223,12 @@ class _Plain:
             sys.stdout.flush()
 
     def finish(
-        self, columns: Sequence[Column], page: PaymentPage, head: Head | None, images: Sequence[Sequence[str]]
+        self,
+        columns: Sequence[Column],
+        page: PaymentPage,
+        head: Head | None,
+        images: Sequence[Sequence[str]],
+        documents: Documents = NO_DOCUMENTS,
     ) -> None:
         self.show(dict(enumerate(columns)))
         if count := sum(map(len, images)):

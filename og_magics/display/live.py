@@ -10,7 +10,7 @@ from uuid import uuid4
 from ..core.fork import new_lock
 from ..core.progress import Call, Progress, StreamPart
 from ..core.receipt import Receipt
-from .answer_bundle import Explorer, Head, shown_answer, sorted_images
+from .answer_bundle import NO_DOCUMENTS, Documents, Explorer, Head, shown_answer, sorted_images
 from .sanitize import fenced, one_line, printable
 from .throttle import Pace
 from .tool_calls import part_markdown, part_plain
@@ -44,13 +44,14 @@ class Live(Protocol):
         note: str = "",
         images: Sequence[str] = (),
         head: Head | None = None,
+        documents: Documents = NO_DOCUMENTS,
     ) -> None:
         """Show the complete answer, or what there is of it.
 
         Args:
             receipts: of all calls of the turn. text: of the last one.
             note: why the answer is not complete, "" if it is.
-            images: data: URIs or links. head: of the ledger.
+            images: data: URIs or links. head: of the ledger. documents: attestations that travel along.
         """
 
     def refresh(self, receipts: Sequence[Receipt], head: Head | None) -> None:
@@ -116,6 +117,7 @@ class _Rich:
         note: str = "",
         images: Sequence[str] = (),
         head: Head | None = None,
+        documents: Documents = NO_DOCUMENTS,
     ) -> None:
         self._receipts = {receipt.receipt_id: receipt for receipt in receipts}
         pictures, links = sorted_images(images)
@@ -125,12 +127,14 @@ class _Rich:
                 self._display(picture)
                 self._id, self._shown = uuid4().hex, False
             pictures = []
-        self._display(turn_bundle(receipts, shown_text, explorer, note, head, self._format))
+        self._display(turn_bundle(receipts, shown_text, explorer, note, head, self._format, documents))
 
         def bundle(changed: Sequence[Receipt], head: Head | None) -> dict[str, Any]:
             with self._lock:
                 self._receipts |= {receipt.receipt_id: receipt for receipt in changed}
-                return turn_bundle(list(self._receipts.values()), shown_text, explorer, note, head, self._format)
+                return turn_bundle(
+                    list(self._receipts.values()), shown_text, explorer, note, head, self._format, documents
+                )
 
         self._again = republisher(self._id, bundle)
         for picture in pictures:
@@ -190,6 +194,7 @@ class _Plain:
         note: str = "",
         images: Sequence[str] = (),
         head: Head | None = None,
+        documents: Documents = NO_DOCUMENTS,
     ) -> None:
         self.show()
         rest = text[len(self._shown) :] if text.startswith(self._shown) else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.receipt import MIME, VERSION, Receipt
 from ..core.shares import ESTIMATE, PRICES
-from .answer_bundle import Explorer, Head, answer_bundle, footer, shown_answer, with_head
+from .answer_bundle import NO_DOCUMENTS, Documents, Explorer, Head, answer_bundle, carried, footer, shown_answer
 from .formats import HTML, LATEX, MARKDOWN, PLAIN, shown_as_format
 from .sanitize import one_line
 from .tool_calls import part_markdown, part_plain, steps_of
@@ -25,15 +25,17 @@ def turn_bundle(
     note: str = "",
     head: Head | None = None,
     format: str = "md",
+    documents: Documents = NO_DOCUMENTS,
 ) -> dict[str, Any]:
     """Return the mime bundle of a turn: each media type holds all of it, and the receipts all that an audit needs.
 
     Args:
         receipts: of its calls, the first one first. text: of the last one, shown as the `format` says.
         note: a line of our own about how it ended. head: of the ledger when this is shown.
+        documents: attestations that travel with them.
     """
     if len(receipts) == 1 and format in PLAINEST:
-        return answer_bundle(receipts[0], text, explorer, note, head)
+        return answer_bundle(receipts[0], text, explorer, note, head, documents)
     answer = answer_shown(receipts[-1], text, format)
     bundle: dict[str, Any] = {
         PLAIN: _joined(steps_plain(receipts), answer[PLAIN], note, turn_footer(receipts, explorer))
@@ -52,7 +54,7 @@ def turn_bundle(
         form = {"version": VERSION, "receipts": [receipt.to_json() for receipt in receipts]}
     if format not in PLAINEST:
         form["format"] = format
-    return bundle | {MIME: with_head(form, head)}
+    return bundle | {MIME: carried(form, head, documents)}
 
 
 def answer_shown(receipt: Receipt, text: str, format: str) -> dict[str, str]:
@@ -97,6 +99,7 @@ def turn_footer(receipts: Sequence[Receipt], explorer: Explorer, *, markdown: bo
         cost_basis=next((basis for basis in (ESTIMATE, PRICES) if basis in bases), last.cost_basis),
         cost_usd=str(sum(known)) if len(known) == len(prices) else None,
         enclave_ok=False if False in verdicts else None if None in verdicts else True,
+        attestation_hash=None if any(one.attestation_hash is None for one in receipts) else last.attestation_hash,
     )
     line = footer(total, explorer, markdown=markdown)
     count = f"{len(receipts)} calls · "

@@ -30,6 +30,7 @@ microseconds."""
 
 _SHARED = (
     "authorization_hash", "session_id", "ended", "cell", "notebook", "network", "provider", "model", "settlement",
+    "attestation_hash",
 )  # fmt: skip
 """Columns in which many rows agree. Their texts are ours: none has a NUL, which would end it for SQLite's printf."""
 _OF_PAYMENT = ("payment_hash", "payer", "pay_to", "cap")

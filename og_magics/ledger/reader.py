@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ..core.receipt import Receipt
 from . import journal, rows
+from .attestations import documents_of
 from .audit import LedgerAudit, audit
 from .columns import ColumnChanges, read_columns
 from .journal import Head
@@ -64,6 +66,11 @@ class ReceiptReader(MoneyLedger):
         """Return all receipts, oldest first."""
         with self._file.reading_beside() as connection:
             return rows.read_receipts(connection)
+
+    def attestations(self, hashes: Iterable[str]) -> dict[str, bytes]:
+        """Return the documents that receipts name by these hashes, as far as they are there."""
+        with self._file.reading() as connection:
+            return documents_of(connection, hashes)
 
     # -- beside the port -----------------------------------------------------------------------
 

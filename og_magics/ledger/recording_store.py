@@ -9,12 +9,13 @@ import base64
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..core.cell_context import NO_CELL, CellExecution
 from ..core.errors import LedgerError
 from ..core.receipt import Receipt
 from ..core.recording import Deltas, Recording
+from .attestations import documents_of
 from .file import LedgerFile
 from .spool import RECORDING
 
@@ -61,6 +62,15 @@ class RecordingStore:
                 (receipt.turn or receipt.receipt_id, receipt.receipt_id),
             ).fetchone()
         return None if found is None else Recording(self._receipt(found["receipt_id"]), NO_CELL, own=True)
+
+    def attestations(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the documents that receipts name by these hashes, as far as they are there."""
+        with self._file.reading() as connection:
+            return documents_of(connection, hashes)
+
+    def trusts(self, receipt: Receipt) -> bool:
+        """Return False: a ledger is no notebook."""
+        return False
 
     def knows(self, receipt: Receipt) -> bool:
         """Return True if an answer of the receipt's enclave came to this ledger, on its network, and its proof held."""

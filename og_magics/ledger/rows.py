@@ -18,6 +18,7 @@ from ..core.redaction import without_logins
 from ..core.secret import fingerprint_of_old, public_url
 from ..core.shares import CallCharge, Share, shares
 from ..core.types import Outcome, Settlement
+from .attestations import attestation_hash
 
 RECEIPTS = """SELECT r.*, a.expired, a.money, s.payment_hash, s.amount FROM receipts r
     LEFT JOIN authorizations a ON a.hash = r.authorization_hash
@@ -126,6 +127,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
         "blob_id": outcome.blob_id,
         "reported_cost": None if outcome.reported_cost is None else str(outcome.reported_cost),
         "gateway_notes": canonical(outcome.gateway_notes) if outcome.gateway_notes else None,
+        "attestation_hash": attestation_hash(outcome.attestation),
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import LedgerError
-from . import journal, recordings
+from . import attestations, journal, recordings
 from .file_system import journal_mode, named, require_locks
 
 Step = str | Callable[[sqlite3.Connection], None]
@@ -99,6 +99,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     ),
     (NOTEBOOKS, _receipt_column("notebook_id")),
     (_receipt_column("gateway_notes"),),
+    (attestations.TABLE, _receipt_column("attestation_hash")),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..core.errors import LedgerError
 from ..core.untrusted_json import read_json
-from . import journal
+from . import attestations, journal
 from .place import state_folder
 from .private_file import read_private, require_own, write_private
 from .transactions import busy_timeout, transaction
@@ -37,7 +37,7 @@ ENDED = frozenset((
     "ended", "error", "weight", "cost_usd", "enclave_ok", "enclave_form", "enclave_reason", "text", "tool_calls",
     "finish_reason", "prompt_tokens", "completion_tokens", "latency_s", "ttft_s", "public_key", "tee_id",
     "tee_signature", "tee_timestamp", "request_hash", "output_hash", "data_settlement_hash", "blob_id",
-    "reported_cost", "gateway_notes",
+    "reported_cost", "gateway_notes", "attestation_hash",
 ))  # fmt: skip
 """Columns that its end fills in."""
 SIGNED = frozenset((
@@ -150,6 +150,7 @@ def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         )
         return
     receipt_id, signed = str(entry["receipt_id"]), entry["authorization"]
+    document = base64.b64decode(entry.get("attestation") or "")
     opened, ended = _only(OPENED, entry["opened"]), _only(ENDED, entry["ended"])
     if opened.get("receipt_id") != receipt_id or ended.get("ended") not in ("served", "failed"):
         raise ValueError("not an entry")
@@ -167,6 +168,7 @@ def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         pays = {"authorization_hash": hash, "session_id": entry["session_id"]}
         journal.write(connection, "attached", {"receipts": pays}, receipt=receipt_id, authorization=hash)
         row = journal.row(connection, "receipts", receipt_id)
+    attestations.keep(connection, document)
     end(connection, receipt_id, ended, session_id=entry["session_id"], at=float(entry["at"]))
 
 

@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import time as clock
@@ -38,7 +39,7 @@ from ..core.protocols import EnclaveVerdict
 from ..core.receipt import Authorization
 from ..core.secret import fingerprint
 from ..core.types import ChatRequest, Outcome
-from . import journal, recordings, rows, spool
+from . import attestations, journal, recordings, rows, spool
 from .file import LedgerFile
 from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
@@ -69,11 +70,12 @@ class _Running:
         """Return the hash of a session's id, or the one that was known before."""
         return self.session_id if session_id is None else fingerprint(session_id, self.salt)
 
-    def entry(self, ended: Mapping[str, Any]) -> spool.Entry:
+    def entry(self, ended: Mapping[str, Any], attestation: bytes) -> spool.Entry:
         """Return the entry for the spool."""
         return {
             "receipt_id": self.opened["receipt_id"], "kind": spool.END, "at": clock.time(), "opened": self.opened,
             "authorization": self.signed, "session_id": self.session_id, "ended": dict(ended),
+            "attestation": base64.b64encode(attestation).decode(),
         }  # fmt: skip
 
 
@@ -286,7 +288,7 @@ class Ledger(ReceiptReader):
             "enclave_form": enclave.form,
             "enclave_reason": enclave.reason,
         }
-        self._end(receipt_id, "served", weight, end | rows.outcome_row(outcome))
+        self._end(receipt_id, "served", weight, end | rows.outcome_row(outcome), outcome.attestation)
 
     def fail(self, receipt_id: str, error: str, outcome: Outcome | None, *, weight: int = 0) -> None:
         """Note a request that ended in an error.
@@ -294,7 +296,8 @@ class Ledger(ReceiptReader):
         `outcome` is what had arrived. A receipt that was served stays served. As `serve`, it is kept in any case.
         """
         arrived = {} if outcome is None else rows.outcome_row(outcome)
-        self._end(receipt_id, "failed", weight, {"error": error} | arrived)
+        attestation = b"" if outcome is None else outcome.attestation
+        self._end(receipt_id, "failed", weight, {"error": error} | arrived, attestation)
 
     def mark_verified(self, receipt_id: str) -> None:
         """Mark a settled receipt as "verified": its proofs hold. Others stay as they are."""
@@ -317,7 +320,7 @@ class Ledger(ReceiptReader):
         self._pid, self._last_id = os.getpid(), max(int(time * 1000) << 80 | secrets.randbits(80), last + 1)
         return f"{self._last_id:032x}"
 
-    def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any]) -> None:
+    def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any], attestation: bytes) -> None:
         if weight < 0:
             raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD)
         if self._file.spool.find(receipt_id) is not None:
@@ -328,9 +331,10 @@ class Ledger(ReceiptReader):
         try:
             with self._file.writing(brief=running is not None) as connection:
                 self._row(connection, "receipts", receipt_id)
+                attestations.keep(connection, attestation)
                 spool.end(connection, receipt_id, ended, session_id=session_id)
         except LedgerError as error:
             if running is None or isinstance(error.__cause__, OverflowError):  # a number that no file can hold
                 raise
-            self._file.set_aside(running.entry(ended), error.what)
+            self._file.set_aside(running.entry(ended, attestation), error.what)
         self._running.pop(receipt_id, None)

@@ -132,7 +132,7 @@ class ChatMagics(NotebookMagics):
         self, live: Live, receipts: Sequence[Receipt], text: str, note: str = "", images: Sequence[str] = ()
     ) -> None:
         explorer, head = self._app.explorer(receipts[-1].network), self._app.head()
-        live.finish(receipts, text, explorer, note, images, head)
+        live.finish(receipts, text, explorer, note, images, head, self._app.carried(receipts))
         print_notes(receipts[-1])
         self._app.track_display(receipts, live.refresh)
         if note := self._app.late_note():

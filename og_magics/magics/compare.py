@@ -98,13 +98,13 @@ class CompareMagics(NotebookMagics):
         """Show what each has answered, or what had arrived of that, with the receipts."""
         columns = comparison.columns
         images = [(part.result.images or () if part.result else ()) for part in comparison]
-        live.finish(columns, self._app.payment_page, self._app.head(), images)
+        receipts = [column.receipt for column in columns if column.receipt is not None]
+        live.finish(columns, self._app.payment_page, self._app.head(), images, self._app.carried(receipts))
         if note := self._app.late_note():
             print(note)
         for part in comparison:
             if part.receipt is not None:
                 print_notes(part.receipt, part.label)
-        receipts = [column.receipt for column in columns if column.receipt is not None]
         self._app.track_display(receipts, live.refresh)
         self._variable.refresh_after()
 

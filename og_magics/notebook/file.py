@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,15 @@ from ..core.untrusted_json import read_json
 from ..core.versions import is_readable
 from ..ledger.export import replace_file
 from ..ledger.journal import GENESIS, Head
+from ..verification.attestation_bounds import LONGEST_DOCUMENT, MOST_DOCUMENTS
 
 _DEEPEST = 400
 """Levels of a notebook, with pictures that others drew."""
 _LARGEST = 512 * 1024 * 1024
 """Bytes of a notebook."""
+_HASH = re.compile(r"[0-9a-f]{64}")
+_LONGEST_TEXT = (LONGEST_DOCUMENT + 2) // 3 * 4
+"""Characters of a document in base64."""
 _LONGEST = 2**63
 """Entries: more than SQLite can number."""
 
@@ -40,6 +48,7 @@ class ShownAnswer:
         turn: the receipts of the turn that the output shows, in their order; one of them, at `place`, is this answer's.
             Empty where the output shows one call in the plain form of one answer.
         format: as what the output says its answer is shown.
+        documents: attestations that the output carries, by the hash under which they stand; b"" for what is none.
     """
 
     cell: int
@@ -53,6 +62,7 @@ class ShownAnswer:
     place: int = 0
     turn: tuple[Receipt, ...] = ()
     format: str = "md"
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def answers_in(notebook: str | Path) -> list[ShownAnswer]:
@@ -110,6 +120,18 @@ def _is_notebook(content: Any) -> bool:
     return True
 
 
+def documents_in(answers: Iterable[ShownAnswer]) -> dict[str, bytes]:
+    """Return the attestations that a notebook carries, by the hash under which they stand; what is none is b"" or
+    something else. One that has its hash is not replaced by another.
+    """
+    found: dict[str, bytes] = {}
+    for answer in answers:
+        for hash, document in answer.documents.items():
+            if len(found) < MOST_DOCUMENTS and hashlib.sha256(found.get(hash, b"")).hexdigest() != hash:
+                found[hash] = document
+    return found
+
+
 def receipts_in(notebook: str | Path) -> list[Receipt]:
     """Return the receipts of an .ipynb file, in the order of its cells. They are what the file says: verify them.
 
@@ -158,6 +180,7 @@ def _answer(place: int, source: Any, data: Mapping[str, Any]) -> ShownAnswer:
         head=_head(form.get("ledger")),
         turn=(receipt,) if receipt is not None and "format" in form else (),
         format=str(form.get("format", "md")),
+        documents=_documents(form.get("attestations")),
     )
 
 
@@ -210,6 +233,21 @@ def joined(text: Any) -> Any:
     if isinstance(text, list) and all(isinstance(line, str) for line in text):
         return "".join(text)
     return text
+
+
+def _documents(form: Any) -> dict[str, bytes]:
+    """Read the attestations of an output. One that is too long, or no base64, is b"": so it is not its hash's."""
+    texts = itertools.islice(form.items(), MOST_DOCUMENTS) if isinstance(form, Mapping) else ()
+    found = {}
+    for hash, text in texts:
+        if isinstance(hash, str) and _HASH.fullmatch(hash):
+            whole = joined(text)
+            sound = isinstance(whole, str) and len(whole) <= _LONGEST_TEXT
+            try:
+                found[hash] = base64.b64decode(whole, validate=True) if sound else b""
+            except ValueError:
+                found[hash] = b""
+    return found
 
 
 def _head(form: Any) -> Head | None:

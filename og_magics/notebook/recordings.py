@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from ..core.cell_context import CellExecution
@@ -10,9 +10,10 @@ from ..core.errors import LedgerError
 from ..core.fork import new_lock
 from ..core.receipt import Receipt
 from ..core.recording import Recording, request_fingerprint
-from ..notebook.file import ShownAnswer, answers_in
+from ..notebook.file import ShownAnswer, answers_in, documents_in
 from ..verification.output_check import columns_problems, shown_problem
 from ..verification.turn_check import turn_problems
+from .jupyter_trust import is_trusted
 
 _COMPLETE = ("served", "paid", "settled", "verified", "expired")
 
@@ -50,6 +51,7 @@ class NotebookRecordings:
         self._named = named
         self._lock = new_lock()
         self._read: dict[Path, tuple[tuple[int, int], list[Recording]]] = {}
+        self._documents: dict[str, bytes] = {}
 
     def recorded(self, key: str) -> list[Recording]:
         """Return the complete answers to the requests with this key, in the order of the cells."""
@@ -62,6 +64,18 @@ class NotebookRecordings:
             one for one in self._all() if one.receipt.turn == first and one.receipt.receipt_id > receipt.receipt_id
         ]
         return min(later, key=lambda one: one.receipt.receipt_id, default=None)
+
+    def attestations(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """Return the documents under these hashes, also those that stood in a file before it was saved again."""
+        self._all()
+        return {hash: self._documents[hash] for hash in hashes if hash in self._documents}
+
+    def trusts(self, receipt: Receipt) -> bool:
+        """Return True if the receipt is in a file that Jupyter trusts as it is: this user ran it, or said so."""
+        for path, (_, recordings) in list(self._read.items()):
+            if any(one.receipt == receipt for one in recordings):
+                return is_trusted(path) is True
+        return False
 
     def knows(self, receipt: Receipt) -> bool:
         """Return False: a key that a file names is its writer's word."""
@@ -76,7 +90,9 @@ class NotebookRecordings:
                 with self._lock:
                     known = self._read.get(path)
                     if known is None or known[0] != stamp:
-                        known = self._read[path] = stamp, _recordings(path)
+                        answers = answers_in(path)
+                        known = self._read[path] = stamp, _recordings(path, answers)
+                        self._documents |= documents_in(answers)
                 found += known[1]
             except (OSError, LedgerError):  # gone, or half written: there is nothing in it to be shown
                 if not self._named:
@@ -89,8 +105,7 @@ class NotebookRecordings:
         return found
 
 
-def _recordings(path: Path) -> list[Recording]:
-    answers = answers_in(path)
+def _recordings(path: Path, answers: Sequence[ShownAnswer]) -> list[Recording]:
     found = []
     for answer, problem in zip(answers, output_problems(answers), strict=True):
         if answer.receipt is not None and answer.receipt.status in _COMPLETE:

@@ -255,10 +255,11 @@ _NEEDED = ("cell_type", "id", "nbformat", "nbformat_minor", "execution_count", "
 def _receipts_of(output: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield one output for each receipt, whether it stood alone, in a comparison or in a turn of several calls."""
     data = output.get("data", {})
-    for answer in answers_of(data) if MIME in data else []:
+    for place, answer in enumerate(answers_of(data) if MIME in data else []):
         if answer.receipt is not None:
             receipt = answer.receipt.without_text()
-            bundle = answer_bundle(receipt, "", _explorer(receipt.network), head=answer.head)
+            carried = {} if place else answer.documents  # once for all calls of an output
+            bundle = answer_bundle(receipt, "", _explorer(receipt.network), head=answer.head, documents=carried)
             yield {"output_type": "display_data", "data": json.loads(json.dumps(bundle)), "metadata": {}}
 
 

@@ -27,6 +27,7 @@ from ..ledger import Ledger, ledger_of, readable_at
 from ..ledger.file_system import file_system, in_write_ahead_mode
 from ..ledger.private_file import FOLDER, located, open_to_others
 from ..notebook.environment import captured_in, differences, is_captured, needs, release, version_of
+from ..notebook.jupyter_trust import is_trusted
 from ..payment.wallet import load_wallet
 from .health import HealthCheck, session_cap_of, wallet_file_check
 from .session import Session
@@ -50,6 +51,7 @@ def diagnose(notebook: Path | None, *, offline: bool = False, app: Session | Non
     ]
     if notebook is not None:
         parts += _tried("notebook", lambda: _notebook(notebook))
+        parts += _tried("trust", lambda: [_trust(notebook)])
     try:
         settings = app.settings if app is not None else Settings.from_env()
         name = settings.network_name()
@@ -184,6 +186,18 @@ def _front_end() -> str:
     if os.environ.get("BINDER_SERVICE_HOST"):
         return "JupyterLab on Binder"
     return "a Jupyter server" if os.environ.get("JPY_SESSION_NAME") else "no front end known"
+
+
+def _trust(path: Path) -> HealthCheck:
+    """Say whether Jupyter trusts the file: whether this user ran it as it is."""
+    trusted = is_trusted(path)
+    if trusted:
+        return HealthCheck("trust", True, "Jupyter trusts it: you ran it, or said so. Its answers may be shown again.")
+    if trusted is None:
+        summary = "Whether Jupyter trusts it is not known: nbformat is missing, or no Jupyter has signed anything here."
+        return HealthCheck("trust", None, summary, "Nothing by itself: answers whose keys are known are shown again.")
+    summary = "Jupyter does not trust it: it was not run here as it is. Answers whose keys nobody here knows are paid."
+    return HealthCheck("trust", None, summary, "Run it; or read it, and `jupyter trust` it where you know its author.")
 
 
 def _notebook(path: Path) -> list[HealthCheck]:

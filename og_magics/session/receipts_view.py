@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..core.fork import new_lock
@@ -17,17 +18,24 @@ if TYPE_CHECKING:
 
 
 class ReceiptsView:
-    """A notebook's receipts. What was replayed in this session is marked as such. Safe to call from any thread."""
+    """A notebook's receipts. What was replayed in this session is marked as such. Safe to call from any thread.
+
+    Args:
+        attested: returns attestations of replayed answers, by their hash. pinned: the measurements of OG_PCR.
+    """
 
     def __init__(
         self,
         ledger: Callable[[], Ledger],
         replayed: Callable[[], Mapping[str, Receipt]],
         networks: Callable[[Collection[str]], Mapping[str, Network]],
+        attested: Callable[[Collection[str]], Mapping[str, bytes]],
+        pinned: Callable[[], Collection[str]],
     ) -> None:
         self._current = ledger
         self._replayed = replayed
         self._networks = networks
+        self._attested, self._pinned = attested, pinned
         self._lock = new_lock()
         self._cache: tuple[Ledger, FrameCache] | None = None
         self._elsewhere: pd.DataFrame | None = None
@@ -97,17 +105,23 @@ class ReceiptsView:
         elsewhere = [] if ledger is not self._current() else list(self._replayed().values())
         others = [r for r in elsewhere if r.receipt_id not in held and (chosen is None or r.receipt_id in chosen)]
         networks = self._networks({r.network for r in (*receipts, *others)}) if online else None
-        proofs = prove(
-            receipts,
-            networks,
-            audit=audit if chosen is None else audit.only(chosen),
-            costs=complete_costs(known),
-            expected_pcr=expected_pcr,
+        documents = dict(ledger.attestations(_named(receipts)))
+        documents |= self._attested(_named(others) - documents.keys())
+        prove_them = partial(
+            prove, networks=networks, expected_pcr=expected_pcr, documents=documents, pinned=self._pinned()
+        )
+        proofs = prove_them(
+            receipts, audit=audit if chosen is None else audit.only(chosen), costs=complete_costs(known)
         )
         for proof in () if ledger.read_only else proofs:
             if all(verdict.ok is True for verdict in proof.verdicts.values()):  # True: it was looked at
                 ledger.mark_verified(proof.receipt_id)
-        proofs += prove(others, networks, expected_pcr=expected_pcr)
+        proofs += prove_them(others)
         frame = proofs_frame(proofs)
         frame.attrs["problems"] = list(audit.problems)
         return frame
+
+
+def _named(receipts: Collection[Receipt]) -> set[str]:
+    """Return the hashes of the attestations that receipts name."""
+    return {receipt.attestation_hash for receipt in receipts if receipt.attestation_hash is not None}

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..client.requests import chat_request
 from ..core.cell_context import origin
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, UnknownModel
+from ..core.models import DEFAULTS, UNLISTED, resolve_model, resolve_provider
 from ..core.options import BODY, SETTINGS
 from ..core.redaction import holds_this_key, key_in
 from ..core.settings import Settings
@@ -41,3 +42,23 @@ def refuse_keys(text: str, settings: Settings) -> None:
     found = key_in(text) or (key is not None and holds_this_key(text, key.reveal()) and "a private key")
     if found:
         raise ConfigError(f"The prompt holds {found}. It was not sent.", remedy="Remove it, and ask again.")
+
+
+def chosen_model(settings: Settings, model: str | None, provider: str | None) -> str:
+    """Return the model that flags and settings amount to: a provider alone stands for its default model.
+
+    Raises:
+        ConfigError: no such provider or model.
+    """
+    chosen = resolve_provider(provider) if provider else None
+    if model:
+        try:
+            return resolve_model(model, chosen)
+        except UnknownModel:
+            if settings.gateway_url and "/" not in model and chosen is None:
+                return f"{UNLISTED}/{model.strip()}"  # a plain server may serve it; a gateway refuses it unpaid
+            raise
+    if chosen:
+        current = settings.model
+        return current if current.startswith(chosen + "/") else DEFAULTS[chosen]
+    return resolve_model(settings.model)

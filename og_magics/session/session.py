@@ -28,10 +28,10 @@ from ..conversation import (
 from ..core import allowance
 from ..core.amounts import to_opg
 from ..core.cell_context import cell_history, execution, namespace
-from ..core.errors import ConfigError, LedgerError, UnknownModel
+from ..core.errors import ConfigError, LedgerError
 from ..core.estimate import Estimate
 from ..core.fork import new_rlock
-from ..core.models import DEFAULTS, UNLISTED, known_model, notice, resolve_model, resolve_provider, use_prices
+from ..core.models import known_model, notice, use_prices
 from ..core.networks import Network, described
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
@@ -46,9 +46,10 @@ from ..ledger import Ledger, notebook_ledger, open_ledger
 from ..notebook.recordings import NotebookRecordings, named_files
 from . import health as standing
 from .approval import Approver, approved, estimate_of
+from .carried_attestations import CarriedAttestations
 from .networks import configured_networks
 from .receipts_view import ReceiptsView
-from .request import refuse_keys, request_of
+from .request import chosen_model, refuse_keys, request_of
 
 Watcher = Callable[[], None]
 """Called when something about a notebook changed, on whatever thread changed it; it must not block."""
@@ -67,8 +68,15 @@ class Session:
         self._shown = DisplayTracker()
         self.threads = Threads(lambda: self.ledger)
         """The notebook's conversations."""
-        self.records = ReceiptsView(lambda: self.ledger, lambda: self.replayed, self.networks)
+        self.records = ReceiptsView(
+            lambda: self.ledger,
+            lambda: self.replayed,
+            self.networks,
+            self._replayed_documents,
+            lambda: self._settings.pcr,
+        )
         """The notebook's receipts."""
+        self.carried = CarriedAttestations(lambda: self.ledger, self._replayed_documents)
         self._watchers: list[Watcher] = []
         self._noticed: set[str] = set()
 
@@ -148,23 +156,8 @@ class Session:
         return ""
 
     def choose_model(self, model: str | None, provider: str | None) -> str:
-        """Return the model that flags and settings amount to: a provider alone stands for its default model.
-
-        Raises:
-            ConfigError: no such provider or model.
-        """
-        chosen = resolve_provider(provider) if provider else None
-        if model:
-            try:
-                return resolve_model(model, chosen)
-            except UnknownModel:
-                if self._settings.gateway_url and "/" not in model and chosen is None:
-                    return f"{UNLISTED}/{model.strip()}"  # a plain server may serve it; a gateway refuses it unpaid
-                raise
-        if chosen:
-            current = self._settings.model
-            return current if current.startswith(chosen + "/") else DEFAULTS[chosen]
-        return resolve_model(self._settings.model)
+        """Return the model that flags and settings amount to; see `chosen_model`."""
+        return chosen_model(self._settings, model, provider)
 
     def model_notice(self, model: str) -> str:
         """Return what to know before this model is paid for, the first time that it is asked; else "".
@@ -261,7 +254,7 @@ class Session:
             turn = replace(turn, request=context.before(turn.request), context=context)
         turn = with_tools_and_schema(self._in_thread(turn, options.thread, counted=counted), options, namespace())
         format, head = turn.format, self.head
-        return replace(turn, repr=lambda answer: answer_repr(answer, self.explorer, head, format))
+        return replace(turn, repr=lambda answer: answer_repr(answer, self.explorer, head, self.carried, format))
 
     def _in_thread(self, turn: Turn, thread: str | None, *, counted: bool) -> Turn:
         """Return the turn with the earlier ones of its thread before it; unchanged without a thread."""
@@ -319,13 +312,19 @@ class Session:
             ConfigError, PaymentRefused: as `start`; there is one question for all of them.
         """
         runs, ledger = [self._start(turn) for turn in self._approved(turns, approve)], self.ledger
-        return Comparison(runs, ledger, lambda columns: columns_bundle(columns, self.payment_page, self.head()))
+        carried, page = self.carried, self.payment_page
+        return Comparison(
+            runs, ledger, lambda all: columns_bundle(all, page, self.head(), carried(one.receipt for one in all))
+        )
 
     @property
     def replayed(self) -> Mapping[str, Receipt]:
         """The receipts of answers that were shown again in this session, by their ids."""
         with self._lock:
             return {} if self._llm is None else self._llm.replays.replayed_receipts
+
+    def _replayed_documents(self, hashes: Collection[str]) -> Mapping[str, bytes]:
+        return {} if self._llm is None or not hashes else self._llm.replays.attestations(hashes)
 
     def networks(self, names: Collection[str]) -> dict[str, Network]:
         """Return the networks of these names, as they are set; a devnet only if it is in use or one is set."""

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.x509.oid import ExtensionOID
 
 from ..core.networks import AWS_NITRO_ROOT
+from .attestation_bounds import LONGEST_DOCUMENT
 from .hashing import keccak
 from .verdict import Verdict
 
@@ -31,9 +32,6 @@ SIMULATED = b"simulated"
 """The first bytes of each measurement of a devnet's enclave."""
 MAX_AGE, MAX_AHEAD = 300.0, 300.0
 """Seconds by which a document may be older or newer than the clock by which it is judged."""
-
-_LONGEST = 16 * 1024
-"""Bytes of a document."""
 _DEEPEST = 4
 _MOST_CERTIFICATES = 8
 """Of a chain, without the document's own."""
@@ -115,24 +113,56 @@ def check_attestation(
         root: SHA-256 of the root certificate's DER, hex.
         at: unix seconds by which its age is judged; None: it may be of any age.
     """
+    found = signed_document(document, root=root)
+    return found if isinstance(found, Verdict) else check_document(found, expected, root=root, at=at)
+
+
+def signed_document(document: bytes, *, root: str) -> Document | Verdict:
+    """Read a document and check what needs nothing else: its form, its certificates and its signature. Never raises.
+
+    Returns:
+        The document, whose values are still to be checked; or the verdict False.
+    """
     try:
         found = read_document(document)
         _check_chain(found, root)
         _check_signature(found)
+    except _Refused as refused:
+        return _refusal(refused)
+    except Exception as error:  # noqa: BLE001 - strangers' certificates can be wrong in many ways
+        return Verdict(False, f"The enclave's attestation cannot be read ({type(error).__name__}).")
+    return found
+
+
+def own_root(document: bytes) -> str:
+    """Return the SHA-256 (hex) of the root that a document names for itself: of a devnet that is gone, no other is
+    known. "" where it cannot be read.
+    """
+    try:
+        return hashlib.sha256(read_document(document).bundle[0]).hexdigest()
+    except Exception:  # noqa: BLE001 - a stranger's document can be wrong in many ways
+        return ""
+
+
+def check_document(found: Document, expected: Expected, *, root: str, at: float | None = None) -> Verdict:
+    """Check the values of a document that `signed_document` returned; see `check_attestation`."""
+    try:
         _check_age(found, at)
         _check_nonce(found, expected)
         compared = _check_measurements(found, expected, simulated=root != AWS_NITRO_ROOT)
         _check_keys(found, expected)
     except _Refused as refused:
-        return Verdict(False, f"The enclave's attestation does not hold: {refused}.")
-    except Exception as error:  # noqa: BLE001 - strangers' certificates can be wrong in many ways
-        return Verdict(False, f"The enclave's attestation cannot be read ({type(error).__name__}).")
+        return _refusal(refused)
     hardware = "AWS Nitro hardware" if root == AWS_NITRO_ROOT else "the devnet's simulated hardware"
     if not compared:
         return Verdict(
             None, f"An attestation of {hardware} holds, and nobody says which code is approved: it is {found.pcr_hash}."
         )
     return Verdict(True, f"Attested by {hardware}: the code {found.pcr_hash} holds these keys.")
+
+
+def _refusal(refused: _Refused) -> Verdict:
+    return Verdict(False, f"The enclave's attestation does not hold: {refused}.")
 
 
 def read_document(document: bytes) -> Document:
@@ -143,14 +173,16 @@ def read_document(document: bytes) -> Document:
     """
     import cbor2
 
-    if len(document) > _LONGEST:
-        raise _Unreadable(f"it has more than {_LONGEST // 1024} KiB")
+    if len(document) > LONGEST_DOCUMENT:
+        raise _Unreadable(f"it has more than {LONGEST_DOCUMENT // 1024} KiB")
     document = document.removeprefix(_TAG_18)
     _check_cbor(document)
     parts = cbor2.loads(document)
     if not isinstance(parts, list) or len(parts) != 4 or parts[1] != {} or not isinstance(parts[1], dict):
         raise _Unreadable("it is no COSE_Sign1")
-    protected, payload, signature = (_bytes(part, "a part of it", _LONGEST) for part in (parts[0], parts[2], parts[3]))
+    protected, payload, signature = (
+        _bytes(part, "a part of it", LONGEST_DOCUMENT) for part in (parts[0], parts[2], parts[3])
+    )
     _check_cbor(protected)
     if cbor2.loads(protected) != _ES384:
         raise _Unreadable("it is not signed by ES384")
@@ -173,8 +205,8 @@ def read_document(document: bytes) -> Document:
         pcrs=_pcrs(said.get("pcrs")),
         certificate=_bytes(said.get("certificate"), "its certificate", _LONGEST_CERTIFICATE),
         bundle=[_bytes(one, "a certificate of its chain", _LONGEST_CERTIFICATE) for one in bundle],
-        user_data=_bytes(said.get("user_data") or b"", "its user_data", _LONGEST),
-        nonce=_bytes(said.get("nonce") or b"", "its nonce", _LONGEST),
+        user_data=_bytes(said.get("user_data") or b"", "its user_data", LONGEST_DOCUMENT),
+        nonce=_bytes(said.get("nonce") or b"", "its nonce", LONGEST_DOCUMENT),
         signed=cbor2.dumps(["Signature1", protected, b"", payload]),
         signature=signature,
     )

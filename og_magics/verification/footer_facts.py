@@ -44,6 +44,7 @@ _NEGATIONS = frozenset(("no", "not", "none", "nothing", "never", "without", "mis
 _PROOF = frozenset(
     ("enclave", "proof", "proofs", "proven", "tee", "attestation", "attested", "signature", "verified", "valid")
 )
+_ATTESTED = frozenset(("attested", "attestation"))
 _TOKENS = frozenset(("tokens", "token", "tok", "prompt", "completion", "in", "out", "input", "output"))
 _PENDING = frozenset(("later", "will", "pending", "settles", "yet", "authorized", "authorised"))
 
@@ -65,7 +66,7 @@ class Facts:
         hashes: of which a beginning may be shown.
         tokens: of prompt and completion, None where not reported.
         opg, usd, seconds, counts, times: amounts, durations, numbers of calls or models, unix seconds.
-        settlement, network, status, enclave_ok, replayed, paid: as in the receipt.
+        settlement, network, status, enclave_ok, replayed, paid: as in the receipt. attested: it names an attestation.
         marks: what a mark without a word about a proof says: an answer is complete (True) or not.
     """
 
@@ -81,6 +82,7 @@ class Facts:
     network: str = ""
     status: str = ""
     enclave_ok: bool | None = None
+    attested: bool = False
     replayed: bool = False
     paid: str | None = None
     authorized: str | None = None
@@ -136,6 +138,7 @@ def facts_of(receipts: Sequence[Receipt], *, named: bool = True) -> Facts:
         network=last.network,
         status=last.status,
         enclave_ok=False if False in verdicts else None if None in verdicts else True,
+        attested=all(one.attestation_hash for one in receipts),
         replayed=last.replayed,
         paid=last.payment_hash,
         authorized=last.authorization_hash,
@@ -306,7 +309,10 @@ def _false_marks(segment: str, words: set[str], facts: Facts, stated: set[str]) 
     good, bad = any(c in segment for c in _GOOD), any(c in segment for c in _BAD)
     if sum(c in _GOOD + _BAD for c in segment) > 1:
         yield "a mark more than once"
-    if words & _PROOF or words & {"hold", "holds"}:
+    if words & _ATTESTED and not words & (_PROOF - _ATTESTED):
+        if negated is facts.attested or good or bad:
+            yield "the statement about the hardware's attestation"
+    elif words & _PROOF or words & {"hold", "holds"}:
         states: set[bool | None] = {True}
         if bad or words & {"failed", "fails", "invalid"} or (negated and words & {"hold", "holds"}):
             states = {False}

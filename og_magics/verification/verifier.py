@@ -2,17 +2,18 @@
 
 Columns, each True, False or None (could not be asked, or is not there yet), with its reason:
 
-    enclave   the enclave's key signed the request as it was sent and the answer as it was shown
-    registry  that enclave is registered on chain with this key (and runs the pinned code)
-    payment   the transaction took what was authorized, from the payer to the payee
-    data      what the settlement mode promises stands on chain, and in its blob
-    ledger    the row is as it was written
+    enclave      the enclave's key signed the request as it was sent and the answer as it was shown
+    attestation  hardware vouched, at most a day before, for the code that holds this key
+    registry     that enclave is registered on chain with this key (and runs the pinned code)
+    payment      the transaction took what was authorized, from the payer to the payee
+    data         what the settlement mode promises stands on chain, and in its blob
+    ledger       the row is as it was written
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,12 @@ from . import (
     group_costs,
 )
 from .payment_terms import check_terms
+from .receipt_attestation import ReceiptAttestations, RegistryWord
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("enclave", "registry", "payment", "data", "ledger")
+COLUMNS = ("enclave", "attestation", "registry", "payment", "data", "ledger")
 
 LONGEST = 24 * 3600
 """Seconds that an authorization of a file may hold, to be looked for on chain."""
@@ -100,6 +102,8 @@ def prove(
     audit: LedgerAudit | None = None,
     costs: Mapping[str, int | None] | None = None,
     expected_pcr: str = "",
+    documents: Mapping[str, bytes] | None = None,
+    pinned: Collection[str] = (),
     data_of: Callable[[Network, Iterable[Receipt]], OnchainData] = chain.data_events,
 ) -> list[Proof]:
     """Check receipts.
@@ -109,6 +113,8 @@ def prove(
         audit: of the ledger that they are from, None when they come from elsewhere.
         costs: by authorization, what all its receipts cost together, where they are all known.
         expected_pcr: measurement of the enclave's code, hex with or without 0x; "" for any.
+        documents: attestations that the receipts name, by their hash.
+        pinned: measurements of which an attestation must have one (OG_PCR), unless `expected_pcr` names it.
 
     Raises:
         ConfigError: a measurement that is none.
@@ -117,6 +123,7 @@ def prove(
         raise ConfigError(f"{expected_pcr!r} is no measurement of code.", remedy="Give its hex digits.")
     known = networks or {}
     facts = {name: _gather(known[name], group, data_of) for name, group in _by_network(receipts) if name in known}
+    attestations = ReceiptAttestations(documents or {}, [expected_pcr] if expected_pcr else pinned)
     proofs = []
     for receipt in receipts:
         network = known.get(receipt.network)
@@ -125,7 +132,7 @@ def prove(
         unasked = _OFFLINE if networks is None else _GONE if gone else _UNKNOWN
         if not described(receipt.network).paid:
             unasked = _UNPAID
-        proofs.append(_prove(receipt, network, asked, unasked, audit, costs or {}, expected_pcr))
+        proofs.append(_prove(receipt, network, asked, unasked, audit, costs or {}, expected_pcr, attestations))
     if audit is not None:
         present = {receipt.receipt_id for receipt in receipts}
         proofs += [_missing(receipt_id, why) for receipt_id, why in audit.broken.items() if receipt_id not in present]
@@ -225,13 +232,16 @@ def _prove(
     audit: LedgerAudit | None,
     costs: Mapping[str, int | None],
     expected_pcr: str,
+    attestations: ReceiptAttestations,
 ) -> Proof:
     verdicts = {"enclave": _enclave(receipt), "ledger": _ledger(receipt.receipt_id, audit)}
     if facts is None or network is None:
+        verdicts["attestation"] = attestations.check(receipt, None, None)
         verdicts |= dict.fromkeys(("registry", "payment", "data"), unasked)
     else:
         enclave = facts.enclaves.get(receipt.tee_id) if receipt.tee_id else None
         paid = facts.payments.get(receipt.payment_hash) if receipt.payment_hash else None
+        verdicts["attestation"] = attestations.check(receipt, network, RegistryWord(enclave))
         verdicts["registry"] = check_registry(receipt, enclave, expected_pcr)
         moved = check_payment(receipt, paid, costs.get(receipt.authorization_hash or ""))
         verdicts["payment"] = check_terms(moved, receipt.authorization, network, enclave)

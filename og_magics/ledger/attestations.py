@@ -1,0 +1,38 @@
+"""Documents by which enclaves' hardware was attested: one row each, by its SHA-256, however many receipts name it.
+
+The table stands beside the journal: what it holds is known by its hash, which is in the receipts, which the journal is
+about. A document that was changed is no longer the one that a receipt names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+
+TABLE = "CREATE TABLE attestations (hash TEXT PRIMARY KEY, document BLOB NOT NULL)"
+_SLICE = 500
+"""Hashes that one statement names."""
+
+
+def attestation_hash(document: bytes) -> str | None:
+    """Return the hash by which receipts name a document; None for none."""
+    return hashlib.sha256(document).hexdigest() if document else None
+
+
+def keep(connection: sqlite3.Connection, document: bytes) -> None:
+    """Keep a document, within a write transaction; b"" is none, and a second time changes nothing."""
+    if document:
+        values = attestation_hash(document), document
+        connection.execute("INSERT OR IGNORE INTO attestations (hash, document) VALUES (?, ?)", values)
+
+
+def documents_of(connection: sqlite3.Connection, hashes: Iterable[str]) -> dict[str, bytes]:
+    """Return the documents under these hashes, as far as they are there; what is no document is b""."""
+    wanted, found = sorted(set(hashes)), dict[str, bytes]()
+    for start in range(0, len(wanted), _SLICE):
+        part = wanted[start : start + _SLICE]
+        marks = ", ".join("?" * len(part))
+        rows = connection.execute(f"SELECT hash, document FROM attestations WHERE hash IN ({marks})", part)  # noqa: S608 - question marks
+        found |= {row["hash"]: row["document"] if isinstance(row["document"], bytes) else b"" for row in rows}
+    return found
