@@ -1,4 +1,4 @@
-"""What the registry says of an enclave: its gateway, its keys, and whether it is vouched for, and until when it was."""
+"""An enclave as the registry describes it: its gateway, its keys, whether it is vouched for, and until when it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TYPE_NAMES = {LLM_PROXY: "LLM proxy", 1: "validator"}
 
 
 class Ending(Enum):
-    """Why an enclave is not vouched for any more; the value completes "The enclave was ..."."""
+    """The reason why an enclave is not vouched for any more; the value completes "The enclave was ..."."""
 
     DISABLED = "disabled in the registry"
     REVOKED = "of code whose measurement was revoked"
