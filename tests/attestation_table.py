@@ -1,14 +1,16 @@
 """What is accepted as an attestation, and what is refused: `python -m tests.attestation_table` prints one line each.
 
-The first half is a real document of an OpenGradient gateway on AWS Nitro (2026-02-12) and changes of it; the second half
-is made with a root of our own, so that what only AWS could sign is tried as well.
+The first part is a real document of an OpenGradient gateway on AWS Nitro (2026-02-12) and changes of it; the second is
+made with a root of our own, so that what only AWS could sign is tried as well; the third are receipts that name documents,
+as a notebook or a ledger has them, checked without a network or with what a registry says.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +18,16 @@ from typing import Any
 
 import cbor2
 
-from og_magics.core.networks import AWS_NITRO_ROOT
+from og_magics.core.networks import AWS_NITRO_ROOT, DEVNET, Network
+from og_magics.core.onchain import Unavailable
+from og_magics.core.receipt import Receipt
+from og_magics.core.types import Enclave
 from og_magics.devnet.gateway.nitro import PCR_HASH, SimulatedNitro, seal
 from og_magics.verification.attestation import Expected, check_attestation, read_document
+from og_magics.verification.receipt_attestation import ReceiptAttestations, RegistryWord
 from og_magics.verification.verdict import Verdict
+
+from .signed import Signer, asking
 
 REAL = base64.b64decode((Path(__file__).parent / "vectors" / "nitro_attestation.b64").read_bytes())
 MADE = 1770918962.724
@@ -163,8 +171,84 @@ def own_cases() -> Iterator[Case]:
 
 
 def cases() -> list[Case]:
-    """All of them."""
+    """All documents."""
     return [*real_cases(), *own_cases()]
+
+
+@dataclass(frozen=True)
+class ReceiptCase:
+    """A receipt, the documents beside it, and the verdict that its attestation must have."""
+
+    name: str
+    receipt: Receipt
+    documents: Mapping[str, bytes]
+    ok: bool | None
+    says: str = ""
+    network: Network | None = None
+    word: RegistryWord | None = None
+    allowed: Sequence[str] = ()
+
+    def check(self) -> Verdict:
+        return ReceiptAttestations(self.documents, self.allowed).check(self.receipt, self.network, self.word)
+
+
+def receipt_cases() -> Iterator[ReceiptCase]:
+    """Receipts of a devnet's enclave and of public networks, with documents that fit them and that do not."""
+    forger, signer = Forger(), Signer()
+    key, tls = signer.enclave.public_key_der, signer.enclave.certificate_der
+    answered = signer.answered(asking("What is x402?"), "A way to pay.")
+    fits = forger.hardware.document(b"n" * 20, tls, key)
+    said = cbor2.loads(cbor2.loads(fits)[2])
+    old = forger.document(
+        **said | {"timestamp": said["timestamp"] - 3_600_000, "certificate": forger.hardware.issue()[1]}
+    )
+    other = forger.hardware.document(b"n" * 20, tls, b"another key")
+    unreal = forger.document(user_data=said["user_data"], pcrs=read_document(REAL).pcrs)
+
+    def case(
+        name: str, document: bytes | None, ok: bool | None, says: str = "", *, under: bytes = b"", **more: Any
+    ) -> ReceiptCase:
+        hash = hashlib.sha256(under or document or b"").hexdigest() if document is not None else None
+        changes = {one: more.pop(one) for one in tuple(more) if one in ("network_name", "tee_timestamp", "public_key")}
+        changes |= {"network": changes.pop("network_name", "devnet"), "attestation_hash": hash}
+        return ReceiptCase(name, replace(answered, **changes), {hash: document} if document else {}, ok, says, **more)
+
+    here = replace(DEVNET, attestation_root=forger.hardware.root)
+    enclave = Enclave("", public_key=key, tls_certificate=tls, registered=True, pcr_hash="0x" + PCR_HASH.hex())
+    yield case("a devnet's document, offline", fits, True, "simulated")
+    yield case("its root known", fits, True, "simulated", network=here)
+    yield case("the registry agrees", fits, True, network=here, word=RegistryWord(enclave))
+    yield case("its measurement pinned", fits, True, allowed=[enclave.pcr_hash])
+    yield case("no document named", None, None, "Not attested")
+    yield case("a hash that points nowhere", b"", None, "is not here")
+    yield case("another document under the hash", other, False, "another document", under=fits)
+    yield case("one bit of it", flipped(fits, 900), False, "another document", under=fits)
+    yield case("one bit, and its own hash", flipped(fits, len(fits) - 20), False)
+    yield case("the document of another enclave", other, False, "another key")
+    yield case("of another devnet", fits, False, "pinned", network=replace(here, attestation_root="00" * 32))
+    yield case("a devnet's document on a public network", fits, False, "pinned", network_name="base")
+    yield case("AWS's document on a devnet", REAL, False)
+    yield case("the real document, for another key", REAL, False, network_name="base", tee_timestamp=int(MADE) + 60)
+    yield case("the real document, months before the answer", REAL, False, "vouches for a day", network_name="base")
+    yield case("measurements that are not simulated", unreal, False, "simulated")
+    moved = answered.tee_timestamp or 0
+    yield case("an answer of the next day but one", fits, False, "vouches for a day", tee_timestamp=moved + 2 * 86_400)
+    yield case("an answer from before it", fits, False, "vouches for a day", tee_timestamp=moved - 3_600)
+    yield case("an answer 24 hours after it", fits, True, tee_timestamp=moved + 86_400)
+    yield case("a time that no clock has", fits, False, "no time", tee_timestamp=2**250)
+    yield case("made an hour before its certificate", old, False)
+    yield case("other code than the registry has", fits, False, "registry has",
+               network=here, word=RegistryWord(replace(enclave, pcr_hash="0x" + "07" * 32)))  # fmt: skip
+    yield case("another TLS certificate than the registry has", fits, False, "TLS certificate",
+               network=here, word=RegistryWord(replace(enclave, tls_certificate=b"other")))  # fmt: skip
+    yield case("the registry does not know it", fits, None, "nobody says", network=here, word=RegistryWord(None))
+    yield case("the registry cannot be asked", fits, None, network=here, word=RegistryWord(Unavailable("Down.")))
+    yield case("other code than is pinned", fits, False, "OG_PCR", allowed=["00" * 32])
+    yield case("a receipt without a key", fits, None, "no key", public_key="")
+    yield case("a key that is none", fits, None, "no key", public_key="key")
+    yield case("17 KiB", bytes(17 * 1024), False)
+    yield case("a page", b"<html></html>", False)
+    yield case("a plain server's receipt", fits, None, "plain server", network_name="none")
 
 
 def fastest(check: Callable[[], Verdict], times: int = 20) -> float:
@@ -187,6 +271,14 @@ def main() -> int:
         word = {True: "accepted", False: "refused", None: "unknown"}[verdict.ok]
         print(f"{'' if right else 'WRONG '}{word:9}{fastest(case.check):6.2f} ms  {case.name}: {verdict.reason[:110]}")
     accepted = [at for at in range(len(REAL)) if check_attestation(flipped(REAL, at), KNOWN).ok is not False]
+    for one in receipt_cases():
+        verdict = one.check()
+        right = verdict.ok is one.ok and one.says in verdict.reason
+        wrong += not right
+        word = {True: "accepted", False: "refused", None: "unknown"}[verdict.ok]
+        print(
+            f"{'' if right else 'WRONG '}{word:9}{fastest(one.check):6.2f} ms  receipt, {one.name}: {verdict.reason[:110]}"
+        )
     print(f"one bit of each byte: {len(REAL)} documents, {len(accepted)} accepted")
     return int(bool(wrong or accepted))
 

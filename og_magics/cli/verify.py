@@ -240,9 +240,11 @@ def _print(rows: Sequence[_Row], proofs: Sequence[str], problems: Sequence[str])
         print(f"The ledger: {problem}")
     if rows:
         good = sum(_holds(row, proofs) for row in rows)
-        print(f"{good} of {len(rows)} receipts hold: {', '.join(proofs)}.")
-        if (count := sum(row.unattested for row in rows)) and "attestation" in proofs:
-            print(f"{count} of {len(rows)} name no attestation of their enclave's hardware: --proofs asks for it.")
+        unattested = sum(row.unattested for row in rows) if "attestation" in proofs else 0
+        held = [name for name in proofs if name != "attestation" or unattested < len(rows)]
+        print(f"{good} of {len(rows)} receipts hold: {', '.join(held)}.")
+        if unattested:
+            print(f"{unattested} of {len(rows)} not attested by hardware: to require it, --proofs {','.join(proofs)}.")
 
 
 def _form(row: _Row, proofs: Sequence[str]) -> dict[str, object]:

@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable
 
-TABLE = "CREATE TABLE attestations (hash TEXT PRIMARY KEY, document BLOB NOT NULL)"
+TABLE = "CREATE TABLE IF NOT EXISTS attestations (hash TEXT PRIMARY KEY, document BLOB NOT NULL)"
 _SLICE = 500
 """Hashes that one statement names."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .conftest import Cell, Kernel
 
 MIME = "application/vnd.og.receipt+json"
-COLUMNS = ("enclave", "registry", "payment", "data", "ledger")
+COLUMNS = ("enclave", "attestation", "registry", "payment", "data", "ledger")
 HELD = [[True] * len(COLUMNS)]
 
 

@@ -211,9 +211,9 @@ class TestRemembered:
     async def test_for_a_day(self, hardware: Hardware) -> None:
         clock = Clock()
         attestations, endpoint = self.attestations(hardware, clock)
-        assert await attestations.require(endpoint) == ""
+        assert (await attestations.require(endpoint)).note == ""
         clock.ahead = 100.0
-        assert await attestations.require(endpoint) == ""
+        assert (await attestations.require(endpoint)).note == ""
         assert len(hardware.asked) == 1
         clock.ahead = ATTESTED_FOR + 1
         with pytest.raises(ProofError, match="too far apart"):  # asked again, and its clock was not moved
@@ -228,10 +228,10 @@ class TestRemembered:
         clock = Clock()
         attestations, endpoint = self.attestations(hardware, clock)
         for _ in range(3):
-            assert (await attestations.require(endpoint)).startswith("Not attested: ")
+            assert (await attestations.require(endpoint)).note.startswith("Not attested: ")
         assert len(hardware.asked) == 1
         clock.ahead = UNKNOWN_FOR + 1
-        assert await attestations.require(endpoint)
+        assert (await attestations.require(endpoint)).note
         assert len(hardware.asked) == 2
         await endpoint.close()
         attestations, endpoint = self.attestations(hardware, clock, attest="require")
@@ -253,9 +253,9 @@ class TestRemembered:
         """The next connection leads to the enclave that was attested, whoever else has the address by then."""
         hardware.enclave = replace(hardware.enclave, tls_certificate=None, registered=False, pcr_hash="")
         attestations, endpoint = self.attestations(hardware, Clock(), pcr=(HASH,))
-        assert await attestations.require(endpoint) == ""
+        assert (await attestations.require(endpoint)).note == ""
         assert endpoint.enclave.tls_certificate == hardware.own.der
-        assert await attestations.require(endpoint) == ""
+        assert (await attestations.require(endpoint)).note == ""
         assert len(hardware.asked) == 1
         await endpoint.close()
 

@@ -54,9 +54,9 @@ class TestWhatHolds:
         (tmp_path / "n.ipynb").write_text(json.dumps(verify.notebook(receipt)))
         assert main(["verify", str(tmp_path / "n.ipynb")]) == 0
         out = capsys.readouterr().out
-        assert out.splitlines()[0].split() == ["cell", "receipt", "enclave", "reason"]
+        assert out.splitlines()[0].split() == ["cell", "receipt", "enclave", "attestation", "reason"]
         assert "✓" in out
-        assert out.endswith("1 of 1 receipts hold: enclave.\n")
+        assert "1 of 1 receipts hold: enclave.\n1 of 1 not attested by hardware" in out
 
 
 class TestWhatWasChanged:

@@ -9,9 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from og_magics.verification import attestation
 from og_magics.verification.attestation import Expected, check_attestation, read_document
+from og_magics.verification.receipt_attestation import ReceiptAttestations
 from og_magics.verification.verdict import Verdict
-from tests.attestation_table import HASH, KNOWN, MADE, PCR0, REAL, Case, Forger, cases, flipped
+from tests.attestation_table import (
+    HASH,
+    KNOWN,
+    MADE,
+    PCR0,
+    REAL,
+    Case,
+    Forger,
+    ReceiptCase,
+    cases,
+    flipped,
+    receipt_cases,
+)
 from tests.conftest import CI
 
 FORGER = Forger()
@@ -29,6 +43,23 @@ def test_a_document_has_its_verdict_and_the_reason(case: Case) -> None:
     verdict = case.check()
     assert verdict.ok is case.ok, verdict.reason
     assert case.says in verdict.reason
+
+
+@pytest.mark.parametrize("case", list(receipt_cases()), ids=lambda case: case.name)
+def test_a_receipts_attestation_has_its_verdict_and_the_reason(case: ReceiptCase) -> None:
+    verdict = case.check()
+    assert verdict.ok is case.ok, verdict.reason
+    assert case.says in verdict.reason
+
+
+def test_a_document_is_checked_once_however_many_receipts_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = next(iter(receipt_cases()))
+    checked: list[bytes] = []
+    real = attestation.signed_document
+    monkeypatch.setattr(attestation, "signed_document", lambda one, **how: (checked.append(one), real(one, **how))[1])
+    attestations = ReceiptAttestations(case.documents)
+    assert all(attestations.check(case.receipt, None, None).ok for _ in range(50))
+    assert len(checked) == 1
 
 
 def test_the_real_document_says_what_is_known_of_it() -> None:

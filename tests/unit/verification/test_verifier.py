@@ -38,7 +38,7 @@ def test_an_offline_check_and_an_unknown_network_are_told_apart():
 def test_proofs_with_the_same_reason_share_it():
     same, other = Verdict(None, "Not asked."), Verdict(False, "No.")
     verdicts = dict.fromkeys(COLUMNS, same) | {"enclave": Verdict(True, "Yes."), "data": other}
-    assert reason_of(verdicts, COLUMNS) == "registry, payment, ledger: Not asked. data: No."
+    assert reason_of(verdicts, COLUMNS) == "attestation, registry, payment, ledger: Not asked. data: No."
     assert reason_of(verdicts, ("enclave",)) == "All proofs hold."
 
 

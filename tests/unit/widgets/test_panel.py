@@ -180,7 +180,7 @@ def test_the_proofs_of_the_rows_are_told(app, panel, ask, eventually):
     eventually(lambda: ">settled</span>" in panel.receipts.table.value)
     panel.receipts.verify.click()
     told = eventually(lambda: "<table" in panel.receipts.proofs.value and panel.receipts.proofs.value)
-    for name in ("enclave", "registry", "payment", "data", "ledger"):
+    for name in ("enclave", "attestation", "registry", "payment", "data", "ledger"):
         assert name in told
     eventually(lambda: ">verified</span>" in panel.receipts.table.value)
 
