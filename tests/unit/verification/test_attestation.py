@@ -45,7 +45,7 @@ def test_a_document_has_its_verdict_and_the_reason(case: Case) -> None:
     assert case.says in verdict.reason
 
 
-@pytest.mark.parametrize("case", receipt_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", list(receipt_cases()), ids=lambda case: case.name)
 def test_a_receipts_attestation_has_its_verdict_and_the_reason(case: ReceiptCase) -> None:
     verdict = case.check()
     assert verdict.ok is case.ok, verdict.reason
