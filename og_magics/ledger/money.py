@@ -22,7 +22,7 @@ from . import journal, rows
 from .file import LedgerFile
 from .file_system import named
 from .money_check import Edited, MoneyCheck
-from .wallet_file import Payment, WalletFile, WalletFileError, amount_of, commitment_of
+from .wallet_file import Payment, WalletFile, WalletFileError, Word, amount_of, commitment_of
 
 _UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"
 
@@ -180,13 +180,13 @@ class MoneyLedger:
         Raises:
             LedgerError: that file cannot be read.
         """
-        own = self._payments(account, since)
+        own = self._word(account, since)
         try:
             return self._wallets.commitment(account, since, own)
         except WalletFileError:
             if account.real_money:
                 raise
-            return commitment_of(own)
+            return commitment_of(own.payments)
 
     def wallet_ledgers(self, account: WalletAccount) -> list[Path]:
         """Return the paths of other ledgers that are there, with payments of the wallet that are still open."""
@@ -199,7 +199,7 @@ class MoneyLedger:
         """Note in the wallet's file what this ledger says of its payments; nothing where it was changed by hand."""
         with contextlib.suppress(LedgerError):
             self.check_money()
-            self._wallets.enter(account, self.path, self._payments(account, None))
+            self._wallets.enter(account, self._word(account, None))
 
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """Return the settlements on a chain in this block or a later one that are not final, by block."""
@@ -214,9 +214,9 @@ class MoneyLedger:
 
     # -- within --------------------------------------------------------------------------------
 
-    def _payments(self, account: WalletAccount, since: float | None) -> dict[str, Payment]:
+    def _word(self, account: WalletAccount, since: float | None) -> Word:
         with self._file.reading() as connection:
-            return payments_of(connection, account, since)
+            return Word(payments_of(connection, account, since), self.path, self._check.known)
 
     def _require_sound(self, connection: sqlite3.Connection) -> None:
         try:

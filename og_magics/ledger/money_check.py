@@ -74,6 +74,8 @@ class MoneyCheck:
     Attributes:
         replaced: True where the journal is sound, but another one than it was at the checkpoint: an older copy of the
             file was put back, or it was written anew.
+        known: True where the ledger goes on from what the wallet's file knows of it, or was empty at first. Another
+            one may be anybody's: unpacked, cloned, or put in its place.
     """
 
     def __init__(self) -> None:
@@ -82,7 +84,7 @@ class MoneyCheck:
         self._sum: int | None = None
         self._rows: Rows = {}
         self._compared: tuple[sqlite3.Connection, int] | None = None
-        self.replaced = False
+        self.replaced = self.known = False
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -116,14 +118,19 @@ class MoneyCheck:
         version = int(connection.execute("PRAGMA data_version").fetchone()[0])
         if not journal.contains_head(connection, self._head):
             self._begin()
-            self.replaced = True
+            self.replaced, self.known = True, False
         stored = None
-        if self._head == _NOTHING and (earlier := recall()) is not None:
-            if journal.contains_head(connection, earlier.head):
+        if self._head == _NOTHING:
+            earlier = recall()
+            if self._compared is None:
+                self.known = not self.replaced and (earlier is not None or journal.head(connection) == _NOTHING)
+            if earlier is None:
+                pass
+            elif journal.contains_head(connection, earlier.head):
                 stored = _stored(connection)
                 self._go_on_from(earlier, stored, list(_new_entries(connection, earlier.head)))
             else:
-                self.replaced = True
+                self.replaced, self.known = True, False
         for head, kind, body in _new_entries(connection, self._head):
             self._apply(kind, body)
             self._head = head

@@ -5,8 +5,9 @@ it, and confirmed once the ledger has it; only then its signature is sent. So a 
 reservation that was never sent: it counts until its deadline is past, and not longer. What is confirmed counts with its
 cap until a ledger says what was paid.
 
-The file is a sum over ledgers, and no record of its own: what a notebook's ledger says outdoes it for that notebook's
-payments, and is entered again where it is missing. A value that makes no sense counts as if nothing were known.
+The file is a sum over ledgers, and no record of its own: what a notebook's ledger says outdoes it for the payments that
+were signed there, and is entered again where it is missing. A ledger that the file does not know, which may be
+anybody's, adds to what counts and takes nothing from it. A value that makes no sense counts as if nothing were known.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.accounts import WalletAccount
@@ -75,8 +76,22 @@ class Payment:
         return self.cap if self.paid is None else self.paid
 
 
-Own = Callable[[float | None], Mapping[str, Payment]]
-"""The payments of a wallet that a notebook's own ledger has, by hash, of those created since a time."""
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The payments of a wallet that a notebook's ledger has.
+
+    Attributes:
+        payments: by hash. ledger: its path.
+        known: it goes on from where the wallet's file knows it (`MoneyCheck.known`).
+    """
+
+    payments: Mapping[str, Payment]
+    ledger: Path
+    known: bool
+
+
+Own = Callable[[float | None], Word]
+"""The word of a notebook's own ledger on the payments created since a time."""
 
 
 def amount_of(text: object) -> int:
@@ -131,12 +146,7 @@ class WalletFile:
         with self._writing() as connection:
 
             def committed(since: float | None) -> Commitment:
-                mine = own(since)
-                held = self._payments(connection, account, since)
-                for hash, payment in mine.items():
-                    if held.get(hash) != payment:
-                        connection.execute(_ENTER, _row(hash, payment, account, ledger))
-                return commitment_of({**held, **mine})
+                return commitment_of(self._entered(connection, account, since, own(since)))
 
             check(committed)
             new = Payment(authorization.cap, authorization.created, authorization.deadline, None)
@@ -172,25 +182,22 @@ class WalletFile:
                 with self._writing(_SHORT_WAIT) as connection:
                     connection.execute("UPDATE payments SET paid = ?, signed = 1 WHERE hash = ?", (value, hash))
 
-    def enter(self, account: WalletAccount, ledger: Path, own: Mapping[str, Payment]) -> None:
+    def enter(self, account: WalletAccount, own: Word) -> None:
         """Note all that a ledger says of a wallet's payments, as far as that can be done now."""
         with contextlib.suppress(LedgerError), self._writing(_SHORT_WAIT) as connection:
-            held = self._payments(connection, account, None)
-            for hash, payment in own.items():
-                if held.get(hash) != payment:
-                    connection.execute(_ENTER, _row(hash, payment, account, ledger))
+            self._entered(connection, account, None, own)
 
     # -- reading -------------------------------------------------------------------------------
 
-    def commitment(self, account: WalletAccount, since: float | None, own: Mapping[str, Payment]) -> Commitment:
+    def commitment(self, account: WalletAccount, since: float | None, own: Word) -> Commitment:
         """Return what a wallet has committed, with its own ledger's word on what that has.
 
         Raises:
             WalletFileError: the file cannot be read.
         """
         with self._reading() as connection:
-            held = {} if connection is None else self._payments(connection, account, since)
-        return commitment_of({**held, **own})
+            held = {} if connection is None else self._held(connection, account)
+        return commitment_of(_since(since, _outdone(held, own)))
 
     def ledgers(self, account: WalletAccount) -> list[Path]:
         """Return the ledgers that have open payments of a wallet, the latest first; none where the file is not there.
@@ -234,14 +241,24 @@ class WalletFile:
 
     # -- within --------------------------------------------------------------------------------
 
-    def _payments(
-        self, connection: sqlite3.Connection, account: WalletAccount, since: float | None
+    def _entered(
+        self, connection: sqlite3.Connection, account: WalletAccount, since: float | None, own: Word
     ) -> dict[str, Payment]:
+        """Enter what a ledger says anew; return the payments created since a time."""
+        held = self._held(connection, account)
+        after = _outdone(held, own)
+        for hash, payment in after.items():
+            before, ledger = held.get(hash, (None, ""))
+            if before != payment:
+                connection.execute(_ENTER, _row(hash, payment, account, Path(ledger or own.ledger)))
+        return _since(since, after)
+
+    def _held(self, connection: sqlite3.Connection, account: WalletAccount) -> dict[str, tuple[Payment, str]]:
+        """Return the payments of a wallet, and the ledger in which each was signed, by hash."""
         found = connection.execute(
-            "SELECT * FROM payments WHERE payer = ? AND chain = ? AND created >= ?",
-            (account.payer, account.chain, float("-inf") if since is None else since),
+            "SELECT * FROM payments WHERE payer = ? AND chain = ?", (account.payer, account.chain)
         )
-        return {str(row["hash"]): self._payment(row) for row in found}
+        return {str(row["hash"]): (self._payment(row), str(row["ledger"])) for row in found}
 
     def _payment(self, row: sqlite3.Row) -> Payment:
         cap, paid = amount_of(row["cap"]), row["paid"]
@@ -277,6 +294,25 @@ class WalletFile:
             with contextlib.closing(_connect(path, wait)) as connection:
                 connection.execute("BEGIN")
                 yield connection if _application(connection, path) else None
+
+
+def _outdone(held: Mapping[str, tuple[Payment, str]], own: Word) -> dict[str, Payment]:
+    """Return the payments of a wallet, with a ledger's word on those that were signed there.
+
+    On those of other ledgers, and where it is not known, its word counts only if it says that more was paid.
+    """
+    payments = {hash: payment for hash, (payment, _) in held.items()}
+    for hash, payment in own.payments.items():
+        before, ledger = held.get(hash, (None, ""))
+        if before is None or (own.known and ledger == str(own.ledger)):
+            payments[hash] = payment
+        elif payment.counted > before.counted:
+            payments[hash] = replace(payment, created=before.created)
+    return payments
+
+
+def _since(time: float | None, payments: Mapping[str, Payment]) -> dict[str, Payment]:
+    return {hash: one for hash, one in payments.items() if time is None or one.created >= time}
 
 
 def _count(number: int, what: str) -> str:

@@ -357,6 +357,50 @@ class TestTheFile:
         one.enter_in_wallet(ACCOUNT)
         assert other.wallet_commitment(ACCOUNT).total == 4
 
+    def test_a_ledger_that_came_from_elsewhere_takes_nothing_from_what_counts(
+        self, tmp_path: Path, folders: Callable[[str], Ledger], make: Any
+    ) -> None:
+        with Ledger(tmp_path / "sent.db") as sent:  # sound by its own journal, and made by somebody with these words
+            sent.authorize(make.authorization(1, cap=10))
+            sent.settle(make.settlement(make.authorization(1), 0))
+        mine = folders("mine")
+        mine.authorize(make.authorization(1, cap=10), wallet=under(25))
+        theirs = folders("theirs")
+        theirs.path.parent.mkdir(parents=True)
+        theirs.path.write_bytes((tmp_path / "sent.db").read_bytes())
+        assert theirs.wallet_commitment(ACCOUNT).total == 10
+        theirs.enter_in_wallet(ACCOUNT)
+        theirs.authorize(make.authorization(2, cap=10), wallet=under(25))
+        theirs.enter_in_wallet(ACCOUNT)
+        assert folders("other").wallet_commitment(ACCOUNT).total == 20
+        theirs.close()
+        assert folders("theirs").wallet_commitment(ACCOUNT).total == 20  # another process, which knows the file by now
+
+    def test_a_ledger_that_is_put_in_the_place_of_another_takes_nothing_from_what_counts(
+        self, tmp_path: Path, folders: Callable[[str], Ledger], make: Any
+    ) -> None:
+        with Ledger(tmp_path / "sent.db") as sent:
+            sent.authorize(make.authorization(1, cap=10))
+            sent.settle(make.settlement(make.authorization(1), 0))
+        mine = folders("mine")
+        mine.authorize(make.authorization(1, cap=10), wallet=under(25))
+        mine.close()
+        for end in ("-wal", "-shm"):
+            Path(f"{mine.path}{end}").unlink(missing_ok=True)
+        mine.path.write_bytes((tmp_path / "sent.db").read_bytes())
+        again = folders("mine")
+        again.enter_in_wallet(ACCOUNT)
+        assert again.wallet_commitment(ACCOUNT).total == 10
+
+    def test_a_ledger_from_elsewhere_moves_no_payment_out_of_its_day(
+        self, folders: Callable[[str], Ledger], make: Any
+    ) -> None:
+        mine, theirs = folders("mine"), folders("theirs")
+        mine.authorize(make.authorization(1, cap=10, created=1000), wallet=under(25))
+        theirs.authorize(make.authorization(1, cap=11, created=10))
+        theirs.enter_in_wallet(ACCOUNT)
+        assert folders("other").wallet_commitment(ACCOUNT, since=500).total >= 10
+
     def test_a_ledger_that_was_changed_by_hand_enters_nothing(
         self, folders: Callable[[str], Ledger], make: Any
     ) -> None:
