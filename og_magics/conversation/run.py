@@ -84,8 +84,12 @@ class Run:
         self._job.future.add_done_callback(lambda _: then())
 
 
-def follow(runs: Sequence[Run], heartbeat: float, person: Confirmer | None = None) -> Generator[None, None, None]:
+def follow(
+    runs: Sequence[Run], heartbeat: float | Callable[[], float], person: Confirmer | None = None
+) -> Generator[None, None, None]:
     """Come back whenever one of them has changed, and every `heartbeat` seconds, until all have ended.
+
+    A `heartbeat` that may be called says each time how long to wait at most.
 
     `person` is asked on this thread whether a function call may be made that is to be confirmed, or more be spent than
     was agreed: True, False, or None where there is nobody to ask. Only runs that were started as `listening` ask.
@@ -97,7 +101,7 @@ def follow(runs: Sequence[Run], heartbeat: float, person: Confirmer | None = Non
         run.on_change(changed.set)
     try:
         while not all(run.done for run in runs):
-            changed.wait(heartbeat)
+            changed.wait(heartbeat() if callable(heartbeat) else heartbeat)
             changed.clear()
             yield
             if person is not None:

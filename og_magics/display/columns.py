@@ -13,8 +13,9 @@ from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
 from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, footer, shown_answer, sorted_images
-from .live import republisher, show_bundle, status, updated_in_place
+from .live import status
 from .markdown import to_html
+from .outlets import republisher, show_bundle, updated_in_place
 from .receipt_tables import PaymentPage
 from .sanitize import printable, safe_link
 from .throttle import Pace

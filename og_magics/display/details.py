@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from .live import show_bundle
+from .outlets import show_bundle
 from .sanitize import printable
 
 

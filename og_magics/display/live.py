@@ -1,19 +1,21 @@
-"""The one display of an answer while it streams: updated in place in a notebook, printed as it comes in a terminal."""
+"""An answer while it streams: a row of pieces in a notebook, printed as it comes in a terminal."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
-from uuid import uuid4
 
 from ..core.fork import new_lock
-from ..core.progress import Call, Progress, StreamPart
+from ..core.progress import Call, Progress
 from ..core.receipt import Receipt
 from .answer_bundle import NO_DOCUMENTS, Documents, Explorer, Head, shown_answer, sorted_images
-from .sanitize import fenced, one_line, printable
-from .throttle import Pace
-from .tool_calls import part_markdown, part_plain
+from .outlets import asks_once, outlet_here, republisher, show_bundle
+from .pieces import LARGE, SMALL, Pieces
+from .sanitize import one_line, printable
+from .throttle import HEARTBEAT, FramePace
+from .tool_calls import part_plain
 from .turn_bundle import PLAINEST, turn_bundle, turn_footer
 
 _STATES = {
@@ -26,15 +28,15 @@ _STATES = {
     "replaying": "showing a recorded answer",
 }
 
-_MESSAGE = 900
-"""Bytes of a display message besides its text."""
-
 
 class Live(Protocol):
     """Shows one answer from its first moment to its receipt. Used on the thread that runs the cell."""
 
     def show(self) -> None:
-        """Show the progress as it is now, if it changed."""
+        """Show the progress as it is now, if it changed and it is time to."""
+
+    def patience(self) -> float:
+        """Return the seconds after which `show` is to be called again, though nothing was heard."""
 
     def finish(
         self,
@@ -67,7 +69,9 @@ def live_for(shell: Any, progress: Progress, title: str, format: str = "md") -> 
     Args:
         format: as what the answer is shown, see `formats`; in a terminal it is printed as it comes.
     """
-    return _Rich(progress, title, format) if getattr(shell, "kernel", None) is not None else _Plain(progress)
+    if getattr(shell, "kernel", None) is None:
+        return _Plain(progress)
+    return _Rich(progress, title, format, small=asks_once(shell))
 
 
 def status(progress: Progress) -> str:
@@ -78,36 +82,36 @@ def status(progress: Progress) -> str:
 
 
 class _Rich:
-    """A display handle whose bytes on the wire stay linear in the answer."""
+    """A row of pieces in a notebook: only the last one is sent again, and at the end one bundle has all."""
 
-    def __init__(self, progress: Progress, title: str, format: str) -> None:
+    def __init__(self, progress: Progress, title: str, format: str, *, small: bool) -> None:
         self._progress = progress
         self._title = one_line(title)
         self._format = format
         self._steps = 0
         self._receipts: dict[str, Receipt] = {}
         self._lock = new_lock()
-        self._id = uuid4().hex
-        self._shown = False
-        self._pace = Pace(_MESSAGE)
+        self._outlet = outlet_here()
+        self._pieces = Pieces(SMALL if small else LARGE, as_code=format not in (*PLAINEST, "math"))
+        self._pace = FramePace()
         self._last_status = ""
         self._tokens = 0
         self._again: Callable[[Sequence[Receipt], Head | None], None] | None = None
-        self._once = not updated_in_place()
 
     def show(self) -> None:
         progress = self._progress
-        if self._once:
+        if not self._outlet.live:
             return
-        if progress.tokens > self._tokens or progress.steps > self._steps:
+        if self._has_news():
             # The status line before must not hold the first words up, nor a text before it a function call.
-            once = not self._tokens or progress.steps > self._steps
-            if self._pace.due(progress.size, at_once=once):
-                self._tokens, self._steps = progress.tokens, progress.steps
-                self._send("\n\n".join([*map(self._drawn, progress.parts), f"*{status(progress)}*"]))
-        elif not self._tokens and (label := status(progress)) != self._last_status and self._pace.due(0):
+            if not self._tokens or progress.steps > self._steps or not self._pace.wait():
+                self._show_text()
+        elif not self._tokens and (label := status(progress)) != self._last_status and not self._pace.wait():
             self._last_status = label
-            self._send(f"*{self._title}: {label}*")
+            self._send({"text/markdown": f"*{self._title}: {label}*"}, time.monotonic())
+
+    def patience(self) -> float:
+        return (self._pace.wait() if self._outlet.live and self._has_news() else 0) or HEARTBEAT
 
     def finish(
         self,
@@ -123,11 +127,11 @@ class _Rich:
         pictures, links = sorted_images(images)
         shown_text = "\n\n".join([text, *links]) if links else text
         if self._format == "image" and pictures:
-            for picture in pictures:  # the first in the place of what was shown so far
-                self._display(picture)
-                self._id, self._shown = uuid4().hex, False
+            self._outlet.finish(pictures[0])  # in the place of what was shown so far
+            self._outlet = outlet_here()
+            for picture in pictures[1:]:
+                show_bundle(picture)
             pictures = []
-        self._display(turn_bundle(receipts, shown_text, explorer, note, head, self._format, documents))
 
         def bundle(changed: Sequence[Receipt], head: Head | None) -> dict[str, Any]:
             with self._lock:
@@ -136,7 +140,7 @@ class _Rich:
                     list(self._receipts.values()), shown_text, explorer, note, head, self._format, documents
                 )
 
-        self._again = republisher(self._id, bundle)
+        self._again = republisher(self._outlet.finish(bundle([], head)), bundle)
         for picture in pictures:
             show_bundle(picture)
 
@@ -145,21 +149,23 @@ class _Rich:
             self._again(receipts, head)
 
     def drop(self) -> None:
-        if self._shown:
-            self._display({"text/plain": ""})
+        self._outlet.drop()
 
-    def _drawn(self, part: StreamPart) -> str:
-        """Return a part of the answer so far; a format other than Markdown is shown as code until it is complete."""
-        whole = isinstance(part, str) and self._format not in (*PLAINEST, "math")
-        return fenced(str(part)) if whole else part_markdown(part)
+    def _has_news(self) -> bool:
+        return self._progress.tokens > self._tokens or self._progress.steps > self._steps
 
-    def _send(self, markdown: str) -> None:
-        self._pace.sent(len(markdown.encode("utf-8", "replace")))
-        self._display({"text/markdown": markdown})
+    def _show_text(self) -> None:
+        began, progress = time.monotonic(), self._progress
+        self._tokens, self._steps = progress.tokens, progress.steps
+        parts, first = progress.parts, self._pieces.closed
+        for place, piece in enumerate(self._pieces.close(parts), first):
+            self._outlet.put(place, piece)
+        self._send(self._pieces.last(parts, status(progress)), began)
 
-    def _display(self, bundle: Mapping[str, Any]) -> None:
-        show_bundle(bundle, display_id=self._id, update=self._shown)
-        self._shown = True
+    def _send(self, bundle: Mapping[str, str], began: float) -> None:
+        self._outlet.put(self._pieces.closed, bundle)
+        size = sum(len(content.encode("utf-8", "replace")) for content in bundle.values())
+        self._pace.sent(size, time.monotonic() - began)
 
 
 class _Plain:
@@ -185,6 +191,9 @@ class _Plain:
                 self._write(f"{part_plain(part)}\n")
             self._place += 1
             self._shown = ""
+
+    def patience(self) -> float:
+        return HEARTBEAT
 
     def finish(
         self,
@@ -217,46 +226,3 @@ class _Plain:
     def drop(self) -> None:
         if self._shown:
             self._write("\n")
-
-
-def updated_in_place() -> bool:
-    """Return True where a display can be shown again in its place.
-
-    Not where it is captured, as by %%capture, which keeps each frame as an output of its own; nor in an Output widget,
-    which keeps the first one only.
-    """
-    from IPython.core.displaypub import CapturingDisplayPublisher
-    from IPython.core.interactiveshell import InteractiveShell
-
-    if isinstance(InteractiveShell.instance().display_pub, CapturingDisplayPublisher):
-        return False
-    instances = getattr(sys.modules.get("ipywidgets.widgets.widget"), "_instances", {})
-    outputs = (widget for widget in list(instances.values()) if getattr(widget, "_model_name", "") == "OutputModel")
-    return not any(getattr(output, "msg_id", "") for output in outputs)
-
-
-def show_bundle(bundle: Mapping[str, Any], **how: Any) -> None:
-    from IPython.display import display
-
-    show: Callable[..., Any] = display  # IPython's has no types
-    show(dict(bundle), raw=True, **how)
-
-
-def republisher(
-    display_id: str, bundle: Callable[[Sequence[Receipt], Head | None], dict[str, Any]]
-) -> Callable[[Sequence[Receipt], Head | None], None] | None:
-    """Return a function that shows a display again, on any thread; None where its output was captured.
-
-    The publisher is remembered: at that later time a cell may have put another one in its place, to capture what it
-    shows itself.
-    """
-    from IPython.core.interactiveshell import InteractiveShell
-
-    publisher: Any = InteractiveShell.instance().display_pub
-    if getattr(publisher, "session", None) is None:
-        return None
-
-    def again(receipts: Sequence[Receipt], head: Head | None) -> None:
-        publisher.publish(bundle(receipts, head), {}, transient={"display_id": display_id}, update=True)
-
-    return again

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Protocol
 from uuid import uuid4
 
-from .live import show_bundle, updated_in_place
+from .outlets import show_bundle, updated_in_place
 
 _APART = 0.25
 """Seconds between updates."""

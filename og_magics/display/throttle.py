@@ -1,4 +1,4 @@
-"""A throttle for streamed displays: the bytes on the wire stay linear in the text."""
+"""The pace of streamed displays: how often one is sent, and how much in all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,29 @@ _FACTOR = 8
 """Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
 
 
+_RATE = 150_000
+"""Bytes a second of the piece that grows: a front end has them drawn before the next ones come."""
+_SHARE = 3
+"""After a piece was made, so many times as long goes to other work: the answer is being read meanwhile."""
+
+
+class FramePace:
+    """The pace of an answer of which only the last piece is sent again."""
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+
+    def wait(self) -> float:
+        """Return the seconds until the next frame may be sent, 0 if it may be sent now."""
+        return max(0.0, self._next - time.monotonic())
+
+    def sent(self, size: int, seconds: float = 0.0) -> None:
+        """Note that a frame of so many bytes was sent, which took so many seconds to make."""
+        self._next = time.monotonic() + max(_FLOOR - seconds, size / _RATE, seconds * _SHARE)
+
+
 class Pace:
-    """The pace of one display.
+    """The pace of one display that is sent whole: the bytes on the wire stay linear in the text.
 
     Args:
         message: bytes of an update besides its text.

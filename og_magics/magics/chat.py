@@ -63,7 +63,7 @@ class ChatMagics(NotebookMagics):
         """
         from ..conversation import follow
         from ..core.progress import INTERRUPTED
-        from ..display import HEARTBEAT, live_for
+        from ..display import live_for
         from ..session import confirm, confirm_estimate
 
         check_variable(flags.output)
@@ -82,7 +82,7 @@ class ChatMagics(NotebookMagics):
             live = live_for(self._shell, run.progress, run.model, turn.format)
             live.show()
             try:
-                for _ in follow([run], HEARTBEAT, confirm):
+                for _ in follow([run], live.patience, confirm):
                     live.show()
                 result = run.result()
             except KeyboardInterrupt:

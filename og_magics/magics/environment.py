@@ -17,7 +17,7 @@ def environment(app: Session, line: str) -> None:
     Raises:
         LedgerError: the lock file cannot be written, or the ledger cannot be read.
     """
-    from ..display.live import show_bundle
+    from ..display.outlets import show_bundle
     from ..notebook.environment import MIME, capture
 
     flags, _ = env_parser().parse(line, prompt=False)

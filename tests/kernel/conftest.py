@@ -134,8 +134,9 @@ class Cell:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The bundle that a display was left with."""
-        return dict(self.displays[-1]["data"])
+        """The bundle that a display was left with; the pieces of an answer are left without one."""
+        left = {content.get("transient", {}).get("display_id"): content["data"] for content in self.displays}
+        return dict(next((data for data in reversed(left.values()) if data), {}))
 
     @property
     def receipt(self) -> dict[str, Any]:

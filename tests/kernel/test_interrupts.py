@@ -60,7 +60,7 @@ class TestWhileItWaits:
         kernel.interrupt()
         cell = kernel.result(asked)
         cell.error("KeyboardInterrupt")
-        assert cell.last == {"text/plain": ""}
+        assert cell.last == {}
         assert kernel.eval("og_receipts.error.iloc[-1]") == "interrupted"
         assert kernel.ask("%ogchat hello").ok
 

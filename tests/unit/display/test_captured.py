@@ -1,4 +1,4 @@
-"""What is shown where a display cannot be updated in its place: once, when it is complete."""
+"""What is shown where a display cannot be updated in its place: by widgets, or once, when it is complete."""
 
 from __future__ import annotations
 
@@ -8,25 +8,53 @@ from typing import Any
 
 import ipywidgets
 import pytest
-from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.displaypub import CapturingDisplayPublisher, DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from ipywidgets.widgets.widget import _instances
 
 from og_magics.core.progress import Progress
 from og_magics.display import live, progress_bar
 from og_magics.display.columns import live_columns_for
+from og_magics.display.outlets import asks_once, outlet_here
 
 KERNEL = SimpleNamespace(kernel=object())
 
 
+class Sent(DisplayPublisher):
+    """Keeps what is published, and runs for one request."""
+
+    parent_header: dict[str, Any]
+    seen: list[tuple[bool, Any]]
+
+    def publish(self, data: Any, metadata: Any = None, **how: Any) -> None:
+        self.seen.append((how.get("update", False), dict(data)))
+
+
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
+    """A publisher for the request that is named "cell"."""
+    publisher = Sent()
+    publisher.parent_header, publisher.seen = {"msg_id": "cell"}, []
+    monkeypatch.setattr(InteractiveShell.instance(), "display_pub", publisher)
+    yield publisher
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """The displays that a captured cell keeps."""
-    shell = InteractiveShell.instance()
     publisher = CapturingDisplayPublisher()
     publisher.outputs = []
-    monkeypatch.setattr(shell, "display_pub", publisher)
+    monkeypatch.setattr(InteractiveShell.instance(), "display_pub", publisher)
     yield publisher.outputs
     InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def out() -> Iterator[Any]:
+    widget = ipywidgets.Output()
+    yield widget
+    ipywidgets.Widget.close_all()
 
 
 def streamed(progress: Progress) -> None:
@@ -35,28 +63,72 @@ def streamed(progress: Progress) -> None:
     progress_bar.progress_bar_for(KERNEL, 3).show(1, "1 of 3")
 
 
-def test_a_capture_keeps_no_frames(shown: list[Any]) -> None:
+def test_a_capture_keeps_no_frames(captured: list[Any]) -> None:
     streamed(Progress())
-    assert shown == []
+    assert captured == []
 
     progress_bar.progress_bar_for(KERNEL, 3).show(3, "3 of 3", last=True)
-    assert len(shown) == 1
+    assert len(captured) == 1
 
 
-def test_an_output_widget_that_takes_the_cells_output_keeps_no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[Any] = []
-    for module in (live, progress_bar):
-        monkeypatch.setattr(module, "show_bundle", lambda bundle, **how: sent.append(bundle))
-    monkeypatch.setattr("og_magics.display.columns.show_bundle", lambda bundle, **how: sent.append(bundle))
-    out = ipywidgets.Output()
-    try:
-        out.msg_id = "a cell's message"
-        streamed(Progress())
-        assert sent == []
+def test_in_an_output_widget_an_answer_is_shown_by_widgets_that_are_empty_at_the_end(sent: Sent, out: Any) -> None:
+    out.msg_id, out.outputs = "cell", ({"output_type": "stream", "name": "stdout", "text": "the user's"},)
+    outlet = outlet_here()
+    for words in ("one", "one two"):
+        outlet.put(0, {"text/markdown": words})
+    outlet.put(1, {"text/markdown": "three"})
+    rows = [widget for widget in _instances.values() if isinstance(widget, ipywidgets.Output)]
+    assert [row.outputs[0]["data"] for row in rows if row is not out] == [
+        {"text/markdown": "one two"},
+        {"text/markdown": "three"},
+    ]
+    assert outlet.finish({"text/plain": "all"}) is None
+    assert all(row.outputs == () for row in rows if row is not out)
+    assert out.outputs[0]["text"] == "the user's"
+    assert [update for update, _ in sent.seen] == [False] * 3
+    assert sent.seen[-1] == (False, {"text/plain": "all"})
 
-        out.msg_id = ""
-        streamed(Progress())
-        assert len(sent) == 3
-    finally:
-        out.close()
-        InteractiveShell.clear_instance()
+
+@pytest.mark.parametrize("message", ["", "another cell"])
+def test_an_output_widget_that_takes_nothing_of_this_cell_is_none_of_its_business(
+    sent: Sent, out: Any, message: str
+) -> None:
+    out.msg_id = message
+    outlet = outlet_here()
+    for place, words in ((0, "one"), (1, "two"), (0, "three")):
+        outlet.put(place, {"text/markdown": words})
+    outlet.finish({"text/plain": "all"})
+    shown = [(False, "one"), (False, "two"), (True, "three")]
+    assert [(update, data["text/markdown"]) for update, data in sent.seen[:3]] == shown
+    assert sent.seen[3:] == [(True, {"text/plain": "all"}), (True, {})]
+
+
+def test_a_comparison_and_a_bar_show_no_frames_in_an_output_widget(sent: Sent, out: Any) -> None:
+    out.msg_id = "cell"
+    live_columns_for(KERNEL, ["a/b", "c/d"], [Progress(), Progress()]).show({})
+    progress_bar.progress_bar_for(KERNEL, 3).show(1, "1 of 3")
+    assert sent.seen == []
+
+
+@pytest.mark.parametrize(
+    ("source", "once"),
+    [
+        ("%%ogchat\nhi", True),
+        ("\n%%time\n%%ogchat -n 5\nhi\n%ogchat", True),
+        ("%ogchat hi", True),
+        ("x = %ogchat hi", True),
+        ("x = 1\n%ogchat hi", True),
+        ("%ogchat hi\n%ogchat you", False),
+        ("for x in range(3):\n    %ogchat hi", False),
+        ("def ask():\n    %ogchat hi\nask()", False),
+        ("with out:\n    %ogchat hi", False),
+        ("ask()", False),
+        ("for i in range(3): get_ipython().run_line_magic('ogchat', 'hi')", False),
+        ("%ogchat hi\nget_ipython().run_line_magic('ogchat', 'hi')", False),
+        ("", False),
+    ],
+)
+def test_a_cell_that_asks_once_is_known_by_its_source(source: str, once: bool) -> None:
+    shell = SimpleNamespace(kernel=object(), get_parent=lambda: {"content": {"code": source}})
+    assert asks_once(shell) is once
+    assert not asks_once(KERNEL)

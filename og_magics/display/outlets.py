@@ -1,0 +1,201 @@
+"""Where a cell's output goes, and how what was shown there is changed.
+
+- A front end shows displays, and an update in the place of the one that it names.
+- An Output widget takes the displays of the cell, or of the callback, that writes into it, and drops updates. A widget
+  that is displayed in it can be changed.
+- A capture (`%%capture`) keeps each display and each update as an output of its own.
+
+No output is ever cleared: that would move the page, and erase what the cell has printed, and answers before.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import uuid4
+
+from ..core.receipt import Receipt
+from .answer_bundle import Head
+
+_ASKS_ONCE = re.compile(r"(?:\s*%%\w+[^\n]*\n)*?\s*%%og\w+\b")
+_LINE = re.compile(r"(?:\w+[ \t]*=[ \t]*)?%og\w+\b")
+_MENTION = re.compile(r"%og\w+\b|run_(?:line|cell)_magic")
+
+Bundle = Mapping[str, Any]
+
+
+class Outlet(Protocol):
+    """Shows a row of pieces, and one bundle in their place at the end. Used on the thread that runs the cell."""
+
+    live: bool
+    """Whether anything is shown before the end."""
+
+    def put(self, place: int, bundle: Bundle) -> None:
+        """Show a piece, or show it again; a new one stands after all others."""
+
+    def finish(self, bundle: Bundle) -> str | None:
+        """Show this in place of all pieces; return the id of its display, None where that cannot be updated later."""
+
+    def drop(self) -> None:
+        """Show nothing in place of all pieces."""
+
+
+def outlet_here() -> Outlet:
+    """Return the outlet of the cell or callback that runs in this thread."""
+    if _captured():
+        return _Once()
+    return _Widgets() if _in_output_widget() else _Displays()
+
+
+class _Displays:
+    """A row of displays. At the end the first one has all; the others are empty, and take no place."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+
+    def put(self, place: int, bundle: Bundle) -> None:
+        known = place < len(self._ids)
+        if not known:
+            self._ids.append(uuid4().hex)
+        show_bundle(bundle, display_id=self._ids[place], update=known)
+
+    def finish(self, bundle: Bundle) -> str | None:
+        self.put(0, bundle)
+        for place in range(1, len(self._ids)):
+            self.put(place, {})
+        return self._ids[0]
+
+    def drop(self) -> None:
+        for place in range(len(self._ids)):
+            self.put(place, {})
+
+
+class _Widgets:
+    """A row of Output widgets inside of the user's. At the end they are empty, and a display stands below them.
+
+    The user's own widget is not written to: that would erase what they have printed there.
+    """
+
+    live = True
+
+    def __init__(self) -> None:
+        self._rows: list[Any] = []
+
+    def put(self, place: int, bundle: Bundle) -> None:
+        from ipywidgets import Output
+
+        output = {"output_type": "display_data", "data": dict(bundle), "metadata": {}}
+        if place < len(self._rows):
+            self._rows[place].outputs = (output,)
+        else:
+            self._rows.append(Output(outputs=(output,)))
+            self._rows[place].layout.margin = "0"
+            show_widget(self._rows[place])
+
+    def finish(self, bundle: Bundle) -> str | None:
+        self.drop()
+        show_bundle(bundle)
+        return None
+
+    def drop(self) -> None:
+        for row in self._rows:
+            row.outputs = ()
+
+
+class _Once:
+    """A capture: it gets what is complete, and nothing before."""
+
+    live = False
+
+    def put(self, place: int, bundle: Bundle) -> None:
+        pass
+
+    def finish(self, bundle: Bundle) -> str | None:
+        show_bundle(bundle)
+        return None
+
+    def drop(self) -> None:
+        pass
+
+
+def asks_once(shell: Any) -> bool:
+    """Return True if the cell that runs asks a single time: not in a loop, and not in a function.
+
+    Its source came with the request; where there is none, it may be anything.
+    """
+    parent: Mapping[str, Any] = getattr(shell, "get_parent", dict)() or {}
+    source = str((parent.get("content") or {}).get("code") or "")
+    if _ASKS_ONCE.match(source):
+        return True
+    lines = [line for line in source.split("\n") if _LINE.match(line)]
+    return len(lines) == 1 == len(_MENTION.findall(source))
+
+
+def _captured() -> bool:
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+
+    return isinstance(InteractiveShell.instance().display_pub, CapturingDisplayPublisher)
+
+
+def _in_output_widget() -> bool:
+    """Return True if a live Output widget takes the output of the request that runs in this thread, at any depth."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    instances = getattr(sys.modules.get("ipywidgets.widgets.widget"), "_instances", {})
+    taking = {
+        str(getattr(widget, "msg_id", ""))
+        for widget in list(instances.values())
+        if getattr(widget, "_model_name", "") == "OutputModel"
+    } - {""}
+    if not taking:
+        return False
+    publisher: Any = InteractiveShell.instance().display_pub
+    parent: Any = getattr(publisher, "parent_header", None)
+    header = parent.get("header", parent) if isinstance(parent, Mapping) else {}
+    return not header or str(header.get("msg_id")) in taking
+
+
+def updated_in_place() -> bool:
+    """Return True where a display can be shown again in its place."""
+    return not _captured() and not _in_output_widget()
+
+
+def show_bundle(bundle: Bundle, **how: Any) -> None:
+    """Display a mime bundle as it is."""
+    from IPython.display import display
+
+    show: Callable[..., Any] = display  # IPython's has no types
+    show(dict(bundle), raw=True, **how)
+
+
+def show_widget(widget: Any) -> None:
+    """Display a widget."""
+    from IPython.display import display
+
+    show: Callable[..., Any] = display
+    show(widget)
+
+
+def republisher(
+    display_id: str | None, bundle: Callable[[Sequence[Receipt], Head | None], Bundle]
+) -> Callable[[Sequence[Receipt], Head | None], None] | None:
+    """Return a function that shows a display again, on any thread; None where that cannot be updated.
+
+    The publisher is remembered: at that later time a cell may have put another one in its place, to capture what it
+    shows itself.
+    """
+    from IPython.core.interactiveshell import InteractiveShell
+
+    publisher: Any = InteractiveShell.instance().display_pub
+    if display_id is None or getattr(publisher, "session", None) is None:
+        return None
+
+    def again(receipts: Sequence[Receipt], head: Head | None) -> None:
+        publisher.publish(dict(bundle(receipts, head)), {}, transient={"display_id": display_id}, update=True)
+
+    return again
