@@ -161,7 +161,7 @@ class TestReceipts:
         answer = session.start(session.build_turn("Hello", og_options(model="llama3.2"))).result()
         (proof,) = prove(answer.receipts, {}, audit=session.ledger.audit())
         assert {name: verdict.ok for name, verdict in proof.verdicts.items()} == {
-            "enclave": None, "registry": None, "payment": None, "data": None, "ledger": True,
+            "enclave": None, "attestation": None, "registry": None, "payment": None, "data": None, "ledger": True,
         }  # fmt: skip
         assert "takes no payment" in proof.reason
 

@@ -34,7 +34,10 @@ def proofs(llm: LLM, ledger: Ledger) -> list[Proof]:
     while True:
         receipts = ledger.receipts()
         network = llm.network
-        found = prove(receipts, {network.name: network}, audit=ledger.audit(), costs=complete_costs(receipts))
+        documents = ledger.attestations({one.attestation_hash for one in receipts if one.attestation_hash})
+        found = prove(
+            receipts, {network.name: network}, audit=ledger.audit(), costs=complete_costs(receipts), documents=documents
+        )
         if all(proof.verdicts["data"].ok is not None for proof in found) or time.monotonic() > end:
             return found
         time.sleep(0.3)
