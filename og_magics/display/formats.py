@@ -6,6 +6,7 @@ import json
 import re
 from html import escape
 
+from ..core.formulas import FORMULA, body_of, tex
 from ..core.untrusted_json import read_json
 from .markdown import harmless
 from .sanitize import fenced, safe_markdown
@@ -19,14 +20,8 @@ _BLOCK = re.compile(
     re.M | re.S,
 )
 """Nothing in it gives back what it took, so that it reads each character once."""
-_FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\[((?:(?!\\\[).)+)\\\]|\\\(((?:(?!\\\().)+)\\\)", re.S)
 _WORDS = re.compile(r"(?:(?<![\\A-Za-z])[A-Za-z]{2,}[,;:]?\s+){3}")
 """Words in a row, as in a sentence and not in a formula."""
-_ODD = re.compile(
-    r"\\(?:href|url|html\w*|class|cssId|style|data|require|unicode|include\w*|input|def|newcommand|renewcommand|let|"
-    r"newenvironment|loadext\w*|mml\w*|bbox|texttip|tooltip|toggle|mathtip|enclose)(?![A-Za-z])|\$"
-)
-"""Commands that make a formula more than a formula: links, styles, extensions, names of its own, and its end."""
 _FETCHING = re.compile(r"<(?=(?:link|base|meta)\b)", re.I)
 """Tags that the policy does not cover all of; with another name they are nothing to a browser."""
 _WHOLE = "The whole answer"
@@ -104,19 +99,12 @@ _FRAME = "width:100%;height:24em;border:1px solid #8884;background:#fff"
 def _formula(text: str) -> dict[str, str]:
     block = _alone(text)
     bare = block[0] if block and block[1].lower() in ("latex", "tex", "math") else text.strip()
-    whole = _FORMULA.fullmatch(bare.strip())
-    body = next(part for part in whole.groups() if part) if whole else bare
+    whole = FORMULA.fullmatch(bare.strip())
     if whole is None and _WORDS.search(bare):
-        dollars = _FORMULA.sub(_in_dollars, text)
-        return {PLAIN: text, MARKDOWN: safe_markdown(dollars)}
-    body = " ".join(body.replace("<", r" \lt ").replace(">", r" \gt ").split())
-    latex = f"$${body}$$"
-    if not body or _ODD.search(body) or not harmless(latex):
+        return {PLAIN: text, MARKDOWN: safe_markdown(text)}
+    source = body_of(whole)[0] if whole else bare
+    body = tex(source)
+    if body is None or not harmless(" ".join(source.replace("<", " ").split())):
         return {PLAIN: text, MARKDOWN: fenced(text)}
+    latex = f"$${body}$$"
     return {PLAIN: text, MARKDOWN: latex, LATEX: latex}
-
-
-def _in_dollars(formula: re.Match[str]) -> str:
-    """Return a formula between the marks that all front ends know."""
-    _, _, displayed, inline = formula.groups()
-    return f"$${displayed}$$" if displayed else f"${inline.strip()}$" if inline else formula.group()

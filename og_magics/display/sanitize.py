@@ -3,16 +3,21 @@
 A notebook whose cells were run is trusted: JupyterLab then cleans no Markdown, so what leaves here must be harmless by
 itself, and to every parser: they differ about what is code, a link or a formula. So no text between the marks of code
 is left as dangerous as it came, but in code blocks of one form, at which all of them agree.
+
+A block stays Markdown where that shows what the answer meant; else it becomes HTML of which each sign is an entity.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator
+from html import unescape
 
-from .markdown import harmless
+from ..core.formulas import FORMULA, in_dollars
+from ..core.urls import may_open
+from .markdown import JOINER, References, harmless, reads_as, sections, to_armored_html
 
 _PAGE = re.compile(r"https?://[^\s<>\"'()\[\]\\`]+", re.I)
 
@@ -33,41 +38,60 @@ _SPAN = re.compile(r"(?<![`\\])(?P<ticks>`+)(?!`)(?P<code>(?:(?!\n[ \t]*\n).)+?)
 _QUIET = re.compile(r"(?:[^<&\[\]!$\\|\n]|<(?=[\s\d=]))+")
 """Code that is harmless to those who do not take it for code."""
 
-_TAG = re.compile(r"<(?![\s\d=])")
-_ENTITY = re.compile(r"&(?=(?P<whole>#|\w+;)|[A-Za-z])")
-"""`whole` is one that an escaped ampersand would not stop where addresses are decoded twice."""
+_TAG = re.compile(r"(?<!\\)\\?<(?![\s\d=])")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_AMPERSAND = re.compile(r"&(?=#|[A-Za-z])")
+_SIGNS = frozenset("\\`*_{}[]()<>#+-.!|&\"'~$:=\n")
+"""What an entity may stand for that has a meaning where the entity has none."""
 _TILDES = re.compile(r"~(?=~~)")
-_SCHEME = re.compile(r"(\]\(\s*|^[^\n]*?\]:\s*)(?!https?:|mailto:|#)(?=[a-z][a-z0-9+.\-]*\\?:)", re.I | re.M)
+_SCHEME = re.compile(r"(\]\(\s*|^[^\n]*?\]:\s*)(?!https?:|mailto:|tel:|#)(?=[a-z][a-z0-9+.\-]*\\?:)", re.I | re.M)
 _SCRIPT = re.compile(r"(script|data|file|blob)(?=\\?:\S)", re.I)
-_JOINER = "\u2060"
-"""Nobody sees it, and it is in no scheme and in no entity."""
-_LINE_OF_IT = r"(?:\\[^\n]|[^$\\\n]|\n(?![ \t]*\n))"
-_DOLLARS = re.compile(
-    r"^(?: {4}|\t)[^\n]*|\\\\|\]\([^()\s]*\)|https?://\S+"  # code, what is escaped, addresses
-    rf"|\$\$(?!\$){_LINE_OF_IT}+\$\$"
-    rf"|\$(?![\s$])(?!\d[\d.,]*\s+[A-Za-z]{{2}}){_LINE_OF_IT}+(?<!\s)\$(?!\d)"
-    r"|(?P<opened>\\[(\[])(?P<inside>(?:(?!\\[()\[\]]|\n[ \t]*\n).)+)(?P<closed>\\[)\]])"
-    r"|(?P<amount>\\?\$)",
+_KEPT = re.compile(
+    r"^(?: {4}|\t)[^\n]*|\]\([^()\s]*\)|(?P<auto><(?:https?://|mailto:|tel:)[\w\-.~:/?#@!()*+,;=%]+>)"
+    rf"|<[\w.+\-]+@[\w.\-]+>|https?://[^\s<>]+|(?P<formula>{FORMULA.pattern})|(?P<amount>\\?\$)|\\.",
     re.M | re.S,
 )
-"""Formulas, by the rules of Pandoc, and the dollars of amounts, which begin none and end none."""
-_MATH = re.compile(r"\$|\\[(\[]|\\begin")
+"""Code, addresses, formulas, the dollars of amounts (which begin no formula and end none), and what is escaped."""
+_DISPUTED = re.compile(r"&#33;\[|\]:|\]\([^)\]\n]*(?:'|&#)")
+"""Links about which parsers do not agree: images, quotes and entities in them, and definitions."""
 _MATH_ENDS = re.compile(r"\$|\\[)\]]|\\end")
 _MARKUP = re.compile(r"<(?![\s\d=])|!\[|\]\s*[(:]")
 
 
 def safe_markdown(text: str) -> str:
-    """Return Markdown in which no HTML, no image and no link of an odd scheme is left, and no control characters.
+    """Return Markdown that shows a text as CommonMark means it, with its formulas, in each front end.
 
-    What a parser still finds dangerous is shown as code, all of it.
+    No HTML but ours, no image and no link of an odd scheme is left in it, and no control characters.
     """
     clean = _clean(text)
-    parts = list(_parts(clean))
-    for index, (before, after) in enumerate(itertools.pairwise(parts)):
-        if before.rpartition("\n")[2].strip() and after.partition("\n")[0].strip():
-            parts[index] += "\n"  # a block of code stands apart: else it may be taken for a part of what is before it
-    shown = "\n".join(parts)
-    return shown if harmless(shown) else fenced(clean)
+    starts, references = sections(clean)
+    if not starts:
+        return clean if not clean.strip() else ""
+    ends = [*starts[1:], len(clean)]
+    parts = [re.sub(r"[^\n]+", "", clean[: starts[0]])]  # definitions may stand there, which nobody sees
+    for start, end in zip(starts, ends, strict=True):
+        block = clean[start:end]
+        bare = block.rstrip("\n")
+        shown = _block(bare, references) if references else _known_block(bare)
+        if shown != bare and parts[-1] and not parts[-1].endswith("\n\n"):
+            parts.append("\n")  # it stands apart: else it may be taken for a part of what is before it
+        apart = shown != bare and end < len(clean) and not block.endswith("\n\n")
+        parts.append(shown + block[len(bare) :] + "\n" * apart)
+    return "".join(parts)
+
+
+def _block(text: str, references: References) -> str:
+    """Return one block: as Markdown where every parser reads in it what is meant, else as HTML."""
+    shown = "\n".join(_parts(text))
+    if not _DISPUTED.search(shown) and harmless(shown) and reads_as(shown, text, references):
+        return shown
+    return to_armored_html(text, references)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _known_block(text: str) -> str:
+    """Return a block; while an answer grows, only its last one is new."""
+    return _block(text, {})
 
 
 def fenced(text: str, language: str = "", lead: str = "") -> str:
@@ -101,7 +125,7 @@ def safe_link(url: str) -> str:
 def _clean(text: str) -> str:
     """Return lines that end in one way, and no control character: parsers read them in ways of their own."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROLS.sub("", lines)
+    return _CONTROLS.sub("", lines).replace(_AT_ENTITY, "")
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -146,15 +170,14 @@ def _within(line: str, columns: int) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return text and code spans, harmless. Formulas come into a page as they are, also in a link: no quotes there."""
+    """Return text and code spans, harmless."""
     parts: list[str] = []
     position = 0
     for span in _SPAN.finditer(text):
         parts += [_disarmed(text[position : span.start()]), _span(span)]
         position = span.end()
-    parts.append(_disarmed(text[position:]))
-    shown = "".join(parts)
-    return shown.replace('"', "&quot;") if _MATH.search(text) else shown
+    shown = "".join([*parts, _disarmed(text[position:])])
+    return shown.replace('"', "&quot;") if "](" in shown or "][" in shown else shown  # it could end an attribute
 
 
 def _span(span: re.Match[str]) -> str:
@@ -165,28 +188,57 @@ def _span(span: re.Match[str]) -> str:
     return f"<code>{_escaped(stripped)}</code>"
 
 
-def _formula(found: re.Match[str]) -> str:
-    """Return LaTeX's brackets so that a notebook draws a formula, and an amount's dollar so that it draws none.
+def _disarmed(text: str) -> str:
+    parts: list[str] = []
+    position = 0
+    for found in _KEPT.finditer(text):
+        parts += [_quiet(text[position : found.start()]), _kept(found)]
+        position = found.end()
+    return "".join([*parts, _quiet(text[position:])])
 
-    The brackets have a backslash more, which Markdown takes off. A dollar would begin a formula in the page even where
-    it is escaped in Markdown; one in an element of its own does not.
+
+def _kept(found: re.Match[str]) -> str:
+    """Return a formula in dollars, and an amount's dollar so that it begins none.
+
+    A dollar would begin a formula in the page even where it is escaped in Markdown; one in an element does not.
     """
     if found["amount"]:
         return "<span>&#36;</span>"
-    if found["opened"] and (found["opened"] + found["closed"])[1::2] in ("()", "[]"):
-        return f"\\{found['opened']}{found['inside']}\\{found['closed']}"
-    return found.group()
+    if found["formula"]:
+        formula = FORMULA.fullmatch(found["formula"])
+        return (formula and in_dollars(formula)) or f"<code>{_escaped(found['formula'])}</code>"
+    if found["auto"]:
+        target = found["auto"][1:-1]
+        return found["auto"] if target.startswith("http") and may_open(target) else f"[{target}]({target})"
+    if found.group() in (r"\<", r"\`"):
+        return f"&#{ord(found.group()[1])};"
+    if re.fullmatch(r"<[^<>]*@[^<>]*>", found.group()):
+        return found.group()
+    return _quiet(found.group())
 
 
-def _disarmed(text: str) -> str:
-    text = _ENTITY.sub(lambda found: f"&amp;{_JOINER}" if found["whole"] else "&amp;", text)
+def _quiet(text: str) -> str:
+    """Return text that begins no HTML, no image, no code and no link of an odd scheme."""
+    text = _AMPERSAND.sub("&amp;", _ENTITY.sub(_character, text)).replace(_AT_ENTITY, "&")
     text = _TAG.sub("&lt;", text)
     text = text.replace("`", "&#96;").replace("![", "&#33;[")
     text = _TILDES.sub("&#126;", text)
     text = _SCHEME.sub(r"\1#blocked-", text)
-    return _DOLLARS.sub(_formula, _SCRIPT.sub(rf"\1{_JOINER}", text))
+    return _SCRIPT.sub(rf"\1{JOINER}", text)
+
+
+_AT_ENTITY = "\ufdd0"
+"""Stands for the ampersand of an entity of ours while others are escaped. It is no character."""
+
+
+def _character(entity: re.Match[str]) -> str:
+    """Return what an entity stands for; as an entity of our own where it is a sign of Markdown's."""
+    character = unescape(entity.group())
+    if character in _SIGNS:
+        return f"{_AT_ENTITY}#{ord(character)};"
+    return character if (len(character) <= 2 and character.isprintable()) or character == "\xa0" else entity.group()
 
 
 def _escaped(text: str) -> str:
     """Escape as entities: a backslash could become a part of a link before it."""
-    return re.sub(r"[\\`*_{}\[\]<>&#|~$!\n]", lambda found: f"&#{ord(found[0])};", text)
+    return re.sub(r"[\\`*_{}\[\]<>&#|~$!:@\n]", lambda found: f"&#{ord(found[0])};", text)

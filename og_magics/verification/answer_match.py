@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import unescape
 from typing import Any
 
+from ..core.formulas import tex
 from ..core.receipt import Receipt
 from ..core.untrusted_json import read_json
 from .footer_facts import is_neutral
-from .visible_text import LINK_END, LINK_START, answer_as_html, answer_as_markdown, clean, code_in
+from .visible_text import LINK_END, LINK_START, answer_as_html, answer_as_markdown, answer_as_meant, clean, code_in
 
 PLAIN, MARKDOWN, HTML, LATEX = "text/plain", "text/markdown", "text/html", "text/latex"
 
@@ -139,7 +140,8 @@ def forms_of(text: str, kind: str) -> list[str]:
         return [text, printable(text)]
     seen = answer_as_markdown(text) if kind == MARKDOWN else answer_as_html(text)
     raw = clean(text)
-    forms = [seen, seen.strip()]
+    meant = answer_as_meant(text)
+    forms = [meant, meant.strip(), seen, seen.strip()]
     if kind == MARKDOWN:  # where a notebook draws formulas, they keep their brackets; Markdown alone takes them off
         drawn = answer_as_markdown(_BRACKETS.sub(_with_brackets, text))
         forms += [drawn, drawn.strip()]
@@ -250,7 +252,8 @@ def _take_formula(cursor: Cursor, text: str, kind: str) -> bool:
 
 def _formula(text: str) -> str:
     """Return a formula without the marks around it, and without white space."""
-    return "".join(_FORMULA.sub("", text).replace("<", r"\lt").replace(">", r"\gt").split())
+    body = _FORMULA.sub("", text)
+    return "".join((tex(body) or body.replace("<", r"\lt").replace(">", r"\gt")).split())
 
 
 def take_result(cursor: Cursor, result: str) -> bool:

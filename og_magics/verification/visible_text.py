@@ -14,6 +14,9 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ..core.formulas import with_formulas
+from ..core.urls import may_open
+
 LINK_START, LINK_END = "\ue000", "\ue001"
 """Around the target of a link, behind the link's text. Both are removed from any text that is read."""
 
@@ -105,6 +108,11 @@ def visible_markdown(source: str) -> VisibleText:
 def answer_as_markdown(text: str) -> str:
     """Return the visible text of an answer whose Markdown was made harmless: tags and entities in it are text."""
     return visible_html(_answer_parser().render(clean(text))).text
+
+
+def answer_as_meant(text: str) -> str:
+    """Return the visible text of an answer as CommonMark means it, with its formulas in dollars; images are links."""
+    return visible_html(_meant_parser().render(clean(text))).text
 
 
 def references(text: str) -> list[str]:
@@ -229,7 +237,20 @@ def _target(href: str) -> str:
 def _output_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     parser.validateLink = lambda url: True  # type: ignore[method-assign]  # its documented hook
-    return parser
+    return _reading_formulas(parser)
+
+
+@functools.cache
+def _meant_parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.validateLink = may_open  # type: ignore[method-assign]  # its documented hook
+    parser.add_render_rule("image", _image_as_labelled_link)
+    return _reading_formulas(parser)
+
+
+def _reading_formulas(parser: MarkdownIt) -> MarkdownIt:
+    parser.add_render_rule("formula", _formula)
+    return with_formulas(parser)
 
 
 @functools.cache
@@ -249,12 +270,24 @@ def _page_parser() -> MarkdownIt:
     return parser
 
 
+def _formula(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    return escape(tokens[index].content or tokens[index].markup)
+
+
 def _image_as_link(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     token = tokens[index]
     title = token.attrGet("title")
     more = f' title="{escape(str(title))}"' if title else ""
     inside = renderer.renderInline(token.children or [], options, env)
     return f'!<a href="{escape(str(token.attrGet("src")))}"{more}>{inside}</a>'
+
+
+def _image_as_labelled_link(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    token = tokens[index]
+    title = token.attrGet("title")
+    more = f' title="{escape(str(title))}"' if title else ""
+    label = escape(renderer.renderInlineAsText(token.children or [], options, env))
+    return f'!<a href="{escape(str(token.attrGet("src")))}"{more}>{label}</a>'
 
 
 def _image_as_source(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:

@@ -44,7 +44,7 @@ scope => {
       if (/^on/i.test(name)) found.push(told);
       else if (name === "style" && /url\\(|expression|position:fixed/.test(plain)) found.push(told);
       else if (asked.has(name) && (element.localName === "a" || element.closest("math"))) {
-        if (/^[a-z][a-z0-9+.-]*:/.test(plain) && !/^(https?|mailto):/.test(plain)) found.push(told);
+        if (/^[a-z][a-z0-9+.-]*:/.test(plain) && !/^(https?|mailto|tel):/.test(plain)) found.push(told);
       } else if (asked.has(name) && !plain.startsWith("data:image/") && !plain.startsWith("#")) found.push(told);
     }
   }
