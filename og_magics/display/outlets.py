@@ -1,4 +1,4 @@
-"""Where a cell's output goes, and how what was shown there is changed.
+"""The places where a cell's output goes, and how to change what was shown there.
 
 - A front end shows displays, and an update in the place of the one that it names.
 - An Output widget takes the displays of the cell, or of the callback, that writes into it, and drops updates. A widget
@@ -30,7 +30,7 @@ class Outlet(Protocol):
     """Shows a row of pieces, and one bundle in their place at the end. Used on the thread that runs the cell."""
 
     live: bool
-    """Whether anything is shown before the end."""
+    """True where something is shown before the end."""
 
     def put(self, place: int, bundle: Bundle) -> None:
         """Show a piece, or show it again; a new one stands after all others."""

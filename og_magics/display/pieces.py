@@ -18,7 +18,7 @@ MOST = 40
 
 @dataclass(frozen=True, slots=True)
 class PieceSize:
-    """How long a piece becomes before the next one begins.
+    """The size of a piece, at which the next one begins.
 
     Attributes:
         least: characters, at the least. share: part of all that stands before it, at the least.

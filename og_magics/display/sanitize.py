@@ -42,7 +42,7 @@ _TAG = re.compile(r"(?<!\\)\\?<(?![\s\d=])")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _AMPERSAND = re.compile(r"&(?=#|[A-Za-z])")
 _SIGNS = frozenset("\\`*_{}[]()<>#+-.!|&\"'~$:=\n")
-"""What an entity may stand for that has a meaning where the entity has none."""
+"""The characters that an entity may stand for and that have a meaning where the entity has none."""
 _TILDES = re.compile(r"~(?=~~)")
 _SCHEME = re.compile(r"(\]\(\s*|^[^\n]*?\]:\s*)(?!https?:|mailto:|tel:|#)(?=[a-z][a-z0-9+.\-]*\\?:)", re.I | re.M)
 _SCRIPT = re.compile(r"(script|data|file|blob)(?=\\?:\S)", re.I)

@@ -213,7 +213,7 @@ class TestTheBudget:
         )  # fmt: skip
         assert "1 earlier turn of thread 't' was left out" in executed.cells[2].outputs[0].text
         assert main(["verify", str(tmp_path / "executed.ipynb")]) == 0
-        assert "2 of 2 receipts hold: enclave." in capsys.readouterr().out
+        assert "2 of 2 receipts hold: enclave, attestation." in capsys.readouterr().out
 
 
 class TestTwoKernels:

@@ -120,7 +120,7 @@ class TestOgVerify:
         assert cell.text == "3 receipts, 3 with every proof, none failed.\n"
         assert kernel.eval(f"_[{list(COLUMNS)}].values.tolist()") == HELD * 3
         shown = cell.of("execute_result")[0]["data"]
-        assert shown["text/html"].count("✓") == shown["text/plain"].count("✓") == 15
+        assert shown["text/html"].count("✓") == shown["text/plain"].count("✓") == 18
         assert "openai/gpt-5, individual" in shown["text/plain"]
         assert kernel.eval("[*og_receipts.status]") == ["verified"] * 3
 
@@ -164,7 +164,7 @@ class TestOgReceipts:
         assert "<td" in shown["text/html"]
         assert "openai/gpt-5" in shown["text/plain"]
         assert "tee_signature" not in shown["text/html"]
-        assert kernel.eval("[type(_).__name__, len(_.columns), _ is og_receipts]") == ["DataFrame", 33, True]
+        assert kernel.eval("[type(_).__name__, len(_.columns), _ is og_receipts]") == ["DataFrame", 34, True]
         plain = kernel.ask("og_receipts[['tee_signature']]").of("execute_result")[0]["data"]
         assert "tee_signature" in plain["text/html"]
 
