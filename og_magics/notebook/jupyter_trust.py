@@ -13,6 +13,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from ..core.untrusted_json import read_json
+from .file import DEEPEST
+
 _LARGEST = 64 * 1024 * 1024
 """Bytes of a notebook: all of it is read and hashed."""
 _WAIT = 0.5
@@ -36,8 +39,10 @@ def is_trusted(notebook: Path) -> bool | None:
         if not (secret.is_file() and database.is_file()) or notebook.stat().st_size > _LARGEST:
             return None
         key = secret.read_bytes()
+        written = notebook.read_bytes()
+        read_json(written, DEEPEST)  # nbformat has no bound: what is nested deeper would end the process
         # As Jupyter reads it, but for the validation, which warns and may add what is missing.
-        content = converting.convert(reading.reads(notebook.read_text("utf-8")), 4)
+        content = converting.convert(reading.reads(written.decode()), 4)
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=_WAIT)) as signed:
             notary = signing.NotebookNotary(data_dir=str(folder), secret=key, store_factory=lambda: _Signatures(signed))
             return bool(notary.check_signature(content))

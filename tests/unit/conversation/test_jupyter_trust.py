@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,19 @@ class TestTheFile:
         signed_by_jupyter(place)
         place.file.write_text(content)
         assert is_trusted(place.file) in (False, None)
+
+    def test_a_nested_file_does_not_end_a_process_that_allows_deep_recursion(self, place: Place) -> None:
+        save(place, Signer())
+        signed_by_jupyter(place)
+        place.file.write_text("[" * 500_000)
+        program = (
+            "import sys; sys.setrecursionlimit(10**7); from pathlib import Path; "
+            "from og_magics.notebook.jupyter_trust import is_trusted; print(is_trusted(Path(sys.argv[1])))"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", program, str(place.file)], capture_output=True, text=True, check=False
+        )
+        assert (ran.returncode, ran.stdout) == (0, "None\n"), ran.stderr
 
     def test_a_locked_database_is_not_waited_for_long(self, place: Place) -> None:
         save(place, Signer())
