@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import asking, loading, paying, receipts, replaying, samples, streaming, verifying
+from . import asking, attesting, loading, paying, receipts, replaying, samples, streaming, verifying
 from .network import devnet
 from .report import Row, table
 
@@ -41,6 +41,24 @@ def _calls(delay: str, environment: Mapping[str, str], *, rounds: int, quick: bo
     return rows
 
 
+def _attested(delay: str, *, rounds: int, quick: bool) -> list[Row]:
+    """Measure what the hardware's attestation costs a call."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, devnet(*_DEVNET, delay) as info:
+        return attesting.measure(info, folder, rounds=3 * rounds, warm=10 if quick else 200)
+
+
+def _receipts(environment: Mapping[str, str], *, rounds: int, quick: bool) -> list[Row]:
+    """Measure verifying, and ledgers of many receipts, on a devnet that settles at once."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        with devnet(*_SETTLING) as info:
+            paid = samples.paid(info, folder)
+            rows = verifying.measure(paid, info, folder, rounds=rounds, few=10 if quick else 50)
+        for size in _SIZES[:1] if quick else _SIZES:
+            most = rounds if size == _SIZES[0] else _ROUNDS_OF_LARGE
+            rows += receipts.measure(paid, folder, environment, size=size, rounds=most)
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure og_magics on this machine.")
     parser.add_argument(
@@ -50,20 +68,19 @@ def main() -> int:
     parser.add_argument(
         "--sdk-python", metavar="PATH", help="an interpreter that has the official SDK, to compare with"
     )
-    parser.add_argument("--receipts", action="store_true", help="measure receipts and ledgers only")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--receipts", action="store_true", help="measure receipts and ledgers only")
+    only.add_argument("--attestation", action="store_true", help="measure first and warm calls with attestation only")
     args = parser.parse_args()
     rounds, delay = (1, "0.001") if args.quick else (5, "0.01")
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OG_")}
     rows: list[Row] = []
     if not args.receipts:
+        rows += _attested(delay, rounds=rounds, quick=args.quick)
+    if not args.receipts and not args.attestation:
         rows += _calls(delay, plain, rounds=rounds, quick=args.quick, official=args.sdk_python)
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        with devnet(*_SETTLING) as info:
-            paid = samples.paid(info, folder)
-            rows += verifying.measure(paid, info, folder, rounds=rounds, few=10 if args.quick else 50)
-        for size in _SIZES[:1] if args.quick else _SIZES:
-            most = rounds if size == _SIZES[0] else _ROUNDS_OF_LARGE
-            rows += receipts.measure(paid, folder, plain, size=size, rounds=most)
+    if not args.attestation:
+        rows += _receipts(plain, rounds=rounds, quick=args.quick)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.system()}
     medians = f"medians of {rounds}" if args.quick else f"medians of {rounds} ({_ROUNDS_OF_LARGE} at {_SIZES[1]:,})"
     print(f"Python {machine['python']}, {machine['cores']} cores, {machine['system']}; {medians}\n")

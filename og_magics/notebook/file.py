@@ -20,7 +20,7 @@ from ..ledger.export import replace_file
 from ..ledger.journal import GENESIS, Head
 from ..verification.attestation_bounds import LONGEST_DOCUMENT, MOST_DOCUMENTS
 
-_DEEPEST = 400
+DEEPEST = 400
 """Levels of a notebook, with pictures that others drew."""
 _LARGEST = 512 * 1024 * 1024
 """Bytes of a notebook."""
@@ -86,7 +86,7 @@ def read_notebook(notebook: str | Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST:
             raise LedgerError(f"{path} is larger than {_LARGEST // 2**20} MiB, which no notebook is read of.")
-        content = read_json(path.read_bytes(), _DEEPEST)
+        content = read_json(path.read_bytes(), DEEPEST)
         if not _is_notebook(content):
             raise ValueError("it has no cells")
     except OSError as error:

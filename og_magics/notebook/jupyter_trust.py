@@ -13,9 +13,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from ..core.untrusted_json import read_json
+from .file import DEEPEST
+
 _LARGEST = 64 * 1024 * 1024
 """Bytes of a notebook: all of it is read and hashed."""
-_WAIT = 2.0
+_WAIT = 0.5
 """Seconds to wait for a Jupyter that is writing its database."""
 
 
@@ -24,7 +27,8 @@ def is_trusted(notebook: Path) -> bool | None:
     not installed, Jupyter never signed anything here, or the file or the database cannot be read.
     """
     try:
-        nbformat: Any = importlib.import_module("nbformat")
+        reading: Any = importlib.import_module("nbformat.reader")
+        converting: Any = importlib.import_module("nbformat.converter")
         signing: Any = importlib.import_module("nbformat.sign")
         paths: Any = importlib.import_module("jupyter_core.paths")
     except ImportError:
@@ -35,7 +39,10 @@ def is_trusted(notebook: Path) -> bool | None:
         if not (secret.is_file() and database.is_file()) or notebook.stat().st_size > _LARGEST:
             return None
         key = secret.read_bytes()
-        content = nbformat.read(notebook, as_version=4)
+        written = notebook.read_bytes()
+        read_json(written, DEEPEST)  # nbformat has no bound: what is nested deeper would end the process
+        # As Jupyter reads it, but for the validation, which warns and may add what is missing.
+        content = converting.convert(reading.reads(written.decode()), 4)
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=_WAIT)) as signed:
             notary = signing.NotebookNotary(data_dir=str(folder), secret=key, store_factory=lambda: _Signatures(signed))
             return bool(notary.check_signature(content))
