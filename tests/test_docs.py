@@ -164,6 +164,7 @@ def sources() -> list[Path]:
         *(ROOT / "og_magics").rglob("*.py"),
         tests / "test_binder.py",
         tests / "conftest.py",
+        tests / "commonmark.py",
         *(tests / "browser").glob("*.py"),
     ]
 
