@@ -122,6 +122,7 @@ def _sample(receipt: Receipt, ledger: Ledger) -> Sample:
             completion_tokens=receipt.completion_tokens,
             latency=receipt.latency_s,
             ttft=receipt.ttft_s,
+            attestation=ledger.attestations([receipt.attestation_hash or ""]).get(receipt.attestation_hash or "", b""),
             enclave=Enclave("", public_key=bytes.fromhex(receipt.public_key)),
             tee_id=receipt.tee_id,
             tee_signature=receipt.tee_signature,

@@ -68,7 +68,7 @@ def check(python: Path, wheel: Path, work: Path) -> str:
     _expect(str(venv) in where, f"imported from {where}")
 
     said = _run(["og-magics", "quickstart"], cwd=folder, env=env)
-    _expect("receipts hold: enclave." in said and "Next:" in said, said)
+    _expect("receipts hold: enclave, attestation." in said and "Next:" in said, said)
     again = subprocess.run(
         ["og-magics", "quickstart"], cwd=folder, env=env, capture_output=True, text=True, check=False
     )

@@ -253,8 +253,8 @@ def _as_gateways_sign(evidence: EnclaveEvidence) -> Iterator[tuple[bytes, str]]:
                 yield (
                     output_hash("", form, "tool_calls"),
                     f"The gateway joined these {len(calls)} function calls into one before it signed: "
-                    f"{str(function['name'])[:60]}({str(function['arguments'])[:200]}). Which call has which name and "
-                    "which arguments is covered by nothing.",
+                    f"{str(function.get('name'))[:60]}({str(function['arguments'])[:200]}). Which call has which name "
+                    "and which arguments is covered by nothing.",
                 )
         yield output_hash(evidence.text, None, "stop"), _CALLS_UNSIGNED
     if evidence.text:
@@ -280,7 +280,8 @@ def _joined(calls: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Yield several calls as one: arguments in a row, and the id and the name of the last, or of the first."""
     if len(calls) < 2:
         return
-    functions = [call.get("function") or {} for call in calls]
+    given = [call.get("function") for call in calls]
+    functions = [dict(one) if isinstance(one, Mapping) else {} for one in given]
     arguments = "".join(str(function.get("arguments") or "") for function in functions)
     for call, function in ((calls[-1], functions[-1]), (calls[0], functions[0])):
         yield [call | {"function": function | {"arguments": arguments}}]

@@ -137,6 +137,6 @@ class TestUntrustedText:
         markdown = cell.last["text/markdown"]
         assert prompt in cell.answer
         assert "<img" not in markdown
-        assert "&lt;img" in markdown
+        assert "&#60;img" in markdown
         assert "![x]" not in markdown
         assert "(javascript:" not in markdown

@@ -70,7 +70,7 @@ class TestInACell:
             '%%ogchat --tools add,plain,shout\n[[call:add({"a": 40})]][[call:shout({"text": "hi"})]] how much?'
         )
         assert cell.text == "adding\n"
-        assert '<summary><code>✓ add(&#123;"a": 40&#125;)</code></summary>' in cell.last["text/markdown"]
+        assert '<summary><code>✓ add(&#123;"a"&#58; 40&#125;)</code></summary>' in cell.last["text/markdown"]
         assert '✓ add({"a": 40})\n  → 42\n\n✓ shout' in cell.last["text/plain"]
         assert "The tool add returned 42. The tool shout returned HI." in cell.last["text/plain"]
         assert "2 calls · openai/gpt-5" in cell.last["text/plain"]
@@ -278,7 +278,7 @@ class TestTheSavedFile:
                 edited = nbformat.from_dict(json.loads(json.dumps(notebook)))
                 output = next(one for one in edited.cells[place].outputs if MIME in one.get("data", {}))
                 shown = (
-                    output["data"][kind].replace("&#123;", "{").replace("&#125;", "}")
+                    output["data"][kind].replace("&#123;", "{").replace("&#125;", "}").replace("&#58;", ":")
                     if old[0] == "{"
                     else output["data"][kind]
                 )

@@ -72,5 +72,5 @@ def test_it_writes_a_valid_notebook_runs_it_and_verifies_what_it_kept(
     printed = capsys.readouterr().out
     assert printed.startswith(f"Wrote {folder / 'quickstart.ipynb'}\nNetwork: devnet")
     assert "1 receipt\n" in printed
-    assert "1 of 1 receipts hold: enclave." in printed
+    assert "1 of 1 receipts hold: enclave, attestation." in printed
     assert "og-magics verify quickstart.ipynb" in printed.partition("Next:")[2]

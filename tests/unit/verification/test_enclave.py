@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eth_hash.auto import keccak
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from og_magics.verification import (
@@ -380,6 +380,8 @@ class TestReading:
         max_leaves=8,
     )
 
+    @example("tool_calls", [{}, {}])
+    @example("tool_calls", [{"function": 1}, {"function": []}])
     @given(st.sampled_from([f.name for f in fields(EnclaveEvidence) if f.name != "public_key_der"]), anything)
     def test_no_json_value_in_any_field_raises(self, field: str, value: Any) -> None:
         evidence = TOOL_ANSWER if field == "tool_calls" else ANSWER
