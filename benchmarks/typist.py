@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from .served import Served
 
 MODEL = "typist"
 _PROMPT = re.compile(r"(\w+), (\d+) tokens, (\d+) a second")
@@ -77,7 +78,7 @@ KINDS: dict[str, Callable[[], Iterator[str]]] = {"prose": _prose, "code": _code,
 """Prose, and one long block of each kind."""
 
 
-class Typist:
+class Typist(Served):
     """Serves from `with` on.
 
     Attributes:
@@ -88,22 +89,7 @@ class Typist:
     def __init__(self, rate: int = 400) -> None:
         self.texts: dict[str, str] = {}
         self.rate = rate
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Typist:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def _events(self, asked: str) -> Iterator[bytes]:
         found = _PROMPT.fullmatch(asked)

@@ -24,7 +24,7 @@ from og_magics.core.receipt import Receipt
 from og_magics.core.types import Enclave
 from og_magics.devnet.gateway.nitro import PCR_HASH, SimulatedNitro, seal
 from og_magics.verification.attestation import Expected, check_attestation, read_document
-from og_magics.verification.receipt_attestation import ReceiptAttestations, RegistryWord
+from og_magics.verification.receipt_attestation import ReceiptAttestations, RegistryLookup
 from og_magics.verification.verdict import Verdict
 
 from .signed import Signer, asking
@@ -185,7 +185,7 @@ class ReceiptCase:
     ok: bool | None
     says: str = ""
     network: Network | None = None
-    word: RegistryWord | None = None
+    word: RegistryLookup | None = None
     allowed: Sequence[str] = ()
 
     def check(self) -> Verdict:
@@ -217,7 +217,7 @@ def receipt_cases() -> Iterator[ReceiptCase]:
     enclave = Enclave("", public_key=key, tls_certificate=tls, registered=True, pcr_hash="0x" + PCR_HASH.hex())
     yield case("a devnet's document, offline", fits, True, "simulated")
     yield case("its root known", fits, True, "simulated", network=here)
-    yield case("the registry agrees", fits, True, network=here, word=RegistryWord(enclave))
+    yield case("the registry agrees", fits, True, network=here, word=RegistryLookup(enclave))
     yield case("its measurement pinned", fits, True, allowed=[enclave.pcr_hash])
     yield case("no document named", None, None, "Not attested")
     yield case("a hash that points nowhere", b"", None, "is not here")
@@ -238,11 +238,11 @@ def receipt_cases() -> Iterator[ReceiptCase]:
     yield case("a time that no clock has", fits, False, "no time", tee_timestamp=2**250)
     yield case("made an hour before its certificate", old, False)
     yield case("other code than the registry has", fits, False, "registry has",
-               network=here, word=RegistryWord(replace(enclave, pcr_hash="0x" + "07" * 32)))  # fmt: skip
+               network=here, word=RegistryLookup(replace(enclave, pcr_hash="0x" + "07" * 32)))  # fmt: skip
     yield case("another TLS certificate than the registry has", fits, False, "TLS certificate",
-               network=here, word=RegistryWord(replace(enclave, tls_certificate=b"other")))  # fmt: skip
-    yield case("the registry does not know it", fits, None, "nobody says", network=here, word=RegistryWord(None))
-    yield case("the registry cannot be asked", fits, None, network=here, word=RegistryWord(Unavailable("Down.")))
+               network=here, word=RegistryLookup(replace(enclave, tls_certificate=b"other")))  # fmt: skip
+    yield case("the registry does not know it", fits, None, "nobody says", network=here, word=RegistryLookup(None))
+    yield case("the registry cannot be asked", fits, None, network=here, word=RegistryLookup(Unavailable("Down.")))
     yield case("other code than is pinned", fits, False, "OG_PCR", allowed=["00" * 32])
     yield case("a receipt without a key", fits, None, "no key", public_key="")
     yield case("a key that is none", fits, None, "no key", public_key="key")

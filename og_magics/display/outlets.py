@@ -45,7 +45,7 @@ class Outlet(Protocol):
 def outlet_here() -> Outlet:
     """Return the outlet of the cell or callback that runs in this thread."""
     if _captured():
-        return _Once()
+        return _Capture()
     return _Widgets() if _in_output_widget() else _Displays()
 
 
@@ -106,7 +106,7 @@ class _Widgets:
             row.outputs = ()
 
 
-class _Once:
+class _Capture:
     """A capture: it gets what is complete, and nothing before."""
 
     live = False

@@ -9,11 +9,6 @@ HEARTBEAT = 0.1
 
 _FLOOR = 0.05
 """Seconds between updates, at the least."""
-_FREE = 16_000
-_FACTOR = 8
-"""Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
-
-
 _RATE = 150_000
 """Bytes a second of the piece that grows: a front end has them drawn before the next ones come."""
 _SHARE = 3
@@ -33,6 +28,11 @@ class FramePace:
     def sent(self, size: int, seconds: float = 0.0) -> None:
         """Note that a frame of so many bytes was sent, which took so many seconds to make."""
         self._next = time.monotonic() + max(_FLOOR - seconds, size / _RATE, seconds * _SHARE)
+
+
+_FREE = 16_000
+_FACTOR = 8
+"""Updates may send so many bytes, and so many times the text: the more text, the slower the pace, linear in all."""
 
 
 class Pace:

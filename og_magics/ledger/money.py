@@ -22,7 +22,7 @@ from . import journal, rows
 from .file import LedgerFile
 from .file_system import named
 from .money_check import Edited, MoneyCheck
-from .wallet_file import Payment, WalletFile, WalletFileError, Word, amount_of, commitment_of
+from .wallet_file import LedgerPayments, Payment, WalletFile, WalletFileError, amount_of, commitment_of
 
 _UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"
 
@@ -180,7 +180,7 @@ class MoneyLedger:
         Raises:
             LedgerError: that file cannot be read.
         """
-        own = self._word(account, since)
+        own = self._own_payments(account, since)
         try:
             return self._wallets.commitment(account, since, own)
         except WalletFileError:
@@ -199,7 +199,7 @@ class MoneyLedger:
         """Note in the wallet's file what this ledger says of its payments; nothing where it was changed by hand."""
         with contextlib.suppress(LedgerError):
             self.check_money()
-            self._wallets.enter(account, self._word(account, None))
+            self._wallets.enter(account, self._own_payments(account, None))
 
     def settled_since(self, block_number: int, network: str) -> list[Settlement]:
         """Return the settlements on a chain in this block or a later one that are not final, by block."""
@@ -214,9 +214,9 @@ class MoneyLedger:
 
     # -- within --------------------------------------------------------------------------------
 
-    def _word(self, account: WalletAccount, since: float | None) -> Word:
+    def _own_payments(self, account: WalletAccount, since: float | None) -> LedgerPayments:
         with self._file.reading() as connection:
-            return Word(payments_of(connection, account, since), self.path, self._check.known)
+            return LedgerPayments(payments_of(connection, account, since), self.path, self._check.known)
 
     def _require_sound(self, connection: sqlite3.Connection) -> None:
         try:

@@ -124,12 +124,10 @@ class MoneyCheck:
             earlier = recall()
             if self._compared is None:
                 self.known = not self.replaced and (earlier is not None or journal.head(connection) == _NOTHING)
-            if earlier is None:
-                pass
-            elif journal.contains_head(connection, earlier.head):
+            if earlier is not None and journal.contains_head(connection, earlier.head):
                 stored = _stored(connection)
                 self._go_on_from(earlier, stored, list(_new_entries(connection, earlier.head)))
-            else:
+            elif earlier is not None:
                 self.replaced, self.known = True, False
         for head, kind, body in _new_entries(connection, self._head):
             self._apply(kind, body)

@@ -47,7 +47,7 @@ from .reader import ReceiptReader
 from .recording_store import RecordingStore
 from .threads import ThreadStore
 from .transactions import RECORD
-from .wallet_file import WalletFileError, Word, commitment_of
+from .wallet_file import LedgerPayments, WalletFileError, commitment_of
 
 _UNSENT = "No signature was sent, so nothing is paid."
 
@@ -182,10 +182,10 @@ class Ledger(ReceiptReader):
                 return
             self._require_sound(connection)
 
-        def own(since: float | None) -> Word:
+        def own(since: float | None) -> LedgerPayments:
             with self._file.reading() as connection:
                 self._require_sound(connection)
-                return Word(payments_of(connection, wallet.account, since), self.path, self._check.known)
+                return LedgerPayments(payments_of(connection, wallet.account, since), self.path, self._check.known)
 
         try:
             self._wallets.reserve(authorization, wallet.account, self.path, wallet.check, own)

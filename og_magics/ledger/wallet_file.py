@@ -77,7 +77,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class LedgerPayments:
     """The payments of a wallet that a notebook's ledger has.
 
     Attributes:
@@ -90,8 +90,8 @@ class Word:
     known: bool
 
 
-Own = Callable[[float | None], Word]
-"""The word of a notebook's own ledger on the payments created since a time."""
+Own = Callable[[float | None], LedgerPayments]
+"""Returns the payments of a notebook's own ledger, of those created since a time."""
 
 
 def amount_of(text: object) -> int:
@@ -182,14 +182,14 @@ class WalletFile:
                 with self._writing(_SHORT_WAIT) as connection:
                     connection.execute("UPDATE payments SET paid = ?, signed = 1 WHERE hash = ?", (value, hash))
 
-    def enter(self, account: WalletAccount, own: Word) -> None:
+    def enter(self, account: WalletAccount, own: LedgerPayments) -> None:
         """Note all that a ledger says of a wallet's payments, as far as that can be done now."""
         with contextlib.suppress(LedgerError), self._writing(_SHORT_WAIT) as connection:
             self._entered(connection, account, None, own)
 
     # -- reading -------------------------------------------------------------------------------
 
-    def commitment(self, account: WalletAccount, since: float | None, own: Word) -> Commitment:
+    def commitment(self, account: WalletAccount, since: float | None, own: LedgerPayments) -> Commitment:
         """Return what a wallet has committed, with its own ledger's word on what that has.
 
         Raises:
@@ -197,7 +197,7 @@ class WalletFile:
         """
         with self._reading() as connection:
             held = {} if connection is None else self._held(connection, account)
-        return commitment_of(_since(since, _outdone(held, own)))
+        return commitment_of(_since(since, _merged(held, own)))
 
     def ledgers(self, account: WalletAccount) -> list[Path]:
         """Return the ledgers that have open payments of a wallet, the latest first; none where the file is not there.
@@ -242,11 +242,11 @@ class WalletFile:
     # -- within --------------------------------------------------------------------------------
 
     def _entered(
-        self, connection: sqlite3.Connection, account: WalletAccount, since: float | None, own: Word
+        self, connection: sqlite3.Connection, account: WalletAccount, since: float | None, own: LedgerPayments
     ) -> dict[str, Payment]:
         """Enter what a ledger says anew; return the payments created since a time."""
         held = self._held(connection, account)
-        after = _outdone(held, own)
+        after = _merged(held, own)
         for hash, payment in after.items():
             before, ledger = held.get(hash, (None, ""))
             if before != payment:
@@ -296,7 +296,7 @@ class WalletFile:
                 yield connection if _application(connection, path) else None
 
 
-def _outdone(held: Mapping[str, tuple[Payment, str]], own: Word) -> dict[str, Payment]:
+def _merged(held: Mapping[str, tuple[Payment, str]], own: LedgerPayments) -> dict[str, Payment]:
     """Return the payments of a wallet, with a ledger's word on those that were signed there.
 
     On those of other ledgers, and where it is not known, its word counts only if it says that more was paid.

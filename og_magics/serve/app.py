@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,29 +12,29 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..client.llm import LLM
-from ..core.errors import ConfigError, OGError, StreamError
+from ..core.errors import ConfigError, OGError
 from ..core.loopback import LocalOnly
 from ..core.models import offered
 from ..core.progress import Progress
 from ..core.runtime import runtime
 from ..core.untrusted_json import read_json
 from .keys import Keys
-from .openai_answer import error_body, error_of, events, whole
+from .openai_answer import as_event, as_events, as_whole, error_body, error_of
 from .openai_request import Asked, read_chat, read_completion
 
 _MOST = 32 * 2**20
 """Bytes of a request, at most."""
+_EVENTS = "text/event-stream"
 _NO_RETRY = {"x-should-retry": "false"}
 """For OpenAI's clients: what could be tried again has been, with the same authorization; another would pay anew."""
 
 
-def make_app(llm: LLM, keys: Keys, *, local: bool = True) -> Any:
-    """Return the ASGI application.
+def make_app(llm: LLM, keys: Keys) -> LocalOnly:
+    """Return the ASGI application. It refuses what was sent to another host name than loopback's, or by a web page.
 
     Args:
         llm: asks, pays and keeps the receipts.
         keys: who may ask.
-        local: refuse what was sent to another host name than loopback's, or by a web page.
     """
     server = _Server(llm, keys)
     app = Starlette(
@@ -48,7 +47,7 @@ def make_app(llm: LLM, keys: Keys, *, local: bool = True) -> Any:
         ],
         exception_handlers={HTTPException: _http_error, OGError: _og_error},  # type: ignore[dict-item]  # of one kind each
     )
-    return LocalOnly(app) if local else app
+    return LocalOnly(app)
 
 
 class _Server:
@@ -85,22 +84,18 @@ class _Server:
         asker = self._keys.asker(request.headers.get("authorization", ""))
         asked = read(await _body(request), self._llm.settings, asker)
         progress = Progress()
+        if not asked.request.stream:
+            output = await runtime.run(self._llm.answer(asked.request, progress))
+            answer, headers = as_whole(output, asked, progress.receipt_id or ""), _headers(progress)
+            if not asked.stream:
+                return JSONResponse(answer, headers=headers)
+            return Response(as_event(answer), media_type=_EVENTS, headers=headers)
         chunks = runtime.stream(self._llm.stream(asked.request, progress))
-        if not asked.stream:
-            output = None
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    if await request.is_disconnected():  # nobody reads it: what came is kept with its receipt
-                        raise HTTPException(499, "The client went away.")
-                    output = chunk.output or output
-            if output is None:
-                raise StreamError("The answer ended without a result.")
-            return JSONResponse(whole(output, asked, progress.receipt_id or ""), headers=_headers(progress))
         # The first chunk decides the status: what fails before it is an error, and what fails later is an event.
         first = await anext(chunks, None)
         return StreamingResponse(
-            events(chunks, first, asked, progress.receipt_id or ""),
-            media_type="text/event-stream",
+            as_events(chunks, first, asked, progress.receipt_id or ""),
+            media_type=_EVENTS,
             headers=_headers(progress) | {"cache-control": "no-store"},
         )
 

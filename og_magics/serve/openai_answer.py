@@ -24,11 +24,12 @@ from ..core.errors import (
     UnknownModel,
     WalletError,
 )
-from ..core.types import StreamChunk, TextGenerationOutput
+from ..core.types import StreamChoice, StreamChunk, TextGenerationOutput
 from .openai_request import Asked, UnsupportedParameter
 
 PROOF = "opengradient"
 """The field with the receipt and the enclave's proof, beside OpenAI's own."""
+_DONE = "data: [DONE]\n\n"
 
 _KINDS: tuple[tuple[type[OGError], int, str, str], ...] = (
     (UnsupportedParameter, 400, "invalid_request_error", "unsupported_parameter"),
@@ -62,7 +63,7 @@ def error_body(message: str, kind: str, code: str, parameter: str | None = None)
     return {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
 
 
-def whole(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dict[str, Any]:
+def as_whole(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dict[str, Any]:
     """Return the body of an answer that is not streamed."""
     chat = asked.request.path == CHAT
     choice: dict[str, Any] = {"index": 0, "finish_reason": output.finish_reason or "stop", "logprobs": None}
@@ -81,55 +82,44 @@ def whole(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dict[s
     }
 
 
-async def events(
+def as_event(answer: Mapping[str, Any]) -> str:
+    """Return a whole answer as the events of a stream: one, and the end."""
+    return f"{_event(answer)}{_DONE}"
+
+
+async def as_events(
     chunks: AsyncGenerator[StreamChunk, None], first: StreamChunk | None, asked: Asked, receipt_id: str
 ) -> AsyncIterator[str]:
-    """Yield an answer as server-sent events.
+    """Yield a chat's answer as server-sent events.
 
     Args:
         chunks: of the answer; closed at the end. first: the chunk that was read already, None where there was none.
 
     A failure after the first event is an event too, since the status is long sent.
     """
-    created = int(time.time())
-
-    def event(choices: list[dict[str, Any]], **more: Any) -> str:
-        kind = "chat.completion.chunk" if asked.request.path == CHAT else "text_completion"
-        body = {"id": receipt_id, "object": kind, "created": created, "model": asked.request.model, "choices": choices}
-        return f"data: {json.dumps(body | more, ensure_ascii=False)}\n\n"
-
+    form = {
+        "id": receipt_id, "object": "chat.completion.chunk", "created": int(time.time()), "model": asked.request.model,
+    }  # fmt: skip
     async with aclosing(chunks):
+        chunk = first
         try:
-            if asked.request.path != CHAT:
-                async for line in _as_one_event(chunks, first, event, receipt_id):
-                    yield line
-            else:
-                chunk = first
-                while chunk is not None:
-                    more = {PROOF: _proof(chunk.output, receipt_id)} if chunk.output is not None else {}
-                    yield event([_choice(one) for one in chunk.choices], **more)
-                    if chunk.usage is not None and asked.with_usage:
-                        yield event([], usage=asdict(chunk.usage))
-                    chunk = await anext(chunks, None)
+            while chunk is not None:
+                more = {PROOF: _proof(chunk.output, receipt_id)} if chunk.output is not None else {}
+                yield _event(form | {"choices": [_choice(one) for one in chunk.choices]} | more)
+                if chunk.usage is not None and asked.with_usage:
+                    yield _event(form | {"choices": [], "usage": asdict(chunk.usage)})
+                chunk = await anext(chunks, None)
         except OGError as error:
-            yield f"data: {json.dumps(error_of(error)[1], ensure_ascii=False)}\n\n"
+            yield _event(error_of(error)[1])
             return
-    yield "data: [DONE]\n\n"
+    yield _DONE
 
 
-async def _as_one_event(
-    chunks: AsyncGenerator[StreamChunk, None], first: StreamChunk | None, event: Any, receipt_id: str
-) -> AsyncIterator[str]:
-    output, chunk = None, first
-    while chunk is not None:
-        output = chunk.output or output
-        chunk = await anext(chunks, None)
-    if output is not None:
-        choice = {"index": 0, "text": output.text, "finish_reason": output.finish_reason or "stop", "logprobs": None}
-        yield event([choice], usage=output.usage, **{PROOF: _proof(output, receipt_id)})
+def _event(body: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-def _choice(choice: Any) -> dict[str, Any]:
+def _choice(choice: StreamChoice) -> dict[str, Any]:
     delta = {name: value for name, value in asdict(choice.delta).items() if value is not None}
     return {"index": choice.index, "delta": delta, "finish_reason": choice.finish_reason, "logprobs": None}
 

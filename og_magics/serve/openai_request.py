@@ -51,7 +51,7 @@ class Asked:
 
     Attributes:
         request: as the gateway gets it.
-        stream: the client wants events.
+        stream: the client wants events; gateways stream chats alone.
         with_usage: and a last event with the tokens.
     """
 

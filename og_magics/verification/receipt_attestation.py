@@ -30,7 +30,7 @@ _AHEAD = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryWord:
+class RegistryLookup:
     """The registry's word on an enclave, where it was asked; None where it does not know it."""
 
     enclave: Enclave | Unavailable | None
@@ -49,7 +49,7 @@ class ReceiptAttestations:
         self._allowed = allowed
         self._checked: dict[tuple[str, str], tuple[Document | Verdict, str]] = {}
 
-    def check(self, receipt: Receipt, network: Network | None, word: RegistryWord | None) -> Verdict:
+    def check(self, receipt: Receipt, network: Network | None, word: RegistryLookup | None) -> Verdict:
         """Check that the hardware attested the key that a receipt is signed with.
 
         The measurement is held against the registry's where that was asked, and against the user's pins. Offline and
@@ -78,7 +78,7 @@ class ReceiptAttestations:
             self._checked[hash, pinned] = _signed(self._documents[hash], hash, pinned)
         return self._checked[hash, pinned]
 
-    def _against(self, receipt: Receipt, found: Document, root: str, word: RegistryWord | None) -> Verdict:
+    def _against(self, receipt: Receipt, found: Document, root: str, word: RegistryLookup | None) -> Verdict:
         from .attestation import Expected, check_document
 
         signed = receipt.time if receipt.tee_timestamp is None else receipt.tee_timestamp

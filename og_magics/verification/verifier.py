@@ -37,7 +37,7 @@ from . import (
     group_costs,
 )
 from .payment_terms import check_terms
-from .receipt_attestation import ReceiptAttestations, RegistryWord
+from .receipt_attestation import ReceiptAttestations, RegistryLookup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,7 +241,7 @@ def _prove(
     else:
         enclave = facts.enclaves.get(receipt.tee_id) if receipt.tee_id else None
         paid = facts.payments.get(receipt.payment_hash) if receipt.payment_hash else None
-        verdicts["attestation"] = attestations.check(receipt, network, RegistryWord(enclave))
+        verdicts["attestation"] = attestations.check(receipt, network, RegistryLookup(enclave))
         verdicts["registry"] = check_registry(receipt, enclave, expected_pcr)
         moved = check_payment(receipt, paid, costs.get(receipt.authorization_hash or ""))
         verdicts["payment"] = check_terms(moved, receipt.authorization, network, enclave)

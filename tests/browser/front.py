@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
+
+from benchmarks.served import Served
 
 _PIECE = 7
 """Characters of a scripted answer's pieces: markup arrives in parts."""
 
 
-class Front:
+class Front(Served):
     """Serves from `with` on. Scripts are by prompt; what is scripted is answered without a proof, and never settled.
 
     Attributes:
@@ -28,21 +29,10 @@ class Front:
         self.errors: dict[str, str] = {}
         self.breaks: dict[str, str] = {}
         self._http = httpx.Client(base_url=gateway, timeout=60)
-        self._server = _Quiet(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        super().__init__(self._handler())
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Front:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         self._http.close()
 
     def _scripted(self, body: dict[str, Any]) -> Callable[[], tuple[int, str, Iterator[str]]] | None:
@@ -94,15 +84,6 @@ class Front:
                 pass
 
         return Handler
-
-
-class _Quiet(ThreadingHTTPServer):
-    """Says nothing of readers that leave."""
-
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        pass
 
 
 def _event(value: dict[str, Any]) -> str:
