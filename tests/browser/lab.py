@@ -14,6 +14,9 @@ from .server import HANG, Server, eventually
 
 expect.set_options(timeout=HANG * 1000)
 
+#: Why Chromium refuses a request before it is sent: the page's policy, another origin (an SVG's `use`), http in https.
+_NEVER_SENT = {"csp", "origin", "mixed-content"}
+
 
 class Lab:
     """One page with JupyterLab in it.
@@ -50,8 +53,8 @@ class Lab:
             self.strayed.append(request.url)
 
     def _refused(self, request: Request) -> None:
-        """What a page's own policy forbids is announced, and not asked for."""
-        if request.url in self.strayed and "csp" in str(request.failure).lower():
+        """What a page's policy or the browser's own rules forbid is announced, and not asked for."""
+        if request.url in self.strayed and str(request.failure).lower() in _NEVER_SENT:
             self.strayed.remove(request.url)
 
     def assert_nothing_strayed(self) -> None:
