@@ -53,14 +53,13 @@ class LedgerFile:
         self.spool = Spool()
         self._busy_until = 0.0
         self._notes: list[str] = []
-        self._lock = threading.RLock()
+        self._lock, self._beside = threading.RLock(), 0
         self._idle = threading.Condition(self._lock)
-        self._beside = 0
         self._held_for_fork = self._forked_in_use = self._paused = False
         self._closer: Callable[[], object] = lambda: None
         self._identity: tuple[int, int] | None = None
-        self._base = 0
-        self._others = 0
+        self._synced: bool | None = None
+        self._base = self._others = 0
         _files.add(self)
 
     def before_fork(self) -> None:
@@ -142,7 +141,9 @@ class LedgerFile:
         with self._lock, file_errors(self.path, money):
             connection = self._connect_to_write(money, begins=begins)
             self._take_in(connection)
-            connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            if synced is not self._synced:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+                self._synced = synced
             with self._waiting(connection, brief):
                 connection.execute("BEGIN IMMEDIATE")
             with transaction(connection):
@@ -345,7 +346,7 @@ class LedgerFile:
         except BaseException:
             connection.close()
             raise
-        self.spool.looked = False
+        self.spool.looked, self._synced = False, None
         self.connection = connection
         self._closer = weakref.finalize(self, connection.close)
         return connection

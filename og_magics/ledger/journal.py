@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.secret import fingerprint
 from .rows import canonical, dict_of, digest_long, storable
 
 GENESIS = "0" * 64
@@ -37,15 +36,20 @@ def write(
     *,
     receipt: str | None = None,
     authorization: str | None = None,
+    held: Mapping[str, sqlite3.Row | None] | None = None,
 ) -> None:
     """Bring one row of each table to these values (None: remove it), and enter what that changed. No change, no entry.
 
     To be called within a write transaction, which keeps all others from entering something between.
+
+    Args:
+        held: rows that the caller has read in this transaction, by table; the others are read here.
     """
+    held = held or {}
     changed: dict[str, Any] = {}
     for table, values in tables.items():
         key = str(receipt if table == "receipts" else authorization)
-        before = row(connection, table, key)
+        before = held[table] if table in held else row(connection, table, key)
         if values is None:
             if before is not None:
                 connection.execute(f"DELETE FROM {table} WHERE {KEYS[table]} = ?", (key,))  # noqa: S608 - our own names
@@ -95,13 +99,8 @@ def head(connection: sqlite3.Connection) -> Head:
     return (0, GENESIS) if last is None else (last["seq"], last["hash"])
 
 
-def salted(connection: sqlite3.Connection, session_id: str) -> str:
-    """Return the hash of a session's id, salted by the hash of the first entry, which stands in this file alone."""
-    return fingerprint(session_id, salt(connection))
-
-
 def salt(connection: sqlite3.Connection) -> str:
-    """Return the hash of the first entry, with which a file's hashes of sessions are salted."""
+    """Return the hash of the first entry, which this file alone has: it salts hashes of sessions."""
     first = connection.execute("SELECT hash FROM journal WHERE seq = 1").fetchone()
     return GENESIS if first is None else str(first["hash"])
 

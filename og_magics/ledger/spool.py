@@ -169,12 +169,13 @@ def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         journal.write(connection, "attached", {"receipts": pays}, receipt=receipt_id, authorization=hash)
         row = journal.row(connection, "receipts", receipt_id)
     attestations.keep(connection, document)
-    end(connection, receipt_id, ended, session_id=entry["session_id"], at=float(entry["at"]))
+    if row is not None:
+        end(connection, row, ended, session_id=entry["session_id"], at=float(entry["at"]))
 
 
 def end(
     connection: sqlite3.Connection,
-    receipt_id: str,
+    row: sqlite3.Row,
     ended: Mapping[str, Any],
     *,
     session_id: str | None = None,
@@ -183,19 +184,22 @@ def end(
     """Write how an answer ended, within a write transaction; the first end stands.
 
     Args:
+        row: the receipt, as it was read in this transaction.
         ended: columns, with `ended` and `weight`.
         session_id: the salted hash of its payment session, where it could not be written when it came.
         at: unix seconds at which it ended, where that is longer ago.
     """
-    row = journal.row(connection, "receipts", receipt_id)
-    if row is None or row["ended"] is not None:
+    if row["ended"] is not None:
         return
     hash, values = row["authorization_hash"], dict(ended)
     if hash and journal.row(connection, "settlements", hash) and not _was_settled_after(connection, hash, at):
         values["weight"] = "0"  # its session was settled before it ended, without its cost
     if hash and session_id is not None and row["session_id"] is None:
         values["session_id"] = session_id
-    journal.write(connection, str(ended["ended"]), {"receipts": values}, receipt=receipt_id, authorization=hash)
+    journal.write(
+        connection, str(ended["ended"]), {"receipts": values}, receipt=row["receipt_id"], authorization=hash,
+        held={"receipts": row},
+    )  # fmt: skip
 
 
 def _was_settled_after(connection: sqlite3.Connection, hash: str, at: float | None) -> bool:

@@ -151,7 +151,7 @@ class Ledger(ReceiptReader):
                 "turn": question.turn or None,
                 "notebook_id": notebook_id,
             }
-            journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id)
+            journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
             recordings.note(connection, receipt_id, question)
         self._running[receipt_id] = _Running(row)
         return receipt_id
@@ -223,7 +223,8 @@ class Ledger(ReceiptReader):
             if wallet is not None:
                 account = wallet.account
                 wallet.check(lambda since: commitment_of(payments_of(connection, account, since)))
-            journal.write(connection, "authorized", {"authorizations": row}, authorization=hash)
+            new = {"authorizations": None}
+            journal.write(connection, "authorized", {"authorizations": row}, authorization=hash, held=new)
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
         """Note the authorization that pays a request. Again with the same one may bring the session that came later.
@@ -253,12 +254,14 @@ class Ledger(ReceiptReader):
                     money=f"Authorization {authorization_hash} does not pay for it.",
                 )
             signed = self._row(connection, "authorizations", authorization_hash)
-            pays = {"authorization_hash": authorization_hash}
-            changes = pays if session_id is None else pays | {"session_id": journal.salted(connection, session_id)}
-            journal.write(
-                connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash
-            )
             salt = journal.salt(connection)
+            changes = {"authorization_hash": authorization_hash}
+            if session_id is not None:
+                changes["session_id"] = fingerprint(session_id, salt)
+            journal.write(
+                connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash,
+                held={"receipts": row},
+            )  # fmt: skip
         if running is not None:
             held = rows.dict_of(signed)
             running.signed, running.salt = {name: held[name] for name in spool.SIGNED}, salt
@@ -330,9 +333,9 @@ class Ledger(ReceiptReader):
         session_id = None if running is None else running.session_id
         try:
             with self._file.writing(brief=running is not None) as connection:
-                self._row(connection, "receipts", receipt_id)
+                row = self._row(connection, "receipts", receipt_id)
                 attestations.keep(connection, attestation)
-                spool.end(connection, receipt_id, ended, session_id=session_id)
+                spool.end(connection, row, ended, session_id=session_id)
         except LedgerError as error:
             if running is None or isinstance(error.__cause__, OverflowError):  # a number that no file can hold
                 raise
