@@ -52,8 +52,9 @@ class Settings(SettingsTable):
         return cls(**allowance.read_environment(os.environ if env is None else env))
 
     def replace(self, **changes: Any) -> Settings:
-        """These settings with some replaced; None leaves one as it is."""
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        """These settings with some replaced; None leaves one as it is. They themselves where that changes nothing."""
+        new = {name: value for name, value in changes.items() if value is not None and value != getattr(self, name)}
+        return replace(self, **new) if new else self
 
     def network_name(self) -> str:
         """The network's name: the one that was named, else the devnet. A key chooses none.
@@ -116,8 +117,7 @@ def limit_all(limits: Mapping[str, int | None]) -> None:
 
 def limited(settings: Settings) -> Settings:
     """Return settings under the limits of the process, and of its environment."""
-    settings = settings.replace(**_limits)
-    return settings.replace(
+    return settings.replace(**_limits).replace(
         max_authorization=allowance.capped("max_authorization", settings.max_authorization),
         approve_above=allowance.capped("approve_above", settings.approve_above),
         attest=allowance.stricter_attest(settings.attest),
