@@ -54,8 +54,6 @@ def python_in(text: str) -> str:
 
 
 def _ask(chat: ChatMagics, verb: str, line: str, prompt: str) -> Answer | Estimate:
-    parser = chat_parser()
-    parser.prog = verb
-    flags, more = parser.parse(line, prompt=True)
+    flags, more = chat_parser(verb).parse(line, prompt=True)
     flags.context = flags.context or "errors"
     return chat.ask(f"{prompt}\n\n{more}" if more else prompt, flags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import keyword
 import re
 import shlex
@@ -178,14 +179,16 @@ def options_of(flags: argparse.Namespace) -> Options:
     return Options(**{name: getattr(flags, name) for name in CALL if name in flags})
 
 
-def chat_parser() -> Parser:
-    """Return the parser of %%ogchat and %ogchat."""
-    parser = Parser("%%ogchat", "Ask a model. The answer streams into the cell, is paid for, and leaves a receipt.")
+@functools.cache  # it would take half of a replayed cell
+def chat_parser(prog: str = "%%ogchat") -> Parser:
+    """Return the parser of %%ogchat and %ogchat, or of a verb that takes the same flags."""
+    parser = Parser(prog, "Ask a model. The answer streams into the cell, is paid for, and leaves a receipt.")
     add_options(parser, CALL.values())
     _add_cell_flags(parser)
     return parser
 
 
+@functools.cache
 def compare_parser() -> Parser:
     """Return the parser of %%ogcompare.
 
