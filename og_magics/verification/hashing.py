@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-NO_ENCLAVE = bytes.fromhex("ddc21f2d5d0af861b4fc1390df47f1c93bc5aee54e7e31763e97256d56148253")
+from ..core.facts import fact
+
+NO_ENCLAVE = bytes.fromhex(fact("settlements", "placeholder")["tee_id"][2:])
 """Stands where a gateway's payment layer knows no enclave: it is the name of none."""
 
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
