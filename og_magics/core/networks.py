@@ -37,7 +37,7 @@ class Network:
         about: what using it means, for a person who chooses.
         chain_id: of the payment chain.
         rpc_url: of the payment chain.
-        opg_token: address of OPG there.
+        opg_token: address of OPG there. token_symbol, token_decimals: what it says of itself.
         rpc_option: name of the option that replaces `rpc_url` on this network and on no other, "" where there is none.
         registry_rpc_url, registry_address, registry_chain_id: of the chain with the enclave registry.
         gateway_url: set where the gateway is known without a registry; "" otherwise.
@@ -67,6 +67,8 @@ class Network:
     rpc_url: str = ""
     rpc_option: str = ""
     opg_token: str = ""
+    token_symbol: str = "OPG"
+    token_decimals: int = 18
     registry_rpc_url: str = ""
     registry_address: str = ""
     registry_chain_id: int = 0
@@ -130,6 +132,8 @@ def _known(name: str) -> dict[str, Any]:
     return {
         **{field: payments[field] for field in ("chain_id", "rpc_url", "genesis_hash", "explorer")},
         "opg_token": token["address"],
+        "token_symbol": token["symbol"],
+        "token_decimals": token["decimals"],
         "faucet": token.get("faucet", ""),
         "registry_rpc_url": home["rpc_url"],
         "registry_chain_id": home["chain_id"],
@@ -185,6 +189,12 @@ def network_by_name(name: str) -> Network:
 def described(name: str) -> Network:
     """Return the network of a receipt's name; of a name that is not known, one without addresses."""
     return {**NETWORKS, NO_PAYMENT.name: NO_PAYMENT}.get(name) or Network(name=name)
+
+
+def known_since(network: Network) -> str:
+    """Return the date of the oldest of a network's facts, "" for one that is not known beforehand."""
+    sections = ("chains", "tokens", "registries", "gateways")
+    return min((fact(one, network.name)["as_of"] for one in sections if fact(one, network.name)), default="")
 
 
 def with_real_money() -> Network:

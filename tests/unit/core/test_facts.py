@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -133,3 +134,12 @@ def test_no_other_file_of_the_package_holds_a_fact() -> None:
 )
 def test_a_fact_elsewhere_is_found(source: str) -> None:
     assert len(strays(source, code=True)) >= 1
+
+
+def test_the_manual_shows_every_fact_with_its_date_and_source() -> None:
+    table = runpy.run_path(str(HOUSE.parent / "docs" / "generated.py"))["facts_table"]()
+    for name, entry in ENTRIES:
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| {name.replace('.', ': ')} |")]
+        assert f"| {entry['as_of']} | {entry['source']} |" in row
+        shown = {one for one in leaves(entry) if name != "catalogue"} - {""}
+        assert [one for one in shown if str(one) not in row] == []
