@@ -42,7 +42,7 @@ class Network:
         registry_rpc_url, registry_address, registry_chain_id: of the chain with the enclave registry.
         gateway_url: set where the gateway is known without a registry; "" otherwise.
         explorer: base URL of a block explorer for payments, "" when there is none.
-        blob_url: base URL of the blob aggregator.
+        blob_url: base URL of the blob aggregator. blob_mirrors: of others, for what that one does not give.
         settlement_relay: contract that emits the data settlements, "" when not known.
         faucet: where to get test tokens, "".
         words: by which a text may mean it.
@@ -75,6 +75,7 @@ class Network:
     gateway_url: str = ""
     explorer: str = ""
     blob_url: str = ""
+    blob_mirrors: tuple[str, ...] = ()
     settlement_relay: str = ""
     faucet: str = ""
     label: str = ""
@@ -129,6 +130,7 @@ def _known(name: str) -> dict[str, Any]:
         fact(section, name) for section in ("chains", "tokens", "registries", "gateways")
     )
     home = fact("chains", registry["chain"])
+    aggregator, *mirrors = fact("blobs", "walrus")["aggregators"]
     return {
         **{field: payments[field] for field in ("chain_id", "rpc_url", "genesis_hash", "explorer")},
         "opg_token": token["address"],
@@ -138,7 +140,8 @@ def _known(name: str) -> dict[str, Any]:
         "registry_rpc_url": home["rpc_url"],
         "registry_chain_id": home["chain_id"],
         "registry_address": registry["address"],
-        "blob_url": fact("blobs", "walrus")["aggregators"][0],
+        "blob_url": aggregator,
+        "blob_mirrors": tuple(mirrors),
         "payees": tuple(gateways["payees"]),
         "session_cap": int(gateways["session_cap"]) * OPG,
     }

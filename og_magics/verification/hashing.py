@@ -23,3 +23,12 @@ def hash_bytes(text: object) -> bytes | None:
     """Return the 32 bytes of a hash written as 64 hex digits, with or without 0x; None for anything else."""
     found = _HASH.fullmatch(text) if isinstance(text, str) else None
     return bytes.fromhex(found[1]) if found else None
+
+
+def is_placeholder(value: object) -> bool:
+    """Return True for what gateways write where they know no enclave or no signature: it proves nothing.
+
+    Args:
+        value: a name or a signature, as text or as bytes.
+    """
+    return value in ("0x", b"", NO_ENCLAVE) or hash_bytes(value) == NO_ENCLAVE
