@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import og_magics
-from og_magics.core import errors, networks
+from og_magics.core import errors, facts, networks
 from og_magics.core.models import DEFAULTS
 from og_magics.core.option import Option
 from og_magics.core.options import CALL, ENVIRONMENT, SETTINGS
@@ -246,6 +246,25 @@ def cli_verbs(told: str = "") -> list[str]:
     return re.findall(r"^ {4}([a-z]\w*)\s", (told or _help()).partition("VERB\n")[2], re.M)
 
 
+def facts_table() -> str:
+    """Every fact about what others run, with its date and source; models are counted."""
+    rows = []
+    for section, entries in facts.facts().items():
+        if section == "catalogue":
+            known = f"{len(entries['models'])} models and their prices"
+            rows.append((section, known, entries["as_of"], entries["source"]))
+        elif isinstance(entries, dict):
+            for name, entry in entries.items():
+                told = {field: value for field, value in entry.items() if field not in ("as_of", "source")}
+                values = "<br>".join(f"{field}: `{_plain(value)}`" for field, value in told.items() if value != [])
+                rows.append((f"{section}: {name}", values, entry["as_of"], entry["source"]))
+    return _table(("fact", "value", "as of", "source"), rows)
+
+
+def _plain(value: object) -> str:
+    return "`, `".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def networks_table() -> str:
     """The networks of the world, with their addresses."""
     rows = [
@@ -302,6 +321,7 @@ MAKERS: dict[str, Callable[[], str]] = {
         api_returned,
         cli,
         networks_table,
+        facts_table,
         notebooks,
         providers,
         receipt_columns,

@@ -9,6 +9,7 @@ node is down: their results say so.
 
 from __future__ import annotations
 
+from .comparison import Comparison, compare
 from .data import data_events
 from .evidence import Finding, look
 from .identity import require_chain
@@ -20,10 +21,12 @@ from .wallet import Balances, balances, ensure_approval
 
 __all__ = [
     "Balances",
+    "Comparison",
     "Finding",
     "Listed",
     "active_enclaves",
     "balances",
+    "compare",
     "connect",
     "data_events",
     "enclave_by_id",

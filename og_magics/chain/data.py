@@ -9,16 +9,13 @@ from typing import Any
 
 from ..core.errors import ChainError
 from ..core.networks import Network
-from ..core.onchain import BatchEvent, Blob, IndividualEvent, OnchainData
+from ..core.onchain import SETTLES_WITHIN, BatchEvent, Blob, IndividualEvent, OnchainData
 from ..core.receipt import Receipt
 from ..core.types import x402SettlementMode
 from . import abi, rpc
 from .blobs import fetch
 from .blocks import Timeline
 from .payments import TRANSACTION
-
-SETTLES_WITHIN = 20 * 60
-"""Seconds from an answer to the block with its batch, at most: a batch is 15 minutes old at most, then it is sent."""
 
 CLOCKS_APART = 120
 """Seconds by which an enclave's clock may run ahead of the chain's."""
@@ -87,7 +84,8 @@ def data_events(network: Network, receipts: Iterable[Receipt]) -> OnchainData:
         read_at=read_at,
         batches=tuple(batches),
         individuals=tuple(individuals),
-        blobs=fetch(network.blob_url, wanted_blobs[:MOST_BLOBS]) | dict.fromkeys(wanted_blobs[MOST_BLOBS:], left_out),
+        blobs=fetch(network.blob_url, wanted_blobs[:MOST_BLOBS], mirrors=network.blob_mirrors)
+        | dict.fromkeys(wanted_blobs[MOST_BLOBS:], left_out),
     )
 
 

@@ -7,13 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.errors import ChainError
-from ..core.networks import UPTO_PROXY, Network
+from ..core.networks import EXACT_PROXY, UPTO_PROXY, Network
 from ..core.onchain import OnchainPayment, PaymentCall, TransferLog, Unavailable
 from . import abi, rpc
 from .identity import require_chain
-
-EXACT_PROXY = "0x402085c248EeA27D92E8b30b2C58ed07f9E20001"
-"""x402ExactPermit2Proxy, the spender of an `exact` authorization that is paid through Permit2."""
 
 TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
 

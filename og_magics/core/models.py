@@ -1,6 +1,6 @@
 """The catalogue: the models that gateways route, names a person may type, prices, and what became of retired models.
 
-`prices.json` holds the rows, with their source and date. A model that is not in it can be asked all the same; nobody
+`facts.json` holds the rows, with their source and date. A model that is not in it can be asked all the same; nobody
 here knows its price. `TEE_LLM` is the enumeration of the official SDK (release 1.1.4).
 """
 
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import difflib
 import functools
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, UnknownModel
+from .facts import facts
 from .own_prices import read_prices
 
 
@@ -188,8 +187,8 @@ WEB_SEARCH = "opengradient/web-search"
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """Read the catalogue, once."""
-    data = json.loads(Path(__file__).with_name("prices.json").read_text("utf-8"))
+    """Return the catalogue, made once."""
+    data = facts()["catalogue"]
     models = {id: _row(id, row) for id, row in data["models"].items()}
     models[WEB_SEARCH] = Model(
         WEB_SEARCH, Price(Decimal(0), Decimal(0), call=Decimal(data["web_search"])), references=0

@@ -1,9 +1,7 @@
 """The table of networks, and how a devnet's description becomes one.
 
 Nothing outside of this module compares a network's name: it asks the network (`local`, `real_money`, `paid`). To add a
-network, add an entry to the table.
-
-Addresses and endpoints are the official SDK's (releases 0.9 for base-sepolia, 1.1 for base) and OpenGradient's docs.
+network, add an entry to the table; its addresses and endpoints stand in `facts.json`, with their dates and sources.
 """
 
 from __future__ import annotations
@@ -14,17 +12,19 @@ from typing import Any
 
 from .amounts import OPG
 from .errors import ConfigError
+from .facts import fact
 
-PERMIT2 = "0x000000000022D473030F116dDEE9F6B43aC78BA3"
+PERMIT2: str = fact("contracts", "permit2")["address"]
 """Uniswap's Permit2, the same on every chain."""
 
-UPTO_PROXY = "0x4020A4f3b7b90ccA423B9fabCc0CE57C6C240002"
+UPTO_PROXY: str = fact("contracts", "upto_proxy")["address"]
 """x402UptoPermit2Proxy, the only spender that an `upto` authorization names."""
 
-AWS_NITRO_ROOT = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b"
-"""SHA-256 of the root certificate (G1, DER) under which AWS attests its Nitro enclaves. It is valid until 2049."""
+EXACT_PROXY: str = fact("contracts", "exact_proxy")["address"]
+"""x402ExactPermit2Proxy, the spender of an `exact` authorization that is paid through Permit2."""
 
-_OG_EVM_RPC = "https://ogevmdevnet.opengradient.ai"
+AWS_NITRO_ROOT: str = fact("hardware", "aws_nitro_root")["sha256"]
+"""SHA-256 of the root certificate (G1, DER) under which AWS attests its Nitro enclaves. It is valid until 2049."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Network:
         about: what using it means, for a person who chooses.
         chain_id: of the payment chain.
         rpc_url: of the payment chain.
-        opg_token: address of OPG there.
+        opg_token: address of OPG there. token_symbol, token_decimals: what it says of itself.
         rpc_option: name of the option that replaces `rpc_url` on this network and on no other, "" where there is none.
-        registry_rpc_url, registry_address: of the chain with the enclave registry.
+        registry_rpc_url, registry_address, registry_chain_id: of the chain with the enclave registry.
         gateway_url: set where the gateway is known without a registry; "" otherwise.
         explorer: base URL of a block explorer for payments, "" when there is none.
-        blob_url: base URL of the blob aggregator.
+        blob_url: base URL of the blob aggregator. blob_mirrors: of others, for what that one does not give.
         settlement_relay: contract that emits the data settlements, "" when not known.
         faucet: where to get test tokens, "".
         words: by which a text may mean it.
@@ -67,11 +67,15 @@ class Network:
     rpc_url: str = ""
     rpc_option: str = ""
     opg_token: str = ""
+    token_symbol: str = "OPG"
+    token_decimals: int = 18
     registry_rpc_url: str = ""
     registry_address: str = ""
+    registry_chain_id: int = 0
     gateway_url: str = ""
     explorer: str = ""
     blob_url: str = ""
+    blob_mirrors: tuple[str, ...] = ()
     settlement_relay: str = ""
     faucet: str = ""
     label: str = ""
@@ -119,38 +123,47 @@ DEVNET = Network(
     budget_day=None,
 )
 
+
+def _known(name: str) -> dict[str, Any]:
+    """Return what `facts.json` has for the fields of a network."""
+    payments, token, registry, gateways = (
+        fact(section, name) for section in ("chains", "tokens", "registries", "gateways")
+    )
+    home = fact("chains", registry["chain"])
+    aggregator, *mirrors = fact("blobs", "walrus")["aggregators"]
+    return {
+        **{field: payments[field] for field in ("chain_id", "rpc_url", "genesis_hash", "explorer")},
+        "opg_token": token["address"],
+        "token_symbol": token["symbol"],
+        "token_decimals": token["decimals"],
+        "faucet": token.get("faucet", ""),
+        "registry_rpc_url": home["rpc_url"],
+        "registry_chain_id": home["chain_id"],
+        "registry_address": registry["address"],
+        "blob_url": aggregator,
+        "blob_mirrors": tuple(mirrors),
+        "payees": tuple(gateways["payees"]),
+        "session_cap": int(gateways["session_cap"]) * OPG,
+    }
+
+
 BASE_SEPOLIA = Network(
     name="base-sepolia",
-    chain_id=84532,
-    rpc_url="https://sepolia.base.org",
-    genesis_hash="0x0dcc9e089e30b90ddfc55be9a37dd15bc551aeee999d2e2b51414c54eaf934e4",
-    opg_token="0x240b09731D96979f50B2C649C9CE10FcF9C7987F",
-    registry_rpc_url=_OG_EVM_RPC,
-    registry_address="0x4e72238852f3c918f4E4e57AeC9280dDB0c80248",
-    explorer="https://sepolia.basescan.org",
-    blob_url="https://aggregator.walrus-testnet.walrus.space",
-    faucet="https://faucet.opengradient.ai/",
     label="abandoned",
-    about="abandoned by OpenGradient in April 2026: no gateway is known to serve it",
+    about=f"abandoned by OpenGradient on {fact('gateways', 'base-sepolia')['abandoned']}: "
+    "no gateway is known to serve it",
     words=("sepolia", "testnet", "base"),
+    **_known("base-sepolia"),
 )
 
 BASE = Network(
     name="base",
-    chain_id=8453,
-    rpc_url="https://base-rpc.publicnode.com",
     rpc_option="base_rpc_url",
-    genesis_hash="0xf712aa9241cc24369b143cf6dce85f0902a9731e70d66818a3a5845b296c73dd",
-    opg_token="0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB",
-    registry_rpc_url=_OG_EVM_RPC,
-    registry_address="0x703cB174AEadB35D611858369B4b1111dC9Abda6",
-    explorer="https://basescan.org",
-    blob_url="https://aggregator.walrus-mainnet.walrus.space",
-    payees=("0x9deEBB5D1b22e4a6e027977CeAd13893A7E4cC1a",),
     label="REAL MONEY",
     about="REAL MONEY",
     words=("mainnet", "base"),
     real_money=True,
+    **_known("base"),
 )
 
 NETWORKS = {one.name: one for one in (DEVNET, BASE, BASE_SEPOLIA)}
@@ -179,6 +192,12 @@ def network_by_name(name: str) -> Network:
 def described(name: str) -> Network:
     """Return the network of a receipt's name; of a name that is not known, one without addresses."""
     return {**NETWORKS, NO_PAYMENT.name: NO_PAYMENT}.get(name) or Network(name=name)
+
+
+def known_since(network: Network) -> str:
+    """Return the date of the oldest of a network's facts, "" for one that is not known beforehand."""
+    sections = ("chains", "tokens", "registries", "gateways")
+    return min((fact(one, network.name)["as_of"] for one in sections if fact(one, network.name)), default="")
 
 
 def with_real_money() -> Network:
@@ -211,6 +230,7 @@ def devnet(info: Mapping[str, Any]) -> Network:
             opg_token=str(info["opg_token"]),
             registry_rpc_url=str(info["rpc_url"]),
             registry_address=str(info["tee_registry"]),
+            registry_chain_id=int(info["chain_id"]),
             blob_url=str(info["blob_url"]),
             settlement_relay=str(info["settlement_relay"]),
             attestation_root=str(info.get("attestation_root", "")),

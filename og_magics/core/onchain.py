@@ -9,6 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .facts import fact
+
+SETTLES_WITHIN: int = (fact("settlements", "batch")["oldest_minutes"] + 5) * 60
+"""Seconds from an answer to the block with its data, at most: a batch waits so long, and is then sent."""
+
+BLOBS_KEPT: int = fact("blobs", "walrus")["kept_days"] * 24 * 60 * 60
+"""Seconds for which blobs are paid for; afterwards none is expected to be there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
@@ -103,10 +111,16 @@ class IndividualEvent:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob as the aggregator gave it; `content` is None where it could not be fetched, and `problem` says why."""
+    """A blob as the aggregators gave it.
+
+    Attributes:
+        content: None where it could not be fetched; `problem` says why.
+        absent: True where every aggregator says that it has no such blob, which is no failure to answer.
+    """
 
     content: bytes | None
     problem: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,11 @@ class Settings(SettingsTable):
 
     def apply(self, network: networks.Network) -> networks.Network:
         """A network with the addresses and endpoints that were set."""
-        network = replace(network, payees=tuple(dict.fromkeys((*network.payees, *self.payees))))
+        network = replace(
+            network,
+            payees=tuple(dict.fromkeys((*network.payees, *self.payees))),
+            blob_mirrors=() if self.blob_url else network.blob_mirrors,
+        )
         return networks.override(
             network,
             rpc_url=self.rpc_url or (getattr(self, network.rpc_option) if network.rpc_option else ""),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from og_magics.core.networks import BASE, BASE_SEPOLIA, PERMIT2, UPTO_PROXY, Network
+from og_magics.core.networks import BASE, BASE_SEPOLIA, EXACT_PROXY, PERMIT2, UPTO_PROXY, Network
 
 __all__ = ["EXACT_PROXY", "PERMIT2", "SETTLEMENT_RELAY", "UPTO_PROXY", "by_contract", "opg_token", "tee_registry"]
-
-EXACT_PROXY = "0x402085c248EeA27D92E8b30b2C58ed07f9E20001"
-"""x402ExactPermit2Proxy, the spender of an `exact` authorization that is paid through Permit2."""
 
 SETTLEMENT_RELAY = "0x5e771e5E771e5E771e5E771e5e771E5E771E5E77"
 """Ours: no client has it built in."""

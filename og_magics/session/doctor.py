@@ -29,7 +29,7 @@ from ..ledger.private_file import FOLDER, located, open_to_others
 from ..notebook.environment import captured_in, differences, is_captured, needs, release, version_of
 from ..notebook.jupyter_trust import is_trusted
 from ..payment.wallet import load_wallet
-from .health import HealthCheck, session_cap_of, wallet_file_check
+from .health import HealthCheck, facts_check, session_cap_of, wallet_file_check
 from .session import Session
 
 _MOST = 5
@@ -278,7 +278,11 @@ def _network(settings: Settings, app: Session | None) -> list[HealthCheck]:
 
 def _reached(app: Session) -> list[HealthCheck]:
     parts = [_advised(part) for part in app.health() if part.name != "receipts"]
-    if any(part.ok is False for part in parts if part.name in ("network", "payment chain")):
+    failed = {part.name for part in parts if part.ok is False}
+    if "network" in failed or not app.llm.paid:
+        return parts
+    parts += _tried("facts", lambda: [facts_check(app.network)])
+    if "payment chain" in failed:
         return parts
     return [*parts, *_tried("account", lambda: list(_account(app)))]
 

@@ -5,7 +5,7 @@ blocks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from .. import chain
 from ..core import environment
 from ..core.accounts import account_of
 from ..core.errors import OGError
-from ..core.networks import Network
+from ..core.networks import Network, known_since
 from ..core.runtime import runtime
 from ..core.types import Enclave
 from ..ledger.file_system import named
@@ -207,6 +207,29 @@ def _price(reported: dict[str, Any]) -> HealthCheck:
 
 def _chain(network: Network) -> HealthCheck:
     return HealthCheck("payment chain", True, f"{network.name}, chain {network.chain_id}, block {chain.head(network)}")
+
+
+def facts_check(network: Network) -> HealthCheck:
+    """Hold what is known of a network (`facts.json`) against its chains, and say what differs."""
+    found, since = chain.compare(network), known_since(network)
+    of = f" of {since}" if since else ""
+    if found.differ:
+        remedy = (
+            "Pay nothing yet. Take out what is set otherwise (OG_RPC_URL, OG_REGISTRY_RPC_URL, OG_TOKEN_ADDRESS, "
+            "OG_TEE_REGISTRY_ADDRESS), or name another RPC; if a second one says the same, update og_magics."
+        )
+        return HealthCheck(
+            "facts", False, f"What is known{of} is not what the chain says. {_listed(found.differ)}", remedy
+        )
+    if found.unread:
+        summary = f"{len(found.hold)} of what is known{of} hold; not compared: {_listed(found.unread)}"
+        return HealthCheck("facts", None, summary, "Try again, or name another RPC (OG_RPC_URL, OG_REGISTRY_RPC_URL).")
+    chains = " and ".join(map(str, dict.fromkeys((network.chain_id, network.registry_chain_id))))
+    return HealthCheck("facts", True, f"All {len(found.hold)} that can be compared{of} hold on chain {chains}")
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return f"{'; '.join(one.rstrip('.') for one in lines)}."
 
 
 def wallet_file_check(network: Network) -> HealthCheck:

@@ -12,21 +12,21 @@ import base64
 import binascii
 from collections import defaultdict
 
-from ..core.onchain import BatchEvent, IndividualEvent, OnchainData
+from ..core.onchain import BLOBS_KEPT, SETTLES_WITHIN, BatchEvent, Blob, IndividualEvent, OnchainData
 from ..core.receipt import Receipt
 from ..core.types import x402SettlementMode
 from .enclave import unix_seconds, verify_signature
-from .hashing import NO_ENCLAVE, hash_bytes, keccak
+from .hashing import hash_bytes, is_placeholder, keccak
 from .individual_blob import BlobMismatch, check_blob
 from .merkle import Leaf, Tree, climb, read_tree
 from .verdict import Verdict
 
-SETTLED_AFTER = 20 * 60
-"""Seconds after an answer from which its data has to be on chain: a batch may be 15 minutes old before it is sent."""
-
 NODES_APART = 2 * 60
 """Seconds for which a node may not yet have a transaction that another one has."""
 
+_PLACEHOLDER = (
+    "Placeholder: this exchange is on chain without the name or the signature of an enclave, which proves nothing."
+)
 _SEE_ENCLAVE = "The receipt's signature does not hold by itself, so its data cannot be looked up: see `enclave`."
 
 
@@ -35,17 +35,17 @@ class SettledData:
 
     Attributes:
         trees: how many batches' trees held.
-        leaves: hash of a leaf -> where it is settled. exchanges: (request, output, time) -> the enclave that signed it.
-        unread, lies: what is wrong with the other trees, in words.
+        leaves: hash of a leaf -> where it is settled. exchanges: (request, output, time) -> its leaf.
+        unread: the trees that could not be read. lies: what is wrong with others, in words.
         by_transaction, by_hashes: the individual settlements.
     """
 
     def __init__(self, facts: OnchainData) -> None:
         self.facts = facts
         self.leaves: dict[bytes, tuple[BatchEvent, Tree]] = {}
-        self.exchanges: dict[tuple[bytes, bytes, int], bytes] = {}
+        self.exchanges: dict[tuple[bytes, bytes, int], Leaf] = {}
         self.trees = 0
-        self.unread: list[str] = []
+        self.unread: list[tuple[str, Blob]] = []
         self.lies: list[str] = []
         self.by_transaction: dict[str, list[IndividualEvent]] = defaultdict(list)
         self.by_hashes: dict[tuple[bytes, bytes], list[IndividualEvent]] = defaultdict(list)
@@ -60,7 +60,7 @@ class SettledData:
         if blob is None:
             return  # of a time in which nothing of ours was batched
         if blob.content is None:
-            self.unread.append(f"the tree {event.blob_id} could not be read: {blob.problem}")
+            self.unread.append((event.blob_id, blob))
             return
         try:
             tree = read_tree(blob.content)
@@ -74,7 +74,7 @@ class SettledData:
         self.trees += 1
         for leaf in tree.leaves:
             self.leaves.setdefault(leaf.hash, (event, tree))
-            self.exchanges.setdefault((leaf.request_hash, leaf.output_hash, leaf.timestamp), leaf.tee_id)
+            self.exchanges.setdefault((leaf.request_hash, leaf.output_hash, leaf.timestamp), leaf)
 
 
 def check_data(receipt: Receipt, settled: SettledData) -> Verdict:
@@ -108,7 +108,7 @@ def _private(leaf: Leaf, settled: SettledData) -> Verdict:
     if leaf.hash in settled.leaves:
         return Verdict(False, "The answer was asked for as private, and its hash is on chain in a batch.")
     if settled.facts.problem or settled.unread:
-        why = settled.facts.problem or f"{settled.unread[0][:1].upper()}{settled.unread[0][1:]}."
+        why = settled.facts.problem or _unread_tree(settled, leaf)
         return Verdict(None, f"Nothing but the payment should be on chain; that could not be looked at. {why}")
     return Verdict(
         True,
@@ -133,9 +133,11 @@ def _batch(receipt: Receipt, leaf: Leaf, settled: SettledData) -> Verdict:
         )
     if not _holds(receipt, leaf):
         return Verdict(None, _SEE_ENCLAVE)
-    other = settled.exchanges.get((leaf.request_hash, leaf.output_hash, leaf.timestamp), leaf.tee_id)
-    if other != leaf.tee_id:
-        return _anothers(other)
+    other = settled.exchanges.get((leaf.request_hash, leaf.output_hash, leaf.timestamp))
+    if other is not None and (is_placeholder(other.tee_id) or is_placeholder(other.signature)):
+        return Verdict(None, _PLACEHOLDER)
+    if other is not None and other.tee_id != leaf.tee_id:
+        return _anothers(other.tee_id)
     return _missing(settled, leaf, f"Its hash is in none of the {settled.trees} batches of its time")
 
 
@@ -148,14 +150,16 @@ def _individual(receipt: Receipt, leaf: Leaf, settled: SettledData) -> Verdict:
         return Verdict(None, _SEE_ENCLAVE)
     if event is None:
         return _missing(settled, leaf, "There is no event on chain with its hashes", named=receipt.data_settlement_hash)
-    if "enclave" in wrong and "input hash" not in wrong and "output hash" not in wrong:
-        return _anothers(event.tee_id)
+    if {"input hash", "output hash"}.isdisjoint(wrong):
+        if is_placeholder(event.tee_id) or is_placeholder(event.signature):
+            return Verdict(None, _PLACEHOLDER)
+        if "enclave" in wrong:
+            return _anothers(event.tee_id)
     if wrong:
         return Verdict(False, f"The event on chain has another {', another '.join(wrong)} than the receipt.")
-    blob = settled.facts.blobs.get(event.blob_id)
-    if blob is None or blob.content is None:
-        problem = blob.problem if blob is not None else "it was not asked for"
-        return Verdict(None, f"The event holds; its blob {event.blob_id} could not be read: {problem}.")
+    blob = settled.facts.blobs.get(event.blob_id) or Blob(None, "it was not asked for")
+    if blob.content is None:
+        return Verdict(None, _absence(settled, leaf, f"blob {event.blob_id}", blob, "The event on chain holds; its"))
     try:
         held = check_blob(blob.content, event, receipt)
     except BlobMismatch as error:
@@ -198,10 +202,6 @@ def _differences(receipt: Receipt, leaf: Leaf, event: IndividualEvent) -> list[s
 
 def _anothers(tee_id: bytes) -> Verdict:
     """Return the verdict on settled data. Whether the signer is the right enclave is checked elsewhere."""
-    if tee_id == NO_ENCLAVE:
-        return Verdict(
-            None, "This exchange is on chain under a placeholder in place of an enclave's name, which proves nothing."
-        )
     return Verdict(
         None,
         f"This exchange is on chain as signed by the enclave 0x{tee_id.hex()}, not by the receipt's: see `registry`.",
@@ -214,12 +214,31 @@ def _missing(settled: SettledData, leaf: Leaf, what: str, named: str | None = No
     Args:
         named: the transaction that is said to have it already; then only a node that lags behind excuses it.
     """
-    wait = NODES_APART if named else SETTLED_AFTER
+    wait = NODES_APART if named else SETTLES_WITHIN
     if settled.facts.read_at - leaf.timestamp < wait:
-        return Verdict(None, f"{what}. It may still come: that takes up to {wait // 60} minutes.")
+        return Verdict(None, f"Not there yet: that takes up to {wait // 60} minutes. {what}.")
     if settled.unread:
-        return Verdict(None, f"{what} that could be read; {settled.unread[0]}.")
+        return Verdict(None, _unread_tree(settled, leaf, f"{what} that could be read; the"))
     return Verdict(False, f"{what}." + (f" But {settled.lies[0]}." if settled.lies else ""))
+
+
+def _unread_tree(settled: SettledData, leaf: Leaf, begins: str = "The") -> str:
+    # One that could not be read says more than one that is absent: it may be read later.
+    blob_id, blob = min(settled.unread, key=lambda one: one[1].absent)
+    return _absence(settled, leaf, f"tree {blob_id}", blob, begins)
+
+
+def _absence(settled: SettledData, leaf: Leaf, name: str, blob: Blob, begins: str) -> str:
+    """Say why a blob of a receipt's time was not read: not there yet, expired, not there, or not readable now."""
+    age = settled.facts.read_at - leaf.timestamp
+    if not blob.absent:
+        return f"{begins} {name} could not be read: {blob.problem}."
+    if age < SETTLES_WITHIN:
+        return f"Not there yet: that takes up to {SETTLES_WITHIN // 60} minutes. {begins} {name} is not stored so far."
+    if age >= BLOBS_KEPT:
+        weeks = BLOBS_KEPT // (7 * 24 * 60 * 60)
+        return f"Expired: blobs are kept for about {weeks} weeks. {begins} {name} is not stored any more."
+    return f"{begins} {name} is not stored, though its time is not over: {blob.problem}."
 
 
 def _leaf(receipt: Receipt) -> Leaf | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-NO_ENCLAVE = bytes.fromhex("ddc21f2d5d0af861b4fc1390df47f1c93bc5aee54e7e31763e97256d56148253")
+from ..core.facts import fact
+
+NO_ENCLAVE = bytes.fromhex(fact("settlements", "placeholder")["tee_id"][2:])
 """Stands where a gateway's payment layer knows no enclave: it is the name of none."""
 
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
@@ -21,3 +23,12 @@ def hash_bytes(text: object) -> bytes | None:
     """Return the 32 bytes of a hash written as 64 hex digits, with or without 0x; None for anything else."""
     found = _HASH.fullmatch(text) if isinstance(text, str) else None
     return bytes.fromhex(found[1]) if found else None
+
+
+def is_placeholder(value: object) -> bool:
+    """Return True for what gateways write where they know no enclave or no signature: it proves nothing.
+
+    Args:
+        value: a name or a signature, as text or as bytes.
+    """
+    return value in ("0x", b"", NO_ENCLAVE) or hash_bytes(value) == NO_ENCLAVE

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from og_magics.core import models
 from og_magics.core.errors import UnknownModel
+from og_magics.core.facts import facts
 from og_magics.core.models import (
     DEFAULTS,
     TEE_LLM,
@@ -97,15 +95,14 @@ def test_every_model_of_the_sdk_has_a_row():
 
 def test_every_alias_stands_for_a_row_and_hides_none():
     names = {row.name for row in ROWS.values()}
-    for alias, id in json.loads(Path(models.__file__).with_name("prices.json").read_text("utf-8"))["aliases"].items():
+    for alias, id in facts()["catalogue"]["aliases"].items():
         assert id in ROWS
         assert alias not in names
 
 
 def test_the_list_says_where_and_when_it_is_from():
-    data = json.loads(Path(models.__file__).with_name("prices.json").read_text("utf-8"))
-    assert data["source"]
-    assert data["as_of"] <= data["read"]
+    assert facts()["catalogue"]["source"]
+    assert facts()["catalogue"]["as_of"] <= facts()["read"]
 
 
 @given(st.sampled_from(sorted(ROWS)), st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 10), st.text())

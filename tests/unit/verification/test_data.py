@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from og_magics.core.onchain import Blob
+from og_magics.core.onchain import SETTLES_WITHIN, Blob
 from og_magics.verification import SettledData, check_data, check_enclave, evidence_of
-from og_magics.verification.data import SETTLED_AFTER
 
 
 def other_signature(receipt: Any) -> str:
@@ -61,7 +60,7 @@ class TestBatch:
 
     def test_what_may_still_be_sent_is_not_missing_yet(self, chain: Any) -> None:
         receipt = chain.answer("ours")
-        for age, expected in ((SETTLED_AFTER - 1, None), (SETTLED_AFTER, False)):
+        for age, expected in ((SETTLES_WITHIN - 1, None), (SETTLES_WITHIN, False)):
             chain.read_at = receipt.tee_timestamp + age
             assert check_data(receipt, chain.settled).ok is expected
 
