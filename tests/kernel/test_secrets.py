@@ -213,6 +213,7 @@ def test_no_file_of_a_session_holds_what_is_secret(
     kernel_specs: KernelSpecManager,
     environment: Callable[..., dict[str, str]],
     tmp_path: Path,
+    report: Callable[[str], None],
 ) -> None:
     gateway, rpc = proxies
     key = str(devnet.accounts[0]["private_key"])
@@ -291,6 +292,7 @@ def test_no_file_of_a_session_holds_what_is_secret(
     }
     assert len(gateway.seen) >= 4
     found, count = scanned(folder, secrets)
+    report(f"{len(secrets)} secrets looked for in {count} files of a session: {len(found)} found")
     assert found == []
     names = {path.name for path in folder.rglob("*")}
     assert count > 12

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def test_what_is_recorded_is_not_paid_again_in_the_same_cell(
     assert re.search(r"3 \[Decimal\('0\.\d+'\), True\]$", ran.outputs()[3].rstrip()), ran.outputs()[3]
 
 
-def test_a_cell_cannot_lift_the_environments_word(execute: Any, written: Any, devnet: Devnet, tmp_path: Path) -> None:
+def test_a_cell_cannot_lift_the_environments_word(
+    execute: Any, written: Any, devnet: Devnet, tmp_path: Path, report: Callable[[str], None]
+) -> None:
     """A headless run that must not pay has no way to, whatever its cells say."""
     ways = [
         "%%ogchat --replay auto\nOne?", "%%ogchat --replay off\nOne?", "og.ask('One?', replay='off')",
@@ -86,9 +89,12 @@ def test_a_cell_cannot_lift_the_environments_word(execute: Any, written: Any, de
         ran = execute(written(tmp_path / f"{number}.ipynb", [_LOOP, way]), devnet, OG_REPLAY="only")
         assert "Nothing was paid" in ran.failed, way
         assert "OG_REPLAY" in ran.failed
+    paid = 0
     for path in tmp_path.glob(".og/*.db"):
         with Ledger(path) as ledger:
-            assert ledger.receipts() == []
+            paid += len(ledger.receipts())
+    report(f"{len(ways)} ways to ask all the same: {len(ways)} refused, {paid} receipts")
+    assert paid == 0
 
 
 def test_the_latest_run_of_a_cell_is_the_one_that_is_shown_again(

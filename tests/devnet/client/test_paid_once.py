@@ -6,7 +6,7 @@ import gzip
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ CUT: dict[str, tuple[bytes, bool, str]] = {
 
 
 def test_wherever_it_is_cut_it_is_asked_for_once_and_what_came_is_kept(
-    llm_of: LLMOf, devnet: Devnet, counting: Counting
+    llm_of: LLMOf, devnet: Devnet, counting: Counting, report: Callable[[str], None]
 ) -> None:
     llm = llm_of(devnet, gateway_url=counting.url, retries=3, watch=False)
     for where, (answer, stream, kept) in CUT.items():
@@ -142,6 +142,7 @@ def test_wherever_it_is_cut_it_is_asked_for_once_and_what_came_is_kept(
             assert caught.value.partial.text == receipt.text, where
             assert caught.value.partial.receipt == receipt, where
             assert "What had arrived is kept" in caught.value.remedy, where
+    report(f"cut at {len(CUT)} places: sent once each time, and what had come was kept")
     assert len(llm.journal.receipts()) == len(CUT)
     assert llm.journal.audit().ok
 

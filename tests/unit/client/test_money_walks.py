@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -238,16 +239,28 @@ def chain_walk(server: tuple[str, list[FakeChain]], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("og_magics.chain.identity._proven", set())
     monkeypatch.setattr("og_magics.chain.rpc._PAUSES", ())
     ChainWalk.url, ChainWalk.shown = server
+    ChainWalk.walked.update(dict.fromkeys(ChainWalk.walked, 0))
     return ChainWalk
 
 
-def test_no_walk_of_chain_nodes_and_kernels_calls_unpaid_what_was_paid(chain_walk: Any) -> None:
+def test_no_walk_of_chain_nodes_and_kernels_calls_unpaid_what_was_paid(
+    chain_walk: Any, report: Callable[[str], None]
+) -> None:
     walk(chain_walk, 6)
+    report(_said(chain_walk.walked))
+
+
+def _said(walked: dict[str, int]) -> str:
+    return (
+        f"walked {walked['steps']} steps with {walked['looks']} looks at the chain: {walked['final']} payments final, "
+        f"{walked['used']} used, {walked['undone']} undone, {walked['expired']} expired, 0 of them paid"
+    )
 
 
 @pytest.mark.ci
-def test_no_long_walk_does(chain_walk: Any) -> None:
+def test_no_long_walk_does(chain_walk: Any, report: Callable[[str], None]) -> None:
     walk(chain_walk, 60 * MORE)
+    report(_said(chain_walk.walked))
     assert all(chain_walk.walked.values()), chain_walk.walked  # it went everywhere
 
 

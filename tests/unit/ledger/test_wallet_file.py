@@ -159,7 +159,9 @@ def _sign(path: str, authorization: Any, start: Any, ended: Any) -> None:
             ended.put("")
 
 
-def test_twenty_processes_in_twenty_folders_sign_what_the_wallet_has_room_for(tmp_path: Path, make: Any) -> None:
+def test_twenty_processes_in_twenty_folders_sign_what_the_wallet_has_room_for(
+    tmp_path: Path, make: Any, report: Callable[[str], None]
+) -> None:
     processes = multiprocessing.get_context("fork")
     with Ledger(tmp_path / "first" / ".og" / "n.db") as first:
         first.authorize(make.authorization(100, cap=3), wallet=under(79))
@@ -183,6 +185,7 @@ def test_twenty_processes_in_twenty_folders_sign_what_the_wallet_has_room_for(tm
         with Ledger(path) as ledger:
             signed += len(ledger.pending())
             assert ledger.audit().ok
+    report(f"{signed} of {len(ends)} signed, {len(ends) - signed} were refused")
     assert signed == 7
 
 
@@ -251,7 +254,7 @@ class TestKills:
         assert one.wallet_commitment(ACCOUNT).total == 10 + 10 * signed, "its own ledger knows better"
 
     def test_processes_that_are_killed_at_any_moment_never_sign_more_than_there_is_room_for(
-        self, tmp_path: Path, make: Any
+        self, tmp_path: Path, make: Any, report: Callable[[str], None]
     ) -> None:
         processes = multiprocessing.get_context("fork")
         paths = [tmp_path / f"{number}" / ".og" / "n.db" for number in range(6)]
@@ -272,6 +275,7 @@ class TestKills:
             with Ledger(path) as ledger:
                 signed += ledger.committed(SEPOLIA)
                 total = ledger.wallet_commitment(ACCOUNT).total
+        report(f"6 processes, 4 of them killed: {signed} signed and {total} reserved under a limit of {LIMIT}")
         assert 0 < signed <= total <= LIMIT
         assert total > LIMIT - 10, "those that were left used the rest"
         assert total - signed <= 4 * 10, "a kill leaves one reservation at most"
