@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="first look on chain for the payments in the ledger (the notebook's, where none is named); needs no key",
     )  # fmt: skip
     receipts.add_argument(
+        "--adopt", action="store_true",
+        help="take over, after a question, what another user or machine wrote into the ledger: answers, conversations",
+    )  # fmt: skip
+    receipts.add_argument("--yes", action="store_true", help="with --adopt: do not ask")
+    receipts.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="look for payments at most so long (60)"
     )
     form = receipts.add_mutually_exclusive_group()
@@ -163,20 +168,7 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         os.environ.update({name: value for name, value in said.items() if value is not None})
         return run_notebook(args.notebook, output=args.output, kernel=args.kernel)
     if args.verb == "receipts":
-        from .receipts import show_receipts
-
-        neither = args.notebook is None and args.ledger is None
-        if (neither and not args.settle) or None not in (args.notebook, args.ledger):
-            parser.error("give either a notebook or --ledger FILE")
-        if args.csv is not None and args.csv.suffix.lower() != ".csv":
-            parser.error(f"--csv {args.csv}: the file's name must end in .csv")
-        return show_receipts(
-            args.notebook,
-            ledger=args.ledger,
-            as_json=args.json,
-            csv=args.csv,
-            settle=args.timeout if args.settle else None,
-        )
+        return _receipts(args, parser)
     if args.verb == "verify":
         from .verify import verify_notebook
 
@@ -208,6 +200,25 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     print(models().to_string(index=False, na_rep="-"))
     return 0
+
+
+def _receipts(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from .receipts import adopt, show_receipts
+
+    neither = args.notebook is None and args.ledger is None
+    if (neither and not args.settle) or None not in (args.notebook, args.ledger):
+        parser.error("give either a notebook or --ledger FILE")
+    if args.csv is not None and args.csv.suffix.lower() != ".csv":
+        parser.error(f"--csv {args.csv}: the file's name must end in .csv")
+    if args.adopt:
+        return adopt(args.notebook, args.ledger, yes=args.yes)
+    return show_receipts(
+        args.notebook,
+        ledger=args.ledger,
+        as_json=args.json,
+        csv=args.csv,
+        settle=args.timeout if args.settle else None,
+    )
 
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:

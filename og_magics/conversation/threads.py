@@ -170,9 +170,10 @@ class Threads:
         index, _ = place_of(turns, run, number)
         own = list(question.body["messages"])
         first = next((i for i, message in enumerate(own) if message.get("role") != "system"), len(own))
-        fits = fitting([turn.tokens for turn in turns[:index]], budget - tokens_of(own))
-        sent = [message for turn in turns[index - fits : index] for message in turn.messages]
-        omitted = turns[: index - fits]
+        before = [turn for turn in turns[:index] if turn.own]  # what came from elsewhere is sent to nobody
+        fits = fitting([turn.tokens for turn in before], budget - tokens_of(own))
+        sent = [message for turn in before[len(before) - fits :] for message in turn.messages]
+        omitted = before[: len(before) - fits]
         place = Place(
             name, len(omitted), sum(turn.tokens for turn in omitted), store, thread, len(own) - first, run, number
         )

@@ -15,6 +15,7 @@ from ..core.errors import LedgerError
 from ..core.fork import around_fork, new_lock
 from . import schema
 from .file_system import named
+from .ownership import Ownership
 from .place import begin_away, place_of
 from .private_file import located, make_private, require_own
 from .reading import snapshot
@@ -41,7 +42,7 @@ class LedgerFile:
     Attributes:
         asked: its path as it was asked for, absolute.
         path: of the file that is used.
-        spool: what it could not take in yet.
+        spool: what it could not take in yet. ownership: what is known of who wrote it.
         connection: None while it is closed.
     """
 
@@ -50,7 +51,7 @@ class LedgerFile:
         self.connection: sqlite3.Connection | None = None
         self._view: tuple[object, sqlite3.Connection] | None = None
         self._lost: tuple[int, int] | None = None
-        self.spool = Spool()
+        self.spool, self.ownership = Spool(), Ownership()
         self._busy_until = 0.0
         self._notes: list[str] = []
         self._lock, self._beside = threading.RLock(), 0
@@ -90,7 +91,7 @@ class LedgerFile:
         view, self._view, self._beside = self._view, None, 0
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
-        self.spool = Spool()
+        self.spool, self.ownership = Spool(), Ownership()
         self._base += 1
         if connection is not None and isinstance(self._closer, weakref.finalize):
             self._closer.detach()
@@ -346,7 +347,7 @@ class LedgerFile:
         except BaseException:
             connection.close()
             raise
-        self.spool.looked, self._synced = False, None
+        self.spool.looked, self._synced, self.ownership = False, None, Ownership(said=self.ownership.said)
         self.connection = connection
         self._closer = weakref.finalize(self, connection.close)
         return connection

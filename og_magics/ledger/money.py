@@ -22,7 +22,8 @@ from . import journal, rows
 from .file import LedgerFile
 from .file_system import named
 from .money_check import Edited, MoneyCheck
-from .wallet_file import LedgerPayments, Payment, WalletFile, WalletFileError, amount_of, commitment_of
+from .wallet_errors import WalletFileError
+from .wallet_file import LedgerPayments, Payment, WalletFile, amount_of, commitment_of
 
 _UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Sequence
 from ..core.cell_context import NO_CELL, CellExecution
 from ..core.errors import LedgerError
 from ..core.receipt import Receipt
-from ..core.recording import Deltas, Recording
+from ..core.recording import Deltas, Recording, request_fingerprint
 from .attestations import documents_of
 from .file import LedgerFile
+from .ownership import images_mark, knows_enclave, own_answers
 from .spool import RECORDING
 
 _LARGEST = 50_000_000
@@ -37,7 +38,8 @@ class RecordingStore:
         try:
             with self._file.writing(brief=True) as connection:
                 connection.execute(
-                    "UPDATE recordings SET stream = ?, images = ? WHERE receipt_id = ?", (packed, pictures, receipt_id)
+                    "UPDATE recordings SET stream = ?, images = ?, images_mark = ? WHERE receipt_id = ?",
+                    (packed, pictures, images_mark(receipt_id, pictures), receipt_id),
                 )
         except LedgerError:
             stream = None if packed is None else base64.b64encode(packed).decode()
@@ -52,7 +54,14 @@ class RecordingStore:
                 "WHERE k.key = ? AND r.ended = 'served' ORDER BY k.receipt_id",
                 (key,),
             ).fetchall()
-        return [_recording(self._receipt(row["receipt_id"]), row) for row in found]
+        if not found:
+            return []
+        own, pictured = own_answers(self._file, [row["receipt_id"] for row in found])
+        recordings = [
+            _recording(self._receipt(row["receipt_id"]), row, own=row["receipt_id"] in own, pictured=pictured)
+            for row in found
+        ]
+        return [one for one in recordings if _answers(one.receipt, key)]
 
     def following(self, receipt: Receipt) -> Recording | None:
         """Return the next call of the same turn, or None."""
@@ -61,7 +70,10 @@ class RecordingStore:
                 "SELECT receipt_id FROM receipts WHERE turn = ? AND receipt_id > ? ORDER BY receipt_id LIMIT 1",
                 (receipt.turn or receipt.receipt_id, receipt.receipt_id),
             ).fetchone()
-        return None if found is None else Recording(self._receipt(found["receipt_id"]), NO_CELL, own=True)
+        if found is None:
+            return None
+        own, _ = own_answers(self._file, [found["receipt_id"]])
+        return Recording(self._receipt(found["receipt_id"]), NO_CELL, own=found["receipt_id"] in own)
 
     def attestations(self, hashes: Collection[str]) -> dict[str, bytes]:
         """Return the documents that receipts name by these hashes, as far as they are there."""
@@ -73,20 +85,19 @@ class RecordingStore:
         return False
 
     def knows(self, receipt: Receipt) -> bool:
-        """Return True if an answer of the receipt's enclave came to this ledger, on its network, and its proof held."""
-        with self._file.reading() as connection:
-            found = connection.execute(
-                "SELECT 1 FROM receipts WHERE network = ? AND lower(tee_id) = ? AND ended = 'served' "
-                "AND enclave_ok = 1 LIMIT 1",
-                (receipt.network, (receipt.tee_id or "").lower()),
-            ).fetchone()
-        return found is not None
+        """Return True if an answer of the receipt's enclave came to this user's machine here, and its proof held."""
+        return knows_enclave(self._file, receipt.network, receipt.tee_id or "")
 
 
-def _recording(receipt: Receipt, row: sqlite3.Row) -> Recording:
-    images = json.loads(row["images"]) if row["images"] else []
+def _answers(receipt: Receipt, key: str) -> bool:
+    """Return True if a receipt is of the request with this key, and not only listed under it."""
+    return request_fingerprint(receipt.path, receipt.model, receipt.request) == key
+
+
+def _recording(receipt: Receipt, row: sqlite3.Row, *, own: bool, pictured: Collection[str]) -> Recording:
+    images = json.loads(row["images"]) if row["images"] and receipt.receipt_id in pictured else []
     where = CellExecution(row["run"], row["cell"], row["source"])
-    return Recording(receipt, where, _deltas(row["stream"], receipt.text), tuple(map(str, images)), own=True)
+    return Recording(receipt, where, _deltas(row["stream"], receipt.text), tuple(map(str, images)), own=own)
 
 
 def _deltas(packed: bytes | None, text: str) -> Deltas:

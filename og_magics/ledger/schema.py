@@ -26,12 +26,12 @@ NOTEBOOKS = """CREATE TABLE IF NOT EXISTS notebooks (
 """The notebooks that wrote to the file (`notebook_index.py`)."""
 
 
-def _receipt_column(name: str) -> Step:
-    """Return the step that adds a column of texts to the receipts, where there is none yet; NULL in old rows."""
+def _column(table: str, name: str) -> Step:
+    """Return the step that adds a column of texts to a table, where there is none yet; NULL in old rows."""
 
     def add(connection: sqlite3.Connection) -> None:
-        if all(column["name"] != name for column in connection.execute("PRAGMA table_info(receipts)")):
-            connection.execute(f"ALTER TABLE receipts ADD COLUMN {name} TEXT")
+        if all(column["name"] != name for column in connection.execute(f"PRAGMA table_info({table})")):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} TEXT")
 
     return add
 
@@ -97,9 +97,11 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "ALTER TABLE authorizations ADD COLUMN money TEXT",
         "ALTER TABLE authorizations ADD COLUMN evidence TEXT",
     ),
-    (NOTEBOOKS, _receipt_column("notebook_id")),
-    (_receipt_column("gateway_notes"),),
-    (attestations.TABLE, _receipt_column("attestation_hash")),
+    (NOTEBOOKS, _column("receipts", "notebook_id")),
+    (_column("receipts", "gateway_notes"),),
+    (attestations.TABLE, _column("receipts", "attestation_hash")),
+    # NULL: written before there were marks (`ownership.py`), or not by this user's machine.
+    (_column("recordings", "mark"), _column("recordings", "images_mark"), _column("turns", "mark")),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.

@@ -21,8 +21,11 @@ from typing import Any
 from ..core.errors import LedgerError
 from ..core.untrusted_json import read_json
 from . import attestations, journal
+from .owner_key import mark_holds, mark_of
+from .ownership import images_mark, mark_answer
 from .place import state_folder
 from .private_file import read_private, require_own, write_private
+from .rows import canonical, dict_of
 from .transactions import busy_timeout, transaction
 
 END, RECORDING = "end", "recording"
@@ -81,6 +84,7 @@ class Spool:
         None: neither could be written, and it is in memory alone.
         """
         entry = {"version": _VERSION, **entry}
+        entry["mark"] = mark_of("entry", _marked(entry))
         with self._lock:
             self._kept[entry["receipt_id"], entry["kind"]] = entry
         content = json.dumps(entry).encode()
@@ -142,11 +146,14 @@ def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         ValueError, LookupError, TypeError: it is no entry.
         sqlite3.Error: the ledger cannot be written.
     """
+    own = mark_holds(entry.get("mark"), "entry", _marked(entry))
     if entry["kind"] == RECORDING:
-        stream = entry["stream"]
+        stream, images = entry["stream"], entry["images"]
+        mark = images_mark(str(entry["receipt_id"]), images) if own else None
         connection.execute(
-            "UPDATE recordings SET stream = ?, images = ? WHERE receipt_id = ? AND stream IS NULL AND images IS NULL",
-            (None if stream is None else base64.b64decode(stream), entry["images"], entry["receipt_id"]),
+            "UPDATE recordings SET stream = ?, images = ?, images_mark = ? "
+            "WHERE receipt_id = ? AND stream IS NULL AND images IS NULL",
+            (None if stream is None else base64.b64decode(stream), images, mark, entry["receipt_id"]),
         )
         return
     receipt_id, signed = str(entry["receipt_id"]), entry["authorization"]
@@ -170,7 +177,7 @@ def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         row = journal.row(connection, "receipts", receipt_id)
     attestations.keep(connection, document)
     if row is not None:
-        end(connection, row, ended, session_id=entry["session_id"], at=float(entry["at"]))
+        end(connection, row, ended, session_id=entry["session_id"], at=float(entry["at"]), own=own)
 
 
 def end(
@@ -180,6 +187,7 @@ def end(
     *,
     session_id: str | None = None,
     at: float | None = None,
+    own: bool = True,
 ) -> None:
     """Write how an answer ended, within a write transaction; the first end stands.
 
@@ -188,6 +196,7 @@ def end(
         ended: columns, with `ended` and `weight`.
         session_id: the salted hash of its payment session, where it could not be written when it came.
         at: unix seconds at which it ended, where that is longer ago.
+        own: this user's machine got the answer.
     """
     if row["ended"] is not None:
         return
@@ -200,6 +209,8 @@ def end(
         connection, str(ended["ended"]), {"receipts": values}, receipt=row["receipt_id"], authorization=hash,
         held={"receipts": row},
     )  # fmt: skip
+    if own and ended["ended"] == "served":
+        mark_answer(connection, {**dict_of(row), **values})
 
 
 def _was_settled_after(connection: sqlite3.Connection, hash: str, at: float | None) -> bool:
@@ -208,6 +219,10 @@ def _was_settled_after(connection: sqlite3.Connection, hash: str, at: float | No
         return False
     entries = connection.execute("SELECT time, body FROM journal WHERE kind = 'settled' ORDER BY seq")
     return next((time > at for time, body in entries if json.loads(body).get("authorization") == hash), False)
+
+
+def _marked(entry: Mapping[str, Any]) -> list[str]:
+    return [canonical({name: value for name, value in entry.items() if name != "mark"})]
 
 
 def _only(columns: frozenset[str], values: Any) -> dict[str, Any]:

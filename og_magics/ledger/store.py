@@ -43,13 +43,13 @@ from . import attestations, journal, recordings, rows, spool
 from .file import LedgerFile
 from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
+from .ownership import Foreign, adopt, foreign_in
 from .reader import ReceiptReader
 from .recording_store import RecordingStore
 from .threads import ThreadStore
 from .transactions import RECORD
-from .wallet_file import LedgerPayments, WalletFileError, commitment_of
-
-_UNSENT = "No signature was sent, so nothing is paid."
+from .wallet_errors import UNSENT, WalletFileError
+from .wallet_file import LedgerPayments, commitment_of
 
 
 @dataclass(slots=True)
@@ -123,6 +123,16 @@ class Ledger(ReceiptReader):
         """Return, once, what the user should know of the file's place before the next question; else ""."""
         return self._file.note()
 
+    def foreign(self) -> Foreign:
+        """Return the answers and conversations that this user's machine did not write; see `ownership.py`."""
+        with self._file.reading_beside(own=True) as connection:
+            return foreign_in(connection)
+
+    def adopt(self, foreign: Foreign) -> None:
+        """Take over what another user or machine wrote, as this user's own."""
+        with self._file.writing() as connection:
+            adopt(connection, foreign.answers, foreign.turns)
+
     def close(self) -> None:
         """Close the file. It is also closed when the ledger is no longer used, and when the interpreter ends."""
         self._file.close()
@@ -134,7 +144,7 @@ class Ledger(ReceiptReader):
 
         Return its id: 32 hex digits that sort by time, and by order in a process.
         """
-        with self._file.writing(money=_UNSENT, begins=True) as connection:
+        with self._file.writing(money=UNSENT, begins=True) as connection:
             receipt_id = self._new_id(time)
             notebook_id = None if self.notebook is None else self.notebook.note(connection)
             row = {
@@ -213,7 +223,7 @@ class Ledger(ReceiptReader):
     ) -> None:
         """Write it in one transaction with the checks; `counted`: a budget counts what is in the file."""
         hash, row = authorization.hash, rows.authorization_row(authorization)
-        with self._file.writing(money=_UNSENT, synced=True) as connection:
+        with self._file.writing(money=UNSENT, synced=True) as connection:
             if journal.row(connection, "authorizations", hash) is not None:
                 return
             if counted:

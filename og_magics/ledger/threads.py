@@ -14,13 +14,14 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.cell_context import CellExecution
 from ..core.errors import ConfigError
 from ..core.models import nearest
 from .file import LedgerFile
+from .ownership import TURN, own_turns, turn_holds, turn_mark
 
 _PLACES = "id, cell, source, run, number, time, tokens, '[]' AS messages, '[]' AS receipts"
 """Of a turn, what its place follows from."""
@@ -56,6 +57,7 @@ class KeptTurn:
         tokens: about how much it holds.
         messages: in the OpenAI form: the user's, the assistant's with its calls, the tools'.
         receipts: ids of the calls' receipts, oldest first.
+        own: this user's machine wrote it; looked at where a thread is gone on with (`ThreadStore.find`).
     """
 
     execution: CellExecution
@@ -64,6 +66,7 @@ class KeptTurn:
     tokens: int
     messages: tuple[dict[str, Any], ...]
     receipts: tuple[str, ...]
+    own: bool = True
 
 
 def place_of(turns: Sequence[KeptTurn], execution: CellExecution, number: int) -> tuple[int, bool]:
@@ -131,7 +134,11 @@ class ThreadStore:
         """Return an own thread's id and its turns, oldest first; "" and none where there is no such thread."""
         with self._file.reading() as connection:
             thread = _id(connection, self._own(name))
-            return thread or "", [] if thread is None else [turn for _, turn in _turns(connection, thread)]
+            if thread is None:
+                return "", []
+            rows = _rows(connection, thread)
+        own = own_turns(self._file, rows)
+        return thread, [replace(_turn(row), own=row["id"] in own) for row in rows]
 
     def turns(self, name: str) -> list[KeptTurn]:
         """Return the turns of a thread, oldest first."""
@@ -224,7 +231,7 @@ def copy_threads(
         new = f"{scope}{_BETWEEN}{name}{suffix}" if scope else name + suffix
         if _id(target, new) is None:
             thread = _new(target, new)
-            turns = [turn for _, turn in _turns(source, row["id"])]
+            turns = [replace(_turn(one), own=turn_holds(one)) for one in _rows(source, row["id"])]
             _number(target, thread, [_add(target, thread, turn) for turn in turns])
 
 
@@ -258,12 +265,15 @@ def _new(connection: sqlite3.Connection, name: str) -> str:
 
 
 def _turns(connection: sqlite3.Connection, thread: str, columns: str = "*") -> list[tuple[int, KeptTurn]]:
+    return [(row["id"], _turn(row)) for row in _rows(connection, thread, columns)]
+
+
+def _rows(connection: sqlite3.Connection, thread: str, columns: str = "*") -> list[sqlite3.Row]:
     query = f"SELECT {columns} FROM turns WHERE thread = ? ORDER BY position, id"  # noqa: S608 - our own names
-    found = connection.execute(query, (thread,))
-    return [(row["id"], _turn(row)) for row in found]
+    return connection.execute(query, (thread,)).fetchall()
 
 
-def _turn(row: Mapping[str, Any]) -> KeptTurn:
+def _turn(row: Mapping[str, Any] | sqlite3.Row) -> KeptTurn:
     return KeptTurn(
         CellExecution(row["run"], row["cell"], row["source"]),
         row["number"],
@@ -277,24 +287,27 @@ def _turn(row: Mapping[str, Any]) -> KeptTurn:
 def _add(connection: sqlite3.Connection, thread: str, turn: KeptTurn) -> int:
     execution = turn.execution
     # ASCII: whatever half a character an answer holds comes back as it was.
-    texts = json.dumps(list(turn.messages)), json.dumps(list(turn.receipts))
-    values = (execution.cell, execution.source, execution.run, turn.number, turn.time, turn.tokens, *texts)
+    messages, receipts = json.dumps(list(turn.messages)), json.dumps(list(turn.receipts))
+    values = (execution.cell, execution.source, execution.run, turn.number, turn.time, turn.tokens, messages, receipts)
+    mark = turn_mark(dict(zip(TURN, (thread, *values), strict=True))) if turn.own else None
     added = connection.execute(
-        """INSERT INTO turns (thread, position, cell, source, run, number, time, tokens, messages, receipts)
-        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (thread, *values),
+        """INSERT INTO turns (thread, position, cell, source, run, number, time, tokens, messages, receipts, mark)
+        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (thread, *values, mark),
     )
     return int(added.lastrowid or 0)
 
 
 def _copy(connection: sqlite3.Connection, thread: str, key: int) -> int:
     """Copy a turn into another thread, with the columns of a newer version; its id."""
-    row = dict(connection.execute("SELECT * FROM turns WHERE id = ?", (key,)).fetchone())
+    found = connection.execute("SELECT * FROM turns WHERE id = ?", (key,)).fetchone()
+    row = dict(found) | {"thread": thread, "position": 0}
+    row["mark"] = turn_mark(row) if turn_holds(found) else None
     del row["id"]
     names = ", ".join(f'"{name}"' for name in row)
     added = connection.execute(
         f"INSERT INTO turns ({names}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608 - names of the table's columns
-        (*(row | {"thread": thread, "position": 0}).values(),),
+        (*row.values(),),
     )
     return int(added.lastrowid or 0)
 

@@ -26,15 +26,16 @@ from ..core.payment_states import MARGIN, Commitment
 from ..core.receipt import Authorization
 from . import schema
 from .file_system import named
+from .journal import Head
 from .money_check import Checkpoint
 from .private_file import make_private, require_own
+from .wallet_errors import UNSENT, WalletFileError, wallet_error, wallet_errors
 
 NAME = "wallets.db"
 _APPLICATION_ID = 0x6F677762
 _SHORT_WAIT = 0.2
 """Seconds to wait for another process where what is noted can also be noted later."""
 
-_UNSENT = "No signature was sent, so nothing is paid."
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS payments (
         hash TEXT PRIMARY KEY, payer TEXT NOT NULL, chain TEXT NOT NULL, cap TEXT NOT NULL, created INTEGER NOT NULL,
@@ -45,15 +46,12 @@ _TABLES = (
         path TEXT PRIMARY KEY, length INTEGER NOT NULL, head TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL
     )""",
     f"PRAGMA application_id = {_APPLICATION_ID}",
+    "CREATE TABLE before_marks AS SELECT length, head FROM checkpoints",
 )
 _ENTER = """INSERT INTO payments (hash, payer, chain, cap, created, deadline, ledger, signed, paid)
     VALUES (:hash, :payer, :chain, :cap, :created, :deadline, :ledger, :signed, :paid)
     ON CONFLICT (hash) DO UPDATE SET payer = :payer, chain = :chain, cap = :cap, created = :created,
     deadline = :deadline, ledger = :ledger, signed = :signed, paid = :paid"""
-
-
-class WalletFileError(LedgerError):
-    """The wallet's file cannot be read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +216,7 @@ class WalletFile:
     def checkpoint(self, ledger: Path) -> Checkpoint | None:
         """Return how far a ledger was checked before; None where that is not known."""
         with contextlib.suppress(LedgerError, ValueError, TypeError), self._reading(_SHORT_WAIT) as connection:
-            if connection is None or not _has_checkpoints(connection):
+            if connection is None or not _has(connection, "checkpoints"):
                 return None
             query = "SELECT length, head, key, digest FROM checkpoints WHERE path = ?"
             row = connection.execute(query, (str(ledger),)).fetchone()
@@ -226,6 +224,18 @@ class WalletFile:
                 head = int(row["length"]), str(row["head"])
                 return Checkpoint(head, bytes.fromhex(row["key"]), bytes.fromhex(row["digest"]))
         return None
+
+    def heads_before_marks(self) -> list[Head]:
+        """Return the places in journals that were known when the marks of answers came: those ledgers are this user's.
+
+        Later ones say nothing of answers without a mark: a stranger's ledger in which one paid is known too.
+        """
+        with contextlib.suppress(LedgerError), self._reading(_SHORT_WAIT) as connection:
+            for table in ("before_marks", "checkpoints"):
+                if connection is not None and _has(connection, table):
+                    found = connection.execute(f"SELECT length, head FROM {table}")  # noqa: S608 - our own names
+                    return [(int(row["length"]), str(row["head"])) for row in found]
+        return []
 
     def summary(self) -> str:
         """Return a few words on what the file holds.
@@ -272,12 +282,12 @@ class WalletFile:
     @contextlib.contextmanager
     def _writing(self, wait: float = schema.WAIT) -> Iterator[sqlite3.Connection]:
         path = self.path
-        with _errors(path, "written"):
+        with wallet_errors(path, "written"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _look_at(path, make_private)
             with contextlib.closing(_connect(path, wait)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if _application(connection, path) == 0 or not _has_checkpoints(connection):
+                if _application(connection, path) == 0 or not _has(connection, "before_marks"):
                     for step in _TABLES:
                         connection.execute(step)
                 yield connection
@@ -286,7 +296,7 @@ class WalletFile:
     @contextlib.contextmanager
     def _reading(self, wait: float = schema.WAIT) -> Iterator[sqlite3.Connection | None]:
         path = self.path
-        with _errors(path, "read"):
+        with wallet_errors(path, "read"):
             _look_at(path, require_own)
             if not path.exists() or path.stat().st_size == 0:
                 yield None
@@ -346,47 +356,20 @@ def _application(connection: sqlite3.Connection, path: Path) -> int:
     if tables and application != _APPLICATION_ID:
         raise WalletFileError(
             f"{named(path)} is a database of another program, and the wallet's budgets are kept there.",
-            money=_UNSENT,
+            money=UNSENT,
             remedy="Move it away, or set OG_STATE_DIR to a folder of your own where Jupyter is started.",
         )
     return int(application) if tables else 0
 
 
-def _has_checkpoints(connection: sqlite3.Connection) -> bool:
+def _has(connection: sqlite3.Connection, table: str) -> bool:
     """Return False for a file of an earlier version, too."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checkpoints'"
-    return connection.execute(query).fetchone() is not None
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(query, (table,)).fetchone() is not None
 
 
 def _look_at(path: Path, look: Callable[[Path], None]) -> None:
     try:
         look(path)
     except LedgerError as error:  # a link, or somebody else's
-        raise _error(path, "used", error) from error
-
-
-@contextlib.contextmanager
-def _errors(path: Path, done: str) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise _error(path, done, error) from error
-
-
-def _error(path: Path, done: str, error: Exception) -> WalletFileError:
-    name = getattr(error, "sqlite_errorname", "")
-    remedy = (
-        f"Make {named(path.parent)} a folder that you can write, or set OG_STATE_DIR to one where Jupyter is started."
-    )
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        remedy = f"Move {named(path)} away: each notebook enters its payments again when it pays next."
-    elif name.startswith("SQLITE_FULL"):
-        remedy = "Make room on that disk, or set OG_STATE_DIR to a folder on another where Jupyter is started."
-    elif name.startswith("SQLITE_BUSY"):
-        remedy = "Another process is writing to it: end that, or try again."
-    why = error.what if isinstance(error, LedgerError) else getattr(error, "strerror", None) or error
-    return WalletFileError(
-        f"The file of the wallet's budgets, {named(path)}, cannot be {done}: {str(why).rstrip('.')}.",
-        money=_UNSENT,
-        remedy=remedy,
-    )
+        raise wallet_error(path, "used", error) from error
