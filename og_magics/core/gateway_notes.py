@@ -1,4 +1,4 @@
-"""Notes that a gateway adds beside an answer: its sources, and what its moderation found.
+"""Notes that a gateway adds beside an answer: its sources, what its moderation found, and who made the answer.
 
 No signature covers them, and their words are a stranger's: each is cut to its form before it is kept, and again when it
 is read from a file.
@@ -10,12 +10,17 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+PREPARED = "prepared"
+"""The maker of an answer that was written beforehand: the practice network's own."""
+
 _MOST = 20
 _PAGE = re.compile(r"https?://[^\s<>\"'()\[\]\\`]{1,2000}", re.I)
 _LONGEST = 200
 """Characters of a title, a date or a category."""
 _LONGEST_ADDRESS = 250
 """Characters of an address that is printed beside an answer."""
+_MAKER = re.compile(r"[\w][\w.:-]{0,59}", re.A)
+"""A maker's name: one word, as model files have."""
 _FLAGGED, _BLOCKED, _CATEGORIES = "X-Moderation-Flagged", "X-Moderation-Blocked", "X-Moderation-Categories"
 
 
@@ -23,7 +28,7 @@ def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[s
     """Return the notes of an answer, of its body (or last event) and its headers; only those that there are.
 
     `citations`: dicts of `title`, `url` and, where it is known, `published_date`. `moderation`: a short text,
-    "flagged: violence".
+    "flagged: violence". `answered_by`: one word, `PREPARED` or the name of a model on this machine.
     """
     moderation = body.get("moderation")
     if moderation is None:
@@ -32,15 +37,13 @@ def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[s
             "blocked": _is_yes(headers.get(_BLOCKED)),
             "categories": [one for one in (headers.get(_CATEGORIES) or "").split(",") if one.strip()],
         }
-    notes = {"citations": citations_of(body.get("citations")), "moderation": moderation_of(moderation)}
-    return {name: value for name, value in notes.items() if value}
+    return _notes(body.get("citations"), moderation, body.get("answered_by"))
 
 
 def read_notes(value: Any) -> dict[str, Any]:
     """Return the notes that a file holds, in their form; what is of another is left out."""
     held = value if isinstance(value, Mapping) else {}
-    notes = {"citations": citations_of(held.get("citations")), "moderation": moderation_of(held.get("moderation"))}
-    return {name: found for name, found in notes.items() if found}
+    return _notes(held.get("citations"), held.get("moderation"), held.get("answered_by"))
 
 
 def note_lines(notes: Mapping[str, Any]) -> list[str]:
@@ -90,6 +93,15 @@ def moderation_of(value: Any) -> str:
     if not verdicts and not names:
         return ""
     return _line(": ".join(filter(None, [" and ".join(verdicts) or "flagged", ", ".join(names)])))
+
+
+def _notes(citations: Any, moderation: Any, maker: Any) -> dict[str, Any]:
+    notes = {
+        "citations": citations_of(citations),
+        "moderation": moderation_of(moderation),
+        "answered_by": maker if isinstance(maker, str) and _MAKER.fullmatch(maker) else "",
+    }
+    return {name: value for name, value in notes.items() if value}
 
 
 def _is_yes(header: str | None) -> bool:

@@ -63,10 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cap", metavar="OPG", help="the most that a payment session may cost; else what that version asks for")
     add("--max-timeout", type=int, metavar="S", help="seconds that an authorization may be valid; else likewise")
     add("--opg-price", default="0.20", metavar="USD", help="the price of OPG; 0: none is known, and calls get a 503")
-    add("--token-delay", type=float, default=0.01, metavar="S", help="pause between two tokens of a stream")
+    add("--token-delay", type=float, default=0.025, metavar="S", help="pause between two tokens of a stream")
     add("--scheme", choices=("upto", "exact"), default="upto", help=argparse.SUPPRESS)
     add("--chain", default="embedded", help="embedded, anvil, or the URL of a node")
-    add("--upstream", metavar="URL", help="let this OpenAI-compatible server answer instead of the simulated models")
+    add("--upstream", metavar="URL", help="let this OpenAI-compatible server answer instead of the prepared answers")
     add("--fund", action="append", default=[], metavar="ADDRESS", help="give OPG and gas to it (repeatable)")
     add("--parent-pid", type=int, metavar="PID", help="stop when this process is gone")
 

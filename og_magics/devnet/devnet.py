@@ -29,13 +29,14 @@ from .gateway.app import Gateway
 from .gateway.blobs import BlobStore
 from .gateway.data import DataSettlement
 from .gateway.enclave import Enclave
-from .gateway.model import Model, SimulatedModel
 from .gateway.nitro import PCR_HASH
 from .gateway.paywall import Paywall, Scheme, Terms
 from .gateway.prices import OPG_PRICE_USD
 from .gateway.profile import DEFAULT, PROFILES
 from .gateway.settler import Facilitator, Settler
 from .gateway.upstream import UpstreamModel
+from .model.protocol import Model
+from .model.simulated import SimulatedModel
 from .operator import Operator
 
 log = logging.getLogger("og_magics.devnet")
@@ -102,7 +103,7 @@ class Devnet:
         cap: str | Decimal | None = None,
         max_timeout: int | None = None,
         opg_price: str | Decimal = OPG_PRICE_USD,
-        token_delay: float = 0.01,
+        token_delay: float = 0.025,
         scheme: Scheme = "upto",
         chain: str = "embedded",
         upstream: str | None = None,

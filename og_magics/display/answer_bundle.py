@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..core.amounts import format_opg
+from ..core.gateway_notes import PREPARED
 from ..core.networks import described
 from ..core.progress import SCRUBBED
 from ..core.receipt import MIME, Receipt
@@ -104,11 +105,18 @@ def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> s
     parts = [name, tokens, receipt.cut, _cost(receipt), mode, _proof(receipt), _hardware(receipt)]
     parts.append(_payment(receipt, explorer, markdown=markdown))
     if network.local:
-        parts.append(f"{network.name}, simulated")
+        parts.append(_practice(receipt))
     if receipt.replayed:
         parts.append(_replayed(receipt))
     line = " · ".join(part for part in parts if part)
     return f"<sub>{line}</sub>" if markdown else line
+
+
+def _practice(receipt: Receipt) -> str:
+    maker = receipt.gateway_notes.get("answered_by", "")
+    if maker == PREPARED:
+        return "practice network, prepared answer"
+    return f"practice network, answered by {maker}" if maker else "practice network"
 
 
 def _replayed(receipt: Receipt) -> str:

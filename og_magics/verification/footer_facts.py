@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from ..core.amounts import to_opg
+from ..core.gateway_notes import PREPARED
 from ..core.networks import NETWORKS, described
 from ..core.receipt import Receipt
 from .visible_text import LINK_END, LINK_START
@@ -29,8 +30,8 @@ _NEUTRAL = frozenset(
     settles several shown signature signed slowest so source spent still sum tee than that the their then there they
     this time to token tokens tok tool total tools transaction tx usd used utc valid verified verify was were whole will
     with without yet html fastest ms sec attestation attested authorization authorized authorised expired found replayed
-    recorded replay recording simulated devnet local testnet mainnet sepolia base free unpaid settled failed fails
-    proven split cut content filter text up max_tokens max key checked
+    recorded replay recording simulated practice prepared devnet local testnet mainnet sepolia base free unpaid settled
+    failed fails proven split cut content filter text up max_tokens max key checked
     invalid missing unsigned private batch hashed individual full x402 usage""".split()
 )
 _MODES = {"private": "private", "batch": "batch", "batched": "batch", "hashed": "batch", "individual": "individual"}
@@ -66,6 +67,7 @@ class Facts:
         hashes: of which a beginning may be shown.
         tokens: of prompt and completion, None where not reported.
         opg, usd, seconds, counts, times: amounts, durations, numbers of calls or models, unix seconds.
+        maker: who made the answer, by the gateway's note: `PREPARED`, a name that may be shown, or "".
         settlement, network, status, enclave_ok, replayed, paid: as in the receipt. attested: it names an attestation.
         marks: what a mark without a word about a proof says: an answer is complete (True) or not.
     """
@@ -80,6 +82,7 @@ class Facts:
     times: Sequence[float] = ()
     settlement: str = ""
     network: str = ""
+    maker: str = ""
     status: str = ""
     enclave_ok: bool | None = None
     attested: bool = False
@@ -136,6 +139,7 @@ def facts_of(receipts: Sequence[Receipt], *, named: bool = True) -> Facts:
         times=[last.time],
         settlement=last.settlement if described(last.network).paid else "",
         network=last.network,
+        maker=last.gateway_notes.get("answered_by", ""),
         status=last.status,
         enclave_ok=False if False in verdicts else None if None in verdicts else True,
         attested=all(one.attestation_hash for one in receipts),
@@ -189,6 +193,8 @@ def _without_names(text: str, facts: Facts, found: Findings) -> str:
                 if len(flat(name)) > limit and (cut := flat(name)[:limit] + "…") in text:
                     text = text.replace(cut, " ", 1)
                     found.stated.add("name")
+    if facts.maker not in ("", PREPARED):
+        text = text.replace(f"answered by {facts.maker}", "answered", 1)
     if facts.settlement and facts.settlement not in _MODES.values() and flat(facts.settlement) in flat(text):
         text = text.replace(facts.settlement, " ", 1)
         found.stated.add("settlement")
@@ -294,6 +300,10 @@ def _false_statements(segment: str, words: set[str], facts: Facts, stated: set[s
         stated.add("network")
         if facts.network not in _NETWORKS[word]:
             yield f"the network, {word}"
+    if "prepared" in words:
+        stated.add("prepared")
+        if facts.maker != PREPARED or negated:
+            yield "that the answer was prepared"
     if "expired" in words and facts.status != "expired":
         yield "that the authorization expired"
     if words & {"replayed", "recorded", "replay", "recording"}:
@@ -357,6 +367,8 @@ def _missing(facts: Facts, found: Findings) -> Iterator[str]:
         yield "that it was replayed"
     if described(facts.network).local and "network" not in stated:
         yield "that the network is a simulated one"
+    if facts.maker == PREPARED and "prepared" not in stated:
+        yield "that the answer was prepared"
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

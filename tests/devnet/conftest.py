@@ -23,7 +23,8 @@ from x402.mechanisms.evm.upto import UptoEvmClientScheme
 from x402.schemas import PaymentRequired
 
 from og_magics.devnet import Devnet, contracts
-from og_magics.devnet.gateway.prices import Usage, cost
+from og_magics.devnet.gateway.prices import cost
+from og_magics.devnet.model.protocol import Usage
 
 
 @pytest.fixture(scope="module")

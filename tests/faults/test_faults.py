@@ -18,7 +18,8 @@ import pytest
 from og_magics import LLM, x402SettlementMode
 from og_magics.core.errors import GatewayUnreachable, OGError
 from og_magics.core.types import TextGenerationOutput
-from og_magics.devnet.gateway.model import Delta, SimulatedModel
+from og_magics.devnet.model.protocol import Delta
+from og_magics.devnet.model.simulated import SimulatedModel
 from og_magics.ledger import Ledger
 
 from ..conftest import MORE

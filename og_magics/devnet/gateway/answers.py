@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..model.protocol import Usage
 from .calls import StreamedCalls, WholeCalls
-from .prices import Usage
 from .settler import Session
 
 JSON = dict[str, Any]
@@ -28,6 +28,7 @@ class Call:
         tells_ends: the provider's reason for the end is passed on, and its refusal is an answer in words.
         usage: None until the provider has counted its tokens.
         end: the provider's reason.
+        answered_by: what the answer says of who made it; "" for nothing.
     """
 
     body: JSON
@@ -35,6 +36,7 @@ class Call:
     session: Session
     is_chat: bool
     tells_ends: bool = False
+    answered_by: str = ""
     text: str = ""
     images: list[str] = field(default_factory=list)
     usage: Usage | None = None
@@ -87,7 +89,7 @@ class Call:
             final["usage"] = self.usage.fields()
         if self.images:
             final["images"] = self.images
-        return final
+        return final | self._maker()
 
     def _finish(self, called: bool) -> str:
         if called:
@@ -117,7 +119,10 @@ class Call:
         }
         if self.usage is not None:
             answer["usage"] = self.usage.fields()
-        return answer
+        return answer | self._maker()
+
+    def _maker(self) -> JSON:
+        return {"answered_by": self.answered_by} if self.answered_by else {}
 
 
 def event(data: Mapping[str, Any], *, compact: bool = False) -> str:

@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ..model.protocol import Delta, Ending, Fault, Garbage, Model, Piece
 from .answers import Call, event
 from .blobs import BlobStore
 from .closing import Closer, Closing, Unsettled, payment_headers
 from .data import DataSettlement
 from .enclave import Enclave
 from .failures import failed, first_piece, joined, pieces_of, stream_failed
-from .model import Delta, Ending, Fault, Garbage, Model, Piece
 from .nitro import NONCE_BYTES
 from .paywall import Paywall
 from .profile import Profile
@@ -152,7 +152,7 @@ class Gateway:
         if self._price is None:
             raise Fault("503")
         mode = _mode(request.headers.get("X-SETTLEMENT-TYPE", ""))
-        return Call(body, mode, session, is_chat, self._profile.tells_ends)
+        return Call(body, mode, session, is_chat, self._profile.tells_ends, self._model.answered_by)
 
     def _pieces(self, call: Call) -> AsyncGenerator[Piece]:
         return pieces_of(self._model, for_the_model(call.body, parts=self._profile.reads_parts))

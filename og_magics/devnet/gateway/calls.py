@@ -10,22 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.models import catalogue
 from ...core.untrusted_json import read_json
+from ..model.provider import provider_of
 
 JSON = dict[str, Any]
 
 _BUFFERED = ("openai", "anthropic")
 _HALF = 400  # signs of a cut text that may be left out
-_PREFIXES = {"gpt": "openai", "o3": "openai", "o4": "openai", "claude": "anthropic", "gemini": "google", "grok": "x-ai"}
-
-
-def provider_of(model: str) -> str:
-    """Return the provider of a model; "" for one that is not known."""
-    rows = catalogue()
-    if model in rows.names:
-        return rows.models[rows.names[model]].provider
-    return next((provider for prefix, provider in _PREFIXES.items() if model.startswith(prefix)), "")
 
 
 class StreamedCalls:

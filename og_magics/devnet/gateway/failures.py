@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 
-from .model import Fault, Model, Piece, ProviderFault
+from ..model.protocol import Fault, Model, Piece, ProviderFault
 from .profile import Profile
 from .responses import BrokenResponse, answer, compact
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 
 from ...core.models import catalogue
+from ..model.protocol import Usage
 
 # At this price a hundred words of the dearest text model cost 0.0125 OPG: several calls fit under a cap of 0.1 OPG.
 OPG_PRICE_USD = Decimal("0.20")
@@ -36,22 +36,6 @@ _PRICES: tuple[tuple[str, str, str], ...] = (
 )
 # A model outside the list, such as one behind --upstream, is charged this much.
 _DEFAULT = ("", "1", "4")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one call; `images` is the number of pictures made."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    images: int = 0
-
-    def fields(self) -> dict[str, int]:
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        }
 
 
 def usd(model: str, usage: Usage, *, current: bool = False) -> Decimal:

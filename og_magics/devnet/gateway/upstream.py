@@ -12,12 +12,13 @@ import httpx
 from ...core.failure_reason import reason_of
 from ...core.sse import SSEDecoder
 from ...core.untrusted_json import read_json
-from .model import Delta, Ending, Fault, Piece, ProviderFault
-from .prices import Usage
+from ..model.protocol import Delta, Ending, Fault, Piece, ProviderFault, Usage
 
 
 class UpstreamModel:
     """A model behind `url`, with or without its `/v1`; streams are passed on event by event."""
+
+    answered_by = ""
 
     def __init__(self, url: str) -> None:
         base = url.rstrip("/")

@@ -1,4 +1,4 @@
-"""The simulated model: what it says, how it ends, and the words that steer it."""
+"""The practice network's model: what it says, how it ends, and the words that steer it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from og_magics.devnet.gateway.model import KNOWN_MODELS, Delta, Ending, Fault, Garbage, Piece, SimulatedModel
-from og_magics.devnet.gateway.prices import Usage, cost
+from og_magics.devnet.gateway.prices import cost
+from og_magics.devnet.model.protocol import Delta, Ending, Fault, Garbage, Piece, Usage
+from og_magics.devnet.model.simulated import KNOWN_MODELS, SimulatedModel
 
 WEATHER = {
     "type": "function",
@@ -18,6 +19,7 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+UNKNOWN = "Who is Ada?"
 PRICE = {"type": "function", "function": {"name": "get_token_price", "parameters": {"type": "object"}}}
 
 
@@ -44,10 +46,26 @@ async def called(body: Mapping[str, Any]) -> tuple[str, Any]:
     return calls[0]["name"], json.loads("".join(call["arguments"] for call in calls))
 
 
-async def test_the_answer_says_that_it_is_simulated_and_repeats_the_question() -> None:
-    said = await text(request())
-    assert said.startswith("[simulated gpt-5] ")
-    assert '"What is x402?"' in said
+async def test_an_unknown_question_gets_a_sample_that_says_so_and_repeats_the_question() -> None:
+    said = await text(request(UNKNOWN))
+    assert said.startswith('This is a prepared sample of Markdown: no model thought about "Who is Ada?".')
+    for part in ("**strong**", "\n1. ", "\n|---|", "\n```python\n", "\n$$"):
+        assert part in said
+
+
+async def test_a_known_question_gets_its_prepared_answer_however_it_is_typed() -> None:
+    answers = {await text(request(q)) for q in ("What is x402?", "what is X402", "  What   is\nx402 ?!")}
+    assert len(answers) == 1
+    assert "402 Payment Required" in answers.pop()
+
+
+async def test_an_answer_leaves_out_whole_blocks_to_keep_to_its_limit() -> None:
+    whole = await text(request())
+    for limit in range(60, 160, 20):
+        (pieces, ending), said = await answer(request(max_tokens=limit)), await text(request(max_tokens=limit))
+        assert len(pieces) <= limit
+        assert ending.finish_reason == "stop"
+        assert whole.startswith(f"{said}\n\n")
 
 
 async def test_the_same_request_has_the_same_answer() -> None:
@@ -55,9 +73,10 @@ async def test_the_same_request_has_the_same_answer() -> None:
 
 
 async def test_the_families_answer_in_different_words() -> None:
-    answers = {await text(request(model=m)) for m in ("gpt-5", "claude-sonnet-4-6", "gemini-2.5-pro", "grok-4")}
-    openings = {said.split("] ")[1].split(' "')[0] for said in answers}
-    assert len(openings) == 4
+    for question in (UNKNOWN, "Explain what a Trusted Execution Environment is in two sentences."):
+        models = ("gpt-5", "claude-sonnet-4-6", "gemini-2.5-pro", "grok-4")
+        openings = {(await text(request(question, model)))[:40] for model in models}
+        assert len(openings) == 4
 
 
 async def test_the_system_message_and_the_turn_show_in_the_answer() -> None:
@@ -81,8 +100,8 @@ async def test_the_answer_is_cut_at_max_tokens() -> None:
 
 @pytest.mark.parametrize("stop", ["x402", ["never", "x402"]])
 async def test_the_answer_ends_before_a_stop_sequence(stop: Any) -> None:
-    body = request(stop=stop)
-    assert (await text(body)).endswith('"What is ')
+    body = request("Say x402", stop=stop)
+    assert (await text(body)).endswith('"Say ')
     assert (await answer(body))[1].finish_reason == "stop"
 
 
@@ -105,7 +124,7 @@ async def test_the_tool_that_the_question_names_is_called_with_valid_arguments()
 
 async def test_tool_choice_is_obeyed() -> None:
     tools = [PRICE, WEATHER]
-    assert (await text(request(tools=tools, tool_choice="none"))).startswith("[simulated")
+    assert (await text(request(tools=tools, tool_choice="none"))).startswith("**x402**")
     assert (await called(request(tools=tools, tool_choice="required")))[0] == "get_token_price"
     named = {"type": "function", "function": {"name": "get_weather"}}
     assert (await called(request(tools=tools, tool_choice=named)))[0] == "get_weather"
@@ -204,7 +223,7 @@ async def test_a_prompt_names_the_calls_and_their_arguments() -> None:
         ("get_weather", '{"city": "city"}'), ("get_weather", '{"city": "Rom)"}'), ("nothing", "{}"), ("broken", "{"),
     ]  # fmt: skip
     assert await calls(request(prompt)) == []  # none is offered
-    assert (await text(request(prompt))).startswith('[simulated gpt-5] Here is a direct answer to "go".')
+    assert 'no model thought about "go".' in await text(request(prompt))
 
 
 async def test_functions_are_called_again_for_as_many_rounds_as_the_prompt_says() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from og_magics.devnet.gateway.schema import example
+from og_magics.devnet.model.schema import example
 
 RECURSIVE = {
     "$defs": {

@@ -43,7 +43,7 @@ def test_a_proof_that_does_not_hold_is_loud():
 
 
 def test_the_devnet_is_named_so_that_nobody_takes_it_for_more():
-    assert "devnet, simulated" in footer(replace(RECEIPT, network="devnet"), nowhere)
+    assert "practice network" in footer(replace(RECEIPT, network="devnet"), nowhere)
 
 
 def test_the_bundle_has_markdown_plain_text_and_the_receipt():

@@ -120,7 +120,7 @@ class TestWhatHolds:
 class TestOtherWords:
     WORDS = (
         ("enclave proof ✓", "attestation: verified"), ("tokens", "tok"), ("paid ", "settled in transaction "),
-        ("devnet, simulated", "local devnet"), (" · ", " | "), (" + ", " in, "), ("BATCH_HASHED", "batch"), ("OPG", "OPG total"),
+        ("practice network", "local devnet"), (" · ", " | "), (" + ", " in, "), ("BATCH_HASHED", "batch"), ("OPG", "OPG total"),
     )  # fmt: skip
 
     @pytest.mark.parametrize(("old", "new"), WORDS)
@@ -152,10 +152,10 @@ class TestWhatWasChanged:
         [
             ("7 + 28", "28 + 7"), ("7 + 28", "7 + 29"), ("openai/gpt-5", "openai/gpt-6"), ("openai/gpt-5", "x/openai/gpt-5"),
             ("0.012346 OPG", "0.012345 OPG"), ("0.012346 OPG", "0.012346 USD"), ("0xcdcdcdcd", "0xcdcdcdce"),
-            ("BATCH_HASHED", "PRIVATE"), ("✓", "✗"), ("enclave proof ✓", "enclave proof: none"), ("devnet, simulated", "base"),
-            (" · devnet, simulated", ""), ("simulated", "simulated, verified by our bank"), ("✓", "✓ ✅ 🔒"),
-            ("paid", "nothing paid"), ("simulated", "simulated · replayed"), ("simulated", "simul\u200bated"),
-            ("simulated", "simulated, see https://evil.example"), ("enclave proof ✓ · ", ""), ("paid", "p\u202eaid"),
+            ("BATCH_HASHED", "PRIVATE"), ("✓", "✗"), ("enclave proof ✓", "enclave proof: none"), ("practice network", "base"),
+            (" · practice network", ""), ("network", "network, verified by our bank"), ("✓", "✓ ✅ 🔒"),
+            ("paid", "nothing paid"), ("network", "network · replayed"), ("network", "net\u200bwork"),
+            ("network", "network, see https://evil.example"), ("enclave proof ✓ · ", ""), ("paid", "p\u202eaid"),
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("kind", ["text/plain", "text/markdown"])
