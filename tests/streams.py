@@ -79,7 +79,7 @@ def answers(gateway: str) -> Iterator[Answered]:
         ledger = Ledger(folder / "streams.db")
         llm = LLM(settings=settings, journal=ledger)
         stack.callback(ledger.close)
-        stack.callback(lambda: runtime.run(llm.close()))
+        stack.callback(lambda: runtime.wait(llm.close()))
         for name in STREAMS:
             for way in ("streamed", "whole"):
                 yield _asked(llm, ledger, gateway, name, way)
