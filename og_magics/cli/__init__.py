@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"og_magics {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
-    devnet = verbs.add_parser("devnet", help="run a network on this machine: chain, gateway, simulated models")
+    devnet = verbs.add_parser("devnet", help="run a network on this machine: chain, gateway, prepared answers")
     _devnet_arguments(devnet)
 
     serve = verbs.add_parser(

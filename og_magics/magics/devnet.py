@@ -32,7 +32,7 @@ def devnet(app: Session, line: str) -> str:
     flags, _ = devnet_parser().parse(line, prompt=False)
     info = app.devnet()
     lines = [f"{name:<12} {info[key]}" for key, name in _TOLD.items() if key in info]
-    lines.append("Its payments and models are simulated, and its keys are known to everybody.")
+    lines.append("Its payments are play money, its answers are prepared, and its keys are known to everybody.")
     if flags.file is not None:
         path = Path(flags.file).expanduser()
         try:

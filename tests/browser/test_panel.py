@@ -116,7 +116,7 @@ class TestAsking:
         expect(panel.answer).to_contain_text(re.compile(r"\d+ tokens, \d+/s"))
         panel.click("Stop")
         expect(panel.answer).to_contain_text("Stopped: the answer is not complete")
-        expect(panel.answer).to_contain_text("simulated gpt-5")
+        expect(panel.answer).to_contain_text("a prepared sample")
         expect(panel.rows).to_have_count(1)
         expect(panel["send"]).to_be_enabled()
         panel.lab.screenshot("panel-stopped")

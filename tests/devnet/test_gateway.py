@@ -92,7 +92,8 @@ class TestAnswers:
         assert response.status_code == 200
         assert "PAYMENT-RESPONSE" not in response.headers
         text = answer["choices"][0]["message"]["content"]
-        assert text.startswith("[simulated gpt-5]")
+        assert text.startswith("This is a prepared sample")
+        assert answer["answered_by"] == "prepared"
         newest = payer.devnet.profile.reads_parts
         parts = [{"type": "text", "text": "Hello"}, {"type": "image_url"}]
         hashed = parts if newest else str(body["messages"][0]["content"])

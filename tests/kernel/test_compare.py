@@ -69,7 +69,7 @@ class TestSideBySide:
     def test_all_of_them_stream_before_the_first_ends(self, kernel: Kernel) -> None:
         cell = kernel.ask(f"{THREE}\n[[words:600]]")
         live = [html for html in html_of(cell)[:-1] if "✓" not in html]
-        assert any(all("simulated" in one for one in cells_of(html)) for html in live)
+        assert any(all("prepared" in one for one in cells_of(html)) for html in live)
         assert any("tokens, " in html for html in live)
 
     def test_each_column_ends_with_its_times_tokens_cost_and_proof(self, kernel: Kernel) -> None:
@@ -210,7 +210,7 @@ class TestFailures:
         cell = kernel.run(f"{THREE}\nhello [[fail:stream]]")
         assert not cell.ok
         for column in columns(cell):
-            assert column["receipt"]["text"].startswith("[simulated")
+            assert column["receipt"]["text"].split(" sample")[0].endswith("prepared")
             assert column["error"].split(".")[0] in cell.last["text/plain"]
         assert "broke off" in cell.last["text/html"]
 
@@ -295,7 +295,7 @@ class TestTheTerminal:
         )
         done = run_module("IPython", "--colors=NoColor", "program.ipy", env=environment(devnet), cwd=tmp_path)
         shown = done.stdout
-        assert shown.count("\n\n[simulated gpt-5] ") == shown.count("\n\n[simulated gemini-2.5-flash] ") == 1
+        assert shown.count("\n\nThis is a prepared ") == shown.count("\n\nHere is a prepared ") == 1
         assert "── openai/nope · ✗ no answer" in shown
         assert "── openai/gpt-5 · ✓ " in shown
         assert shown.count("enclave proof ✓") == 2

@@ -42,7 +42,7 @@ class TestAGatewayThatFails:
         cell = kernel.run(f"%%ogchat\nhello [[fail:{word}]]")
         assert cell.reply["status"] == "error"
         assert cell.reply["ename"] in ("StreamError", "GatewayProtocolError", "GatewayUnreachable")
-        assert cell.answer.startswith("[simulated gpt-5] Here is")
+        assert cell.answer.startswith("This is a prepared")
         assert cell.last["text/plain"].startswith(cell.answer)
         assert cell.reply["evalue"].split(".")[0] in cell.last["text/plain"]
         assert cell.receipt["error"].startswith(cell.reply["ename"])

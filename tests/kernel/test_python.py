@@ -30,7 +30,7 @@ def kernel(kernel: Kernel) -> Kernel:
 
 class TestAwait:
     def test_an_answer_can_be_awaited_in_a_cell(self, kernel: Kernel) -> None:
-        assert "simulated gpt-5" in kernel.ask("(await llm.chat('gpt-5', messages)).text").value
+        assert "in the place of gpt-5" in kernel.ask("(await llm.chat('gpt-5', messages)).text").value
 
     def test_a_stream_can_be_read_in_a_cell(self, kernel: Kernel) -> None:
         kernel.ask("both = await main()")
@@ -52,8 +52,8 @@ class TestAwait:
 
 class TestWithoutAwait:
     def test_an_answer_comes_from_a_plain_call(self, kernel: Kernel) -> None:
-        assert "simulated gpt-5" in kernel.ask("llm.chat_sync('gpt-5', messages).text").value
-        assert "simulated gpt-5" in kernel.ask("llm.completion_sync('gpt-5', 'hello').completion_output").value
+        assert "in the place of gpt-5" in kernel.ask("llm.chat_sync('gpt-5', messages).text").value
+        assert "in the place of gpt-5" in kernel.ask("llm.completion_sync('gpt-5', 'hello').completion_output").value
 
     def test_a_stream_is_a_plain_iterator(self, kernel: Kernel) -> None:
         kernel.ask("chunks = list(llm.chat_sync('gpt-5', messages, stream=True))")
@@ -65,7 +65,7 @@ class TestWithoutAwait:
 
     def test_it_works_inside_a_coroutine_of_the_kernels_loop(self, kernel: Kernel) -> None:
         cell = kernel.ask("await asyncio.sleep(0)\nllm.chat_sync('gpt-5', messages).text")
-        assert "simulated gpt-5" in cell.value
+        assert "in the place of gpt-5" in cell.value
 
 
 class TestOtherMagics:

@@ -93,7 +93,7 @@ class TestTheFooter:
         assert footer[3] == "INDIVIDUAL_FULL"
         assert footer[4] == "enclave proof ✓"
         assert footer[5] == f"authorized {receipt['authorization_hash'][:10]}…, settles later"
-        assert footer[6] == "devnet, simulated"
+        assert footer[6] == "practice network, prepared answer"
 
     def test_it_is_the_last_line_of_the_markdown_too(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat\nHello")

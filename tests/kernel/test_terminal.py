@@ -22,11 +22,11 @@ Typed = Callable[..., "subprocess.CompletedProcess[str]"]
 class TestTheTerminal:
     def test_an_answer_is_plain_text_with_its_footer(self, typed: Typed) -> None:
         lines = typed("%ogchat -n 6 What's {this}?").stdout.splitlines()
-        answer = next(number for number, line in enumerate(lines) if "[simulated gpt-5] Here is a" in line)
+        answer = next(number for number, line in enumerate(lines) if "This is a prepared sample of" in line)
         footer = lines[answer + 1].split(" · ")
         assert footer[:3] == ["openai/gpt-5", "2 + 6 tokens", "cut at max_tokens"]
         assert footer[4:6] == ["BATCH_HASHED", "enclave proof ✓"]
-        assert footer[-1] == "devnet, simulated"
+        assert footer[-1] == "practice network, prepared answer"
         assert "<sub>" not in "".join(lines)
 
     def test_nothing_in_an_answer_can_drive_it(self, typed: Typed) -> None:
@@ -53,7 +53,7 @@ class TestTheTerminal:
         told = done.stdout + done.stderr
         assert "UsageError: There is no model 'nope'." in told
         assert "StreamError" in told
-        assert "[simulated gpt-5] Here" in told
+        assert "This is a prepared" in told
         assert "%og has no verb 'pay'" in told
         assert "In [5]: 1\n" in done.stdout
 
@@ -90,7 +90,7 @@ class TestTheTerminal:
             "%ogchat -f code -n 3 hello",
         )
         shown = done.stdout
-        assert 'Let me see. \n✓ add({"a": 40})\n  → 42\n[simulated gpt-5] The tool add returned 42.' in shown
+        assert 'Let me see. \n✓ add({"a": 40})\n  → 42\nThe tool add returned 42.' in shown
         assert '\nadd({"a": 1})\nopenai/gpt-5' in shown.replace("In [5]: ", "\n")
         assert "The model wants to call add(" in shown
         assert shown.count("2 calls · openai/gpt-5") == 2

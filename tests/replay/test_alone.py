@@ -123,9 +123,9 @@ def test_an_answer_of_which_one_byte_was_edited_is_refused_and_its_cell_named(
     if place in ("shown", "both", "column"):
         for kind in bundle:
             if kind != MIME:
-                bundle[kind] = bundle[kind].replace("simulated", "simulatad", 1)
+                bundle[kind] = bundle[kind].replace("prepared", "preparad", 1)
     if place in ("receipt", "both"):
-        bundle[MIME]["text"] = bundle[MIME]["text"].replace("simulated", "simulatad", 1)
+        bundle[MIME]["text"] = bundle[MIME]["text"].replace("prepared", "preparad", 1)
     if place == "call":
         bundle[MIME]["receipts"][0]["tool_calls"][0]["function"]["arguments"] = '{"a": 9, "b": 9}'
     assert json.dumps(bundle) != text

@@ -48,7 +48,7 @@ def test_off_asks_again(execute: Any, written: Any, devnet: Devnet, tmp_path: Pa
 def test_answers_of_a_loop_come_in_their_order_and_then_the_last_again(
     execute: Any, written: Any, devnet: Devnet, tmp_path: Path
 ) -> None:
-    """The ids of the receipts tell the answers apart; the simulated model says the same each time."""
+    """The ids of the receipts tell the answers apart; the practice network says the same each time."""
     loop = "for _ in range(3):\n    print(og.ask('Again?', temperature=1.0).receipt.receipt_id)"
     path = written(tmp_path / "a.ipynb", [_LOOP, loop])
     first = execute(path, devnet)
@@ -134,7 +134,7 @@ def test_an_answer_that_was_edited_in_the_ledger_is_refused(
     path = written(tmp_path / "a.ipynb", ["%load_ext og_magics", "%%ogchat\nOnce."])
     ran = execute(path, devnet)
     with sqlite3.connect(next((tmp_path / ".og").glob("*.db"))) as file:
-        file.execute("UPDATE receipts SET text = replace(text, 'simulated', 'simulatad')")
+        file.execute("UPDATE receipts SET text = replace(text, 'prepared', 'preparad')")
     ran = execute(path, OG_REPLAY="only")
     assert "ProofError" in ran.failed
     assert "cell 2" in ran.failed

@@ -48,9 +48,9 @@ async def main():
     llm = og.LLM(private_key=unapproved, **told)
     approval = llm.ensure_opg_approval(min_allowance=5)
     found["approval"] = [approval.allowance_before, approval.allowance_after, approval.tx_hash]
-    answer = await llm.chat(model=og.TEE_LLM.GPT_5, messages=ask, max_tokens=30)
+    answer = await llm.chat(model=og.TEE_LLM.GPT_5, messages=ask, max_tokens=60)
     found["whole"] = [answer.chat_output["content"], answer.finish_reason, answer.tee_id, answer.tee_endpoint]
-    stream = await llm.chat(model=og.TEE_LLM.CLAUDE_SONNET_4_6, messages=ask, max_tokens=30, stream=True)
+    stream = await llm.chat(model=og.TEE_LLM.CLAUDE_SONNET_4_6, messages=ask, max_tokens=60, stream=True)
     chunks = [chunk async for chunk in stream]
     found["streamed"] = ["".join(chunk.choices[0].delta.content or "" for chunk in chunks), len(chunks)]
     found["final"] = [chunks[-1].is_final, chunks[-1].tee_signature is not None, chunks[-1].usage.completion_tokens]
@@ -130,7 +130,7 @@ def found(sdk_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 class TestOfficialSDK:
     def test_it_finds_the_gateway_through_the_registry_and_chats(self, found: dict[str, Any]) -> None:
         text, reason, tee_id, endpoint = found["whole"]
-        assert text.startswith("[simulated gpt-5]")
+        assert text.startswith("**x402** is a way")
         assert reason == "stop"
         assert "0x" + tee_id.removeprefix("0x") == found["info"]["tee_id"]
         assert endpoint == found["info"]["gateway_url"]
@@ -143,7 +143,7 @@ class TestOfficialSDK:
 
     def test_it_streams_to_a_final_chunk_with_proof_and_usage(self, found: dict[str, Any]) -> None:
         text, chunks = found["streamed"]
-        assert text.startswith("[simulated claude-sonnet-4-6]")
+        assert text.startswith("**x402** is a way")
         assert chunks > 5
         assert found["final"][:2] == [True, True]
         assert found["final"][2] > 5

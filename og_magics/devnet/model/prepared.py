@@ -48,7 +48,7 @@ class Prepared:
     def fits(self, results: Sequence[tuple[str, str]]) -> bool:
         """Return True if the text is true of what functions have returned, as (function, result)."""
         returned = "".join("".join(result.split()) for _name, result in results)
-        return bool(self.results or not results) and all(result in returned for result in self.results)
+        return bool(self.results) == bool(results) and all(result in returned for result in self.results)
 
 
 def prepared_answer(question: str, provider: str) -> Prepared | None:

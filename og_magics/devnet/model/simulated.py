@@ -50,7 +50,9 @@ _VOICES = {
     "grok": "Just a prepared sample of Markdown. It does not answer",
 }
 _SAMPLE = """\
-It shows what an answer can hold: **strong** and *soft* words, `code`, and more.
+Answers are prepared for *What is the x402 payment protocol?*, *What is a receipt good for?* and others of the manual.
+
+A sample shows what an answer can hold: **strong** and *soft* words, `code`, and more.
 
 1. Steps stand in their order.
 2. Then come a table, a program and a formula.

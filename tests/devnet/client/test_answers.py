@@ -57,7 +57,7 @@ class TestChat:
     async def test_a_whole_answer_has_text_usage_and_a_proof_that_holds(self, llm: LLM, anywhere: Devnet) -> None:
         result = await llm.chat(og.TEE_LLM.GPT_5, ASK)
         assert result.chat_output == {"role": "assistant", "content": result.text}
-        assert result.text.startswith("[simulated gpt-5]")
+        assert result.text.startswith("**x402** is a way")
         assert result.finish_reason == "stop"
         assert result.usage is not None
         assert result.usage["total_tokens"] == result.usage["prompt_tokens"] + result.usage["completion_tokens"]
@@ -89,7 +89,7 @@ class TestChat:
     async def test_a_completion_answers_a_prompt(self, llm: LLM) -> None:
         result = await llm.completion(og.TEE_LLM.GROK_4, "Say hello", max_tokens=8)
         assert result.completion_output is not None
-        assert result.completion_output.startswith("[simulated grok-4]")
+        assert result.completion_output.startswith("Just a prepared sample")
         assert result.chat_output is None
         assert result.finish_reason == "length"
         assert result.receipt is not None
@@ -113,8 +113,8 @@ class TestParameters:
         assert (result.finish_reason, len(result.text.split())) == ("length", 3)
 
     async def test_a_stop_sequence_is_hashed_though_gateways_drop_it(self, llm: LLM) -> None:
-        result = await llm.chat("openai/gpt-5", ASK, stop_sequence=["direct"])
-        assert result.text.startswith("[simulated gpt-5] Here is a direct")
+        result = await llm.chat("openai/gpt-5", ASK, stop_sequence=["way"])
+        assert result.text.startswith("**x402** is a way to pay")
         assert result.receipt is not None
         assert result.receipt.enclave_ok is True
 

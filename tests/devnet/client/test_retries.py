@@ -117,7 +117,7 @@ def test_a_stream_that_has_shown_something_is_never_started_again(llm_of: LLMOf,
     with pytest.raises(StreamError) as caught:
         pieces.extend(chunk.choices[0].delta.content or "" for chunk in stream)
     assert "".join(pieces) == caught.value.partial.text
-    assert "".join(pieces).count("[simulated") == 1
+    assert "".join(pieces).count("a prepared sample") == 1
 
 
 @pytest.mark.parametrize("event", [b'data: {"error": "busy"}\n\n', b"data: {\n\n", b": wait\n\n", b""])

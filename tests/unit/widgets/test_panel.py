@@ -79,7 +79,7 @@ def test_the_estimate_is_the_most_that_the_prompt_can_cost(app, panel, eventuall
 
 def test_an_answer_is_shown_with_its_receipt_and_its_payment_settles_in_place(app, panel, ask, eventually, shown):
     text = ask(panel, "Hello [[words:30]]")
-    assert "simulated" in text
+    assert "prepared" in text
     (receipt,) = app.ledger.receipts()
     assert receipt.cell == "panel"
     eventually(lambda: ">settled</span>" in panel.receipts.table.value)
@@ -105,7 +105,7 @@ def test_stop_keeps_what_had_arrived(app, panel, eventually, shown):
     eventually(lambda: not panel.ask.busy)
     text = shown(panel.ask.answer.box)
     assert "Stopped: the answer is not complete." in text
-    assert "simulated" in text
+    assert "prepared" in text
     assert panel.ask.stop.disabled
 
 
@@ -243,7 +243,7 @@ def test_one_column_fails_and_the_others_finish(app, panel, eventually, shown):
     eventually(lambda: len(panel.compare.columns.children) == 3 and not panel.compare.busy)
     first, second, third = map(shown, panel.compare.columns.children)
     for text in (first, second):
-        assert "simulated" in text
+        assert "prepared" in text
         assert "first token" in text
     assert "does not serve the model" in third
     assert len(app.ledger.receipts()) == 3
