@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import warnings
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,12 +33,13 @@ from ..core.types import (
     x402SettlementMode,
 )
 from ..ledger import notebook_ledger
+from ..notebook.recordings import NotebookRecordings, named_files
 from ..payment import Wallet, load_wallet
 from . import Replays
 from .connection import Connection, connect, no_wallet
 from .known_keys import is_registered
 from .replay import recording_for, replayed
-from .requests import chat_request, completion_request
+from .requests import chat_request, completion_request, warn_of_search
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -78,6 +78,7 @@ class LLM:
         tee_registry_address: the registry's address there.
         settings: everything else; without it, the environment's.
         journal: where receipts are written; without it, the ledger of the notebook or of the working directory.
+        replay_from: notebooks whose answers may be shown too, with commas; without it, those that OG_REPLAY_FROM names.
 
     Nothing is sent and no network is touched before the first call. Works from any thread and any event loop.
 
@@ -94,6 +95,7 @@ class LLM:
         *,
         settings: Settings | None = None,
         journal: Journal | None = None,
+        replay_from: str | None = None,
     ) -> None:
         settings = settings or Settings.from_env()
         if private_key is not None and not private_key:
@@ -104,6 +106,7 @@ class LLM:
             network=network,
             registry_rpc_url=rpc_url,
             registry_address=tee_registry_address,
+            replay_from=replay_from,
         )
         use_prices(self.settings.prices)
         self._name, self._wallet = self.settings.network_name(), load_wallet(self.settings)
@@ -191,7 +194,7 @@ class LLM:
             OGError: see `og_magics.core.errors`; a stream raises while it is read.
         """
         parameters = {"max_tokens": max_tokens, "temperature": temperature, "stream": stream}
-        _warn_of_search(web_search)
+        warn_of_search(web_search)
         request = chat_request(
             model,
             messages,
@@ -203,7 +206,7 @@ class LLM:
             tool_choice=tool_choice,
             response_format=response_format,
         )
-        request = replace(request, execution=execution())
+        request = self._placed(request)
         if stream:
             return runtime.stream(self.stream(request))
         return await runtime.run(self.answer(request))
@@ -220,7 +223,7 @@ class LLM:
     ) -> TextGenerationOutput:
         """Ask for the continuation of a prompt; the text is in `completion_output`. Arguments as in `chat`."""
         parameters = {"max_tokens": max_tokens, "temperature": temperature}
-        _warn_of_search(web_search)
+        warn_of_search(web_search)
         request = completion_request(
             model,
             prompt,
@@ -229,7 +232,7 @@ class LLM:
             origin=origin(),
             stop_sequence=stop_sequence,
         )
-        return await runtime.run(self.answer(replace(request, execution=execution())))
+        return await runtime.run(self.answer(self._placed(request)))
 
     def chat_sync(self, *args: Any, **kwargs: Any) -> Any:
         """Call `chat` without `await`, in a script or a cell; with `stream=True` it returns a plain iterator."""
@@ -306,6 +309,7 @@ class LLM:
         with self._lock:
             if self._replays is None:
                 self._replays = Replays([self.journal.recordings], lambda one: is_registered(self.settings, one))
+                self._replays.open_named = lambda names: NotebookRecordings(lambda: named_files(names), named=True)
             return self._replays
 
     async def stream(self, request: ChatRequest, progress: Progress | None = None) -> AsyncGenerator[StreamChunk, None]:
@@ -368,6 +372,9 @@ class LLM:
                 runtime.register_exit_first()  # before the ledger and the devnet, which were opened above
             return self._connection
 
+    def _placed(self, request: ChatRequest) -> ChatRequest:
+        return replace(request, execution=execution(), replay_from=self.settings.replay_from)
+
     async def _ready(self, progress: Progress) -> Connection:
         if self._connection is not None:
             return self._connection
@@ -388,12 +395,3 @@ class LLM:
             if self._connection.watcher is not None:
                 self._connection.watcher.close()
             await self._connection.pool.close()
-
-
-def _warn_of_search(wanted: bool) -> None:
-    if wanted:
-        warnings.warn(
-            "web_search does nothing in a single call: gateways take no notice of the flag, and it was not sent. "
-            "og.ask(..., web_search=True) and --web-search let a model search.",
-            stacklevel=3,
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -156,6 +157,16 @@ def _is_part(part: Any) -> bool:
     if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
         return False
     return part["type"] != "text" or isinstance(part.get("text"), str)
+
+
+def warn_of_search(wanted: bool) -> None:
+    """Warn whoever calls `LLM.chat` or `LLM.completion` that `web_search` is not sent."""
+    if wanted:
+        warnings.warn(
+            "web_search does nothing in a single call: gateways take no notice of the flag, and it was not sent. "
+            "og.ask(..., web_search=True) and --web-search let a model search.",
+            stacklevel=3,
+        )
 
 
 def _tools(tools: Any) -> list[dict[str, Any]]:

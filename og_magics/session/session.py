@@ -43,7 +43,7 @@ from ..display.answer_repr import answer_repr
 from ..display.columns import columns_bundle
 from ..display.refresh import DisplayTracker, Refresh
 from ..ledger import Ledger, notebook_ledger, open_ledger
-from ..notebook.recordings import NotebookRecordings, named_files
+from ..notebook.recordings import NotebookRecordings
 from . import health as standing
 from .approval import Approver, approved, estimate_of
 from .carried_attestations import CarriedAttestations
@@ -185,7 +185,6 @@ class Session:
                 self._llm.on_settled = self.refresh_shown
                 for source in self._other_recordings():
                     self._llm.replays.add(source)
-                self._llm.replays.open_named = lambda names: NotebookRecordings(lambda: named_files(names), named=True)
             return self._llm
 
     def _other_recordings(self) -> Iterator[RecordingSource]:
