@@ -60,11 +60,6 @@ def harmless(markdown: str) -> bool:
     return all(map(_harmless, _walk(_checker().parse(markdown))))
 
 
-def blocks(markdown: str) -> list[int]:
-    """Return the offsets of its top-level blocks; text before the last one is not changed by what is added."""
-    return sections(markdown)[0]
-
-
 def sections(markdown: str) -> tuple[list[int], References]:
     """Return the offsets of the top-level blocks, and the definitions of links by their names."""
     env: dict[str, Any] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -40,15 +39,6 @@ def part_plain(part: StreamPart) -> str:
         return printable(f"↻ The answer did not have the form that was asked for, and was asked for again:\n{texts}")
     result = f"\n  → {_short(part.result)}" if part.result else ""
     return printable(f"{_line(part)}{result}")
-
-
-def part_html(part: Call | RepairRequest) -> str:
-    """Return a part of a turn, folded, as HTML."""
-    plain = part_plain(part)
-    line, _, rest = plain.partition("\n")
-    if isinstance(part, Call):
-        rest = "\n\n".join(filter(None, [_short(_pretty(part.arguments)), _short(part.result)]))
-    return f"<details><summary><code>{escape(line)}</code></summary><pre>{escape(printable(rest))}</pre></details>"
 
 
 def steps_of(receipts: Sequence[Receipt]) -> list[list[StreamPart]]:

@@ -1,4 +1,4 @@
-"""The prompt and its answer: Send, Stop, Retry, and the cell that asks the same."""
+"""The chat: the turns so far, one above the other, and the box in which the next prompt is written."""
 
 from __future__ import annotations
 
@@ -6,59 +6,70 @@ import contextlib
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import CancelledError
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
 from ..conversation import Run, follow
-from ..core.errors import ConfigError
 from ..core.models import known_model
 from ..core.receipt import Receipt
 from ..core.settings import Settings
-from ..display import HEARTBEAT
-from .answer import Answer
-from .html import line, problem
+from .chat_turn import ChatTurn
+from .html import line
+from .keys import Keys
 from .panel_request import Asked, ask_of, remember
+from .question import Question
 from .worker import PanelWorker
 
 STOPPED = "Stopped: the answer is not complete. Its receipt shows the cost once the payment settles."
+MOST_TURNS = 30
+"""Turns that stand in the panel; the receipts of older ones stay in the ledger."""
+_KEYS = {
+    True: "Ask something. Enter sends it, Shift-Enter begins a new line.",
+    False: "Ask something. Ctrl-Enter sends it, Enter begins a new line.",
+}
 
 
 class Ask:
-    """The section that sends the prompt. Its buttons start work on other threads and return."""
+    """The section that sends prompts. Its buttons start work on other threads and return."""
 
     def __init__(self, worker: PanelWorker) -> None:
         self._worker = worker
         self._lock = threading.Lock()
         self._busy, self._stopping = False, False
         self._run: Run | None = None
-        self._asked: Asked | None = None
+        self.turns: list[ChatTurn] = []
+        self.question = Question(worker)
         self.prompt = widgets.Textarea(
-            description="Prompt", placeholder="Ask something. Tab, then Enter, sends it.", rows=4,
-            tooltip="The prompt, sent exactly as typed",
-        )  # fmt: skip
+            description="Prompt", placeholder=_KEYS[True], rows=2, tooltip="The prompt, sent exactly as typed"
+        )
+        self.keys = Keys(self.prompt)
         self.send = _button(
             "Send", "Send the prompt to the model chosen above; the estimate is the most it can cost", "primary"
         )
         self.stop = _button("Stop", "Stop the answer; the text so far and its receipt are kept", "danger")
-        self.retry = _button("Retry", "Send the last prompt again with the settings it had; this is a new paid call")
-        self.cell = _button("As a cell", "Show the %%ogchat cell that asks this prompt with these settings")
+        self.enter = widgets.Checkbox(
+            value=True, indent=False, description="Enter sends",
+            tooltip="Enter sends the prompt; otherwise Ctrl-Enter does, and Enter begins a new line",
+        )  # fmt: skip
         self.estimate = widgets.HTML()
-        self.source = widgets.HTML()
-        self.answer = Answer(worker, "The answer appears here.")
-        row = widgets.HBox([self.send, self.stop, self.retry, self.cell, self.estimate])
+        self.older = widgets.HTML(line("Nothing is asked yet. Answers stand here, each with its receipt.", "og-empty"))
+        self._list = widgets.VBox([self.older])
+        # The outer box scrolls. Its contents stand in reverse, so it stays at their end until a reader scrolls up.
+        scrolls = widgets.VBox([self._list])
+        row = widgets.HBox([self.send, self.stop, self.enter, self.estimate])
         for widget, name in (
-            (self.prompt, "og-prompt"), (self.send, "og-send"), (self.stop, "og-stop"), (self.retry, "og-retry"),
-            (self.cell, "og-as-cell"), (self.estimate, "og-estimate"), (self.source, "og-source"), (row, "og-row"),
+            (self.prompt, "og-prompt"), (self.send, "og-send"), (self.stop, "og-stop"), (self.enter, "og-enter"),
+            (self.estimate, "og-estimate"), (row, "og-row"), (scrolls, "og-turns"), (self.older, "og-older"),
         ):  # fmt: skip
             widget.add_class(name)
-        self.box = widgets.VBox([self.prompt, row, self.source, self.answer.box])
+        self.box = widgets.VBox([scrolls, self.question.box, self.prompt, row, self.keys.box])
+        self.box.add_class("og-enter-sends")
+        self.box.add_class("og-chat")
         self.prompt.observe(self._typing, "value")
-        self.send.on_click(lambda _: self._begin(self._current))
-        self.retry.on_click(lambda _: self._begin(self._last))
+        self.enter.observe(self._switch, "value")
+        self.send.on_click(lambda _: self._begin(self.typed))
         self.stop.on_click(lambda _: self._stop())
-        self.cell.on_click(lambda _: self._show_cell())
         self._buttons()
 
     @property
@@ -66,14 +77,19 @@ class Ask:
         """True while an answer is on its way."""
         return self._busy
 
+    @property
+    def answer(self) -> Any:
+        """The widget of the last answer, None before there is one."""
+        return self.turns[-1].answer.box if self.turns else None
+
     def settings_are(self, settings: Settings) -> None:
         """Update the estimate."""
         self._worker.put(self.estimate, value=_estimate(settings, self.prompt.value))
 
     def receipts_are(self, changed: Collection[str], receipts: Mapping[str, Receipt]) -> None:
-        """Update the line below the answer."""
-        if not self._busy:
-            self.answer.refresh(changed, receipts, self._worker.app.explorer)
+        """Update the lines below the answers."""
+        for turn in self.turns[: -1 if self._busy else None]:
+            turn.answer.refresh(changed, receipts, self._worker.app.explorer)
 
     def typed(self) -> tuple[Settings, str]:
         """Wait until no more input arrives, and return the settings and the prompt."""
@@ -83,64 +99,96 @@ class Ask:
             if value == self.prompt.value:
                 return settings, value
 
-    def _typing(self, _: Any) -> None:
-        self._worker.wake()
+    def _typing(self, change: Any) -> None:
+        prompt = None if self._worker.painting else self.keys.sent(change["new"])
+        if prompt is None:
+            self._worker.wake()
+            return
+        self._worker.put(self.prompt, value=prompt)
+        self._begin(lambda: (self._worker.settled(), prompt))
 
-    def _begin(self, request: Callable[[], Asked]) -> None:
+    def _switch(self, change: Any) -> None:
+        self._worker.mark(self.box, "og-enter-sends", on=change["new"])
+        self._worker.put(self.prompt, placeholder=_KEYS[change["new"]])
+
+    def _begin(self, request: Callable[[], tuple[Settings, str]] | ChatTurn) -> None:
         with self._lock:
             if self._busy:
                 return
             self._busy, self._stopping = True, False
         self._buttons()
-        self._worker.aside(lambda: self._send(request), lambda error: self.answer.fail(error, None, "", _no_link))
+        self._worker.aside(lambda: self._send(request), lambda _: None)
 
     def _stop(self) -> None:
         with self._lock:
             self._stopping = True
             run = self._run
+        self.question.answer(said=False)
         if run is not None:
             run.stop()
 
-    def _current(self) -> Asked:
-        return ask_of(self._worker.app, *self.typed())
+    def _edit(self, turn: ChatTurn) -> None:
+        self._worker.put(self.prompt, value=turn.prompt)
 
-    def _last(self) -> Asked:
-        if self._asked is None:
-            raise ConfigError("There is no earlier prompt to send again.", remedy="Use Send first.")
-        return self._asked
-
-    def _send(self, request: Callable[[], Asked]) -> None:
-        app = self._worker.app
+    def _send(self, request: Callable[[], tuple[Settings, str]] | ChatTurn) -> None:
+        turn: ChatTurn | None = None
         try:
-            self.answer.begin("starting…")
-            asked = request()
-            self._asked = asked
+            if isinstance(request, ChatTurn):
+                turn = self._new(request.prompt)
+                asked = request.asked or ask_of(self._worker.app, self._worker.settled(), request.prompt)
+            else:
+                settings, prompt = request()
+                turn = self._new(prompt)
+                if self.prompt.value == prompt:
+                    self._worker.put(self.prompt, value="")
+                asked = ask_of(self._worker.app, settings, prompt)
+            turn.begin(asked)
             remember(asked)
-            run = app.start(asked.turn)
-            with self._lock:
-                self._run = run
-                stopping = self._stopping
-            if stopping:
-                run.stop()
-            with contextlib.closing(follow([run], HEARTBEAT)) as beats:
-                for _ in beats:
-                    if self._worker.closed:
-                        break
-                    self.answer.show(run.progress)
-            self._end(run)
+            self._follow(turn, asked)
+        except Exception as error:  # noqa: BLE001 - nothing was sent; whatever it is, it is shown
+            if turn is not None:
+                turn.answer.fail(error, None, "", _no_link)
         finally:
             with self._lock:
                 self._busy, self._run = False, None
             self._buttons()
             self._worker.wake()
 
-    def _end(self, run: Run) -> None:
+    def _new(self, prompt: str) -> ChatTurn:
+        """Add a turn at the end; beyond so many, the oldest goes."""
+        turn = ChatTurn(self._worker, prompt, self._begin, self._edit, remember)
+        turn.answer.begin("starting…")
+        gone, self.turns = self.turns[: 1 - MOST_TURNS], [*self.turns[1 - MOST_TURNS :], turn]
+        if gone or len(self.turns) == 1:
+            note = f"The last {MOST_TURNS} turns. The receipts of all are below." if gone else ""
+            self._worker.put(self.older, value=line(note))
+        self._worker.put(self._list, children=(self.older, *(one.box for one in self.turns)))
+        for one in gone:
+            close_all(one.box)
+        return turn
+
+    def _follow(self, turn: ChatTurn, asked: Asked) -> None:
+        run = self._worker.app.start(asked.turn, listening=True, approve=self.question.approve)
+        with self._lock:
+            self._run = run
+            stopping = self._stopping
+        if stopping:
+            run.stop()
+        with contextlib.closing(follow([run], turn.answer.patience, self.question.confirm)) as beats:
+            for _ in beats:
+                if self._worker.closed:
+                    break
+                turn.answer.show(run.progress)
+        self._end(turn, run)
+
+    def _end(self, turn: ChatTurn, run: Run) -> None:
         app, progress = self._worker.app, run.progress
         try:
             result = run.result()
             if receipts := result.receipts:
                 explorer = app.explorer(receipts[-1].network)
-                self.answer.finish(receipts, result.text, explorer, images=result.images or ())
+                turn.answer.finish(receipts, result.text, explorer, images=result.images or ())
+            turn.ended(result.text)
             return
         except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever it is, it is shown
             failed = error
@@ -149,29 +197,26 @@ class Ask:
         text = (receipt.text if receipt else "") or progress.text
         explorer = _no_link if receipt is None else app.explorer(receipt.network)
         if not isinstance(failed, CancelledError):
-            self.answer.fail(failed, receipt, text, explorer)
+            turn.answer.fail(failed, receipt, text, explorer)
         elif receipt is not None:
-            self.answer.finish([receipt], text, explorer, STOPPED)
+            turn.answer.finish([receipt], text, explorer, STOPPED)
         else:
-            self.answer.begin("Stopped before anything was sent. Nothing was paid.")
+            turn.answer.begin("Stopped before anything was sent. Nothing was paid.")
+        turn.ended(text)
 
     def _buttons(self) -> None:
         busy = self._busy
         self._worker.put(self.send, disabled=busy)
         self._worker.put(self.stop, disabled=not busy)
-        self._worker.put(self.retry, disabled=busy or self._asked is None)
+        for turn in self.turns:
+            turn.enable(busy=busy)
 
-    def _show_cell(self) -> None:
-        """Show the cell, or hide it if it is shown."""
 
-        def work() -> None:
-            asked = self._current()
-            remember(asked)
-            hint = line("Copy this cell (a click selects it all), or run %og cell to insert it below.")
-            html = f'{hint}<pre class="og-copy" tabindex="0">{escape(asked.cell)}</pre>'
-            self._worker.put(self.source, value="" if self.source.value == html else html)
-
-        self._worker.aside(work, lambda error: self._worker.put(self.source, value=problem(error)))
+def close_all(widget: Any) -> None:
+    """Close a widget and all widgets in it."""
+    for child in getattr(widget, "children", ()):
+        close_all(child)
+    widget.close()
 
 
 def _button(text: str, tooltip: str, style: str = "") -> Any:

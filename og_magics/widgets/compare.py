@@ -15,7 +15,7 @@ from ..core.errors import ConfigError
 from ..core.models import DEFAULTS, offered
 from ..core.receipt import Receipt
 from ..core.settings import Settings
-from ..display import HEARTBEAT
+from ..session.approval import Approver
 from .answer import Answer
 from .ask import STOPPED
 from .html import line, problem
@@ -31,17 +31,24 @@ class _Column:
 
     def __init__(self, worker: PanelWorker) -> None:
         self.head = widgets.HTML()
-        self.answer = Answer(worker, "", small=True)
-        self.box = widgets.VBox([self.head, self.answer.box])
+        self.answer = Answer(worker)
+        scrolls = widgets.VBox([self.answer.box])
+        scrolls.add_class("og-column-text")
+        self.box = widgets.VBox([self.head, scrolls])
         self.head.add_class("og-column-head")
         self.box.add_class("og-column")
 
 
 class Compare:
-    """The section that asks several models. `typed` returns the settings and the prompt; it may block for a moment."""
+    """The section that asks several models.
 
-    def __init__(self, worker: PanelWorker, typed: Callable[[], tuple[Settings, str]]) -> None:
-        self._worker, self._typed = worker, typed
+    Args:
+        typed: returns the settings and the prompt; it may block for a moment.
+        approve: asks whether so much may be spent.
+    """
+
+    def __init__(self, worker: PanelWorker, typed: Callable[[], tuple[Settings, str]], approve: Approver) -> None:
+        self._worker, self._typed, self._approve = worker, typed, approve
         self._lock = threading.Lock()
         self._busy, self._stopping = False, False
         self._comparison: Comparison | None = None
@@ -112,7 +119,7 @@ class Compare:
             requests = self._requests(*self._typed())
             self._worker.put(self.status, value="")
             self._show([request.turn.request.model for request in requests])
-            comparison = app.compare([request.turn for request in requests])
+            comparison = app.compare([request.turn for request in requests], approve=self._approve)
             with self._lock:
                 self._comparison = comparison
                 stopping = self._stopping
@@ -145,7 +152,12 @@ class Compare:
 
     def _follow(self, comparison: Comparison) -> None:
         unfinished = dict(enumerate(comparison))
-        with contextlib.closing(follow(comparison.runs, HEARTBEAT)) as beats:
+        answers = [column.answer for column in self._columns[: len(unfinished)]]
+
+        def patience() -> float:
+            return min(answer.patience() for answer in answers)
+
+        with contextlib.closing(follow(comparison.runs, patience)) as beats:
             for _ in beats:
                 if self._worker.closed:
                     break

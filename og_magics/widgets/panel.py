@@ -65,7 +65,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.head = widgets.HTML()
         self.choice, self.ask, self.parameters = Choice(worker), Ask(worker), Parameters(worker)
         self.receipts, self.wallet, self.health = Receipts(worker), Wallet(worker), Health(worker)
-        self.compare = Compare(worker, self.ask.typed)
+        self.compare = Compare(worker, self.ask.typed, self.ask.question.approve)
         self.cells = CellWatch(worker.wake)
         self.tabs = widgets.Tab(
             [self.receipts.box, self.wallet.box, self.parameters.box, self.compare.box, self.health.box],

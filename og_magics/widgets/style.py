@@ -42,13 +42,12 @@ CSS = """
 .og-panel .og-other { flex: 0 1 290px; }
 .og-panel .og-other .widget-label { width: auto; }
 .og-panel .og-prompt, .og-panel .og-system { width: auto; height: auto; }
-.og-panel .og-about, .og-panel .og-source { margin-left: 102px; }
+.og-panel .og-about { margin-left: 102px; }
 .og-panel .og-about .widget-html-content { min-height: 3.1em; }
-.og-panel .og-send, .og-panel .og-stop, .og-panel .og-retry, .og-panel .og-as-cell, .og-panel .og-verify,
+.og-panel .og-send, .og-panel .og-stop, .og-panel .og-yes, .og-panel .og-no, .og-panel .og-verify,
 .og-panel .og-csv, .og-panel .og-approve, .og-panel .og-refresh, .og-panel .og-check, .og-panel .og-ask-all,
 .og-panel .og-stop-all { width: auto; min-width: 76px; padding: 0 14px; }
 .og-panel .og-check { align-self: flex-start; }
-.og-panel .og-send { margin-left: 102px; }
 .og-panel .og-amount { width: 170px; }
 .og-panel .og-network { width: 320px; }
 .og-panel .og-real { width: auto; }
@@ -71,24 +70,39 @@ CSS = """
   white-space: nowrap; }
 .og-good { background: #1a7f37; } .og-open { background: #8a5a00; } .og-bad { background: #c21f2b; }
 .og-plain { background: #59636e; }
-.og-panel .og-answer { height: 300px; min-height: 120px; resize: vertical; overflow-y: auto; display: flex;
-  flex-direction: column-reverse; margin: 6px 2px; border: 1px solid var(--og-line); border-radius: 6px;
-  background: var(--og-area); }
-.og-panel .og-answer > .widget-vbox { flex: none; margin-bottom: auto; padding: 6px 14px; overflow: visible; }
-.og-panel .og-text { overflow: visible; }
-.og-answer .widget-html-content > :first-child { margin-top: 6px; }
-.og-answer .widget-html-content p, .og-answer .widget-html-content li { margin: 6px 0; overflow-wrap: anywhere; }
-.og-answer h1, .og-answer h2, .og-answer h3 { font-size: 1.15em; margin: 12px 0 4px; }
-.og-answer pre, .og-panel .og-source pre { font-family: var(--og-mono); background: var(--og-raised);
-  padding: 8px 12px;
-  border-radius: 4px; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0;
-  color: var(--og-text); }
-.og-panel code { font-family: var(--og-mono); background: var(--og-raised); padding: 0 .3em; border-radius: 3px;
-  color: inherit; overflow-wrap: anywhere; }
-.og-panel pre code { padding: 0; background: none; }
-.og-answer blockquote { border-left: 3px solid var(--og-line); margin: 6px 0; padding-left: 12px;
-  color: var(--og-soft); }
-.og-answer img { max-width: 100%; }
+.og-panel .og-turns, .og-panel .og-column-text { max-height: min(560px, 62vh); min-height: 0; overflow-y: auto;
+  display: flex; flex-direction: column-reverse; margin: 6px 2px; border: 1px solid var(--og-line);
+  border-radius: 6px; background: var(--og-area); }
+.og-panel .og-turns > .widget-vbox, .og-panel .og-column-text > .widget-vbox { flex: none; margin-bottom: auto;
+  padding: 4px 14px; overflow: visible; }
+.og-panel .og-text, .og-panel .og-turn, .og-panel .og-answer { overflow: visible; width: auto; flex: none; }
+.og-panel .og-turn { padding: 8px 0; }
+.og-panel .og-turn + .og-turn { border-top: 1px solid var(--og-line); }
+.og-panel .og-who { font-weight: 600; color: var(--og-soft); font-size: .92em; }
+.og-panel .og-said { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--og-raised); border-radius: 8px;
+  padding: 6px 12px; max-height: 14em; overflow-y: auto; }
+.og-panel .og-text .jp-OutputArea-prompt { display: none; }
+.og-panel .og-text .jp-OutputArea-output, .og-panel .og-text .jp-RenderedMarkdown { padding: 0; color: var(--og-text);
+  background: transparent; overflow-wrap: anywhere; }
+.og-panel .og-text pre { overflow-x: auto; }
+.og-panel .og-keys, .og-panel .og-raw { display: none; }
+.og-panel .og-actions { flex-wrap: wrap; gap: 2px 4px; overflow: visible; }
+.og-panel .og-actions .jupyter-button { width: auto; height: 26px; line-height: 24px; padding: 0 10px; margin: 0;
+  background: transparent; border: 1px solid var(--og-line); font-size: .92em; }
+.og-panel .og-prompt > .widget-label { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); }
+.og-panel .og-prompt textarea { field-sizing: content; min-height: 3.4em; max-height: 40vh; padding: 8px 12px;
+  resize: vertical; border-radius: 6px; }
+.og-panel .og-enter { width: auto; margin: 0 8px; }
+.og-panel:not([data-keys]) .og-enter { display: none; }
+.og-panel .og-question { border: 2px solid var(--og-brand); border-radius: 6px; padding: 6px 12px; margin: 6px 2px;
+  flex: none; }
+.og-panel pre { font-family: var(--og-mono); }
+.og-panel .og-source pre { background: var(--og-raised); padding: 8px 12px; border-radius: 4px; overflow-x: auto;
+  white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0; color: var(--og-text); }
+.og-panel .widget-html-content code { font-family: var(--og-mono); background: var(--og-raised); padding: 0 .3em;
+  border-radius: 3px; color: inherit; overflow-wrap: anywhere; }
+.og-panel .og-text img { max-width: 100%; }
 .og-panel .og-footer .widget-html-content > p { font-size: .9em; color: var(--og-soft); margin: 0; }
 .og-panel a { color: var(--jp-content-link-color, var(--vscode-textLink-foreground, #0b5cad));
   text-decoration: underline; }
@@ -129,13 +143,12 @@ CSS = """
 .og-panel .og-columns { flex-wrap: wrap; gap: 6px; align-items: stretch; }
 .og-panel .og-column { flex: 1 1 240px; min-width: 200px; }
 .og-panel .og-column-head .widget-html-content { min-height: 4.7em; overflow-wrap: anywhere; }
-.og-panel .og-column .og-answer { height: 260px; }
+.og-panel .og-column-text { height: 260px; }
 .og-panel .og-models { flex-wrap: wrap; }
 .og-panel .og-models .widget-text { flex: 1 1 240px; width: auto; }
 @media (max-width: 700px) {
   .og-panel { --jp-widgets-inline-label-width: 88px; padding: 2px 6px 8px; }
-  .og-panel .og-about, .og-panel .og-source, .og-panel .og-check { align-self: flex-start; }
-.og-panel .og-send { margin-left: 2px; }
+  .og-panel .og-about { margin-left: 2px; }
   .og-panel .og-chart { margin-left: 0; }
   .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; }
 }

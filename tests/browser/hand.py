@@ -78,7 +78,8 @@ class Hand:
         return self.box.locator(f".og-{name}")
 
     def click(self, label: str) -> None:
-        self.box.locator("button", has_text=re.compile(rf"^\s*{label}\s*$")).click()
+        """Click a button; of several with this label, the last: the newest turn's."""
+        self.box.locator("button", has_text=re.compile(rf"^\s*{label}\s*$")).last.click()
 
     def tab(self, label: str) -> None:
         self.box.get_by_role("tab", name=label).click()
@@ -96,8 +97,12 @@ class Hand:
 
     @property
     def answer(self) -> Locator:
-        """To the question above; comparisons have their own."""
-        return self.box.locator(".og-answer").first
+        """To the last prompt, or what stands there before the first; comparisons have their own."""
+        return self.turns.last.or_(self["older"]).last
+
+    @property
+    def turns(self) -> Locator:
+        return self["turns"].locator(".og-turn")
 
     @property
     def rows(self) -> Locator:
@@ -106,12 +111,18 @@ class Hand:
 
     def words(self) -> list[str]:
         """Of the answer, without the line below it."""
-        return self.answer.locator(".og-text").inner_text().split()
+        return self.turns.last.locator(".og-text").inner_text().split()
 
     def place(self, *names: str) -> list[tuple[float, float]]:
         """Where these parts begin, in pixels."""
         boxes = [self[name].first.bounding_box() for name in names]
         return [(box["x"], box["y"]) for box in boxes if box]
+
+    def height(self, name: str) -> float:
+        """How high a part is, in pixels."""
+        box = self[name].first.bounding_box()
+        assert box is not None
+        return float(box["height"])
 
     def faint(self) -> list[Any]:
         """Texts whose contrast with what they stand on is less than 4.5."""

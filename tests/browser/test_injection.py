@@ -185,10 +185,10 @@ def ask(prompt, model=""):
     if model:
         shown.choice.other.value = "x/" + "".join(model.split())
     shown.ask.prompt.value = prompt
-    shown.ask.cell.click()
     shown.ask.send.click()
     while shown.ask.send.disabled:
         time.sleep(0.01)
+    shown.ask.turns[-1].cell.click()
 
 def compare(prompt, *models):
     shown.ask.prompt.value = prompt

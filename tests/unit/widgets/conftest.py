@@ -50,10 +50,12 @@ def panel(new_panel: Callable[[], Panel]) -> Panel:
 
 @pytest.fixture(scope="session")
 def shown() -> Callable[[Any], str]:
-    """All HTML in a widget, in its order."""
+    """All HTML and Markdown in a widget, in its order."""
 
     def read(widget: Any) -> str:
         value = widget.value if type(widget).__name__ == "HTML" else ""
+        outputs = widget.outputs if type(widget).__name__ == "Output" else ()
+        value += "".join(output["data"].get("text/markdown", "") for output in outputs)
         return value + "".join(map(read, getattr(widget, "children", ())))
 
     return read
@@ -67,6 +69,6 @@ def ask(eventually: Callable[..., Any], shown: Callable[[Any], str]) -> Callable
         panel.ask.prompt.value = prompt
         panel.ask.send.click()
         eventually(lambda: not panel.ask.busy)
-        return shown(panel.ask.answer.box)
+        return shown(panel.ask.answer)
 
     return go

@@ -1,4 +1,4 @@
-"""An answer in pages: what is finished is not sent again, and what is shown in the end is the whole."""
+"""An answer in a row of Output widgets: what is finished is not sent again, and what stands there in the end is whole."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import time
 import pytest
 
 from og_magics.core.errors import StreamError
-from og_magics.core.progress import Progress
+from og_magics.core.progress import Call, Progress
 from og_magics.core.receipt import Receipt
-from og_magics.display import throttle as pace
-from og_magics.display.markdown import to_html
+from og_magics.display import throttle
 from og_magics.widgets.answer import Answer
 from og_magics.widgets.worker import PanelWorker
 
@@ -30,25 +29,23 @@ def nowhere(_: str) -> str:
 @pytest.fixture
 def at_once(monkeypatch):
     """No time passes between the pieces of a stream."""
-    monkeypatch.setattr(pace, "_FLOOR", 0.0)
+    monkeypatch.setattr(throttle.FramePace, "wait", lambda _: 0.0)
 
 
 class Wire(PanelWorker):
-    """Notes the bytes of each message about a widget."""
+    """Notes each row of outputs that is set again."""
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.sent: list[int] = []
+        self.set: list[tuple[int, int]] = []
 
     def put(self, widget, **traits):
-        for name, value in traits.items():
-            if getattr(widget, name) != value:
-                # A list of children holds an id each; a widget that is new is sent whole.
-                self.sent.append(900 + (len(value.encode()) if isinstance(value, str) else 50 * len(value) + 1500))
+        if "outputs" in traits:
+            self.set.append((id(widget), len(str(traits["outputs"]))))
         super().put(widget, **traits)
 
 
-def stream(answer: Answer, text: str, size: int = 6) -> Progress:
+def stream(answer: Answer, text: str, size: int = 150) -> Progress:
     progress = Progress()
     answer.begin("starting…")
     for start in range(0, len(text), size):
@@ -58,93 +55,101 @@ def stream(answer: Answer, text: str, size: int = 6) -> Progress:
 
 
 def text_of(answer: Answer) -> str:
-    return "".join(page.value for page in answer._pages)
+    """The Markdown of all rows."""
+    data = [output["data"] for row in answer._text.children for output in row.outputs]
+    return "\n\n".join(one.get("text/markdown", "") for one in data)
+
+
+def words(text: str) -> list[str]:
+    return [word for word in text.replace("\\", "").split() if not word.startswith("```")]
 
 
 @pytest.mark.parametrize(
     "text", [PARAGRAPHS, CODE, LIST, "# A\n\n" + LIST + "\n" + CODE + "\n" + PARAGRAPHS, "one word"]
 )
 def test_what_is_shown_in_the_end_is_the_whole_text(at_once, text):
-    answer = Answer(PanelWorker(None), "empty")
-    stream(answer, text)
-    answer.finish([RECEIPT], text, nowhere)
-    assert text_of(answer) == to_html(text)
-    stream(answer, "short")
-    answer.finish([RECEIPT], "short", nowhere)
-    assert text_of(answer) == to_html("short")
+    answer = Answer(PanelWorker(None))
+    for told in (text, "short"):
+        stream(answer, told)
+        answer.finish([RECEIPT], told, nowhere)
+        assert words(text_of(answer)) == words(told)
 
 
-@pytest.mark.parametrize(
-    "text", [PARAGRAPHS, CODE, LIST, "word " * 1000], ids=["paragraphs", "code", "list", "one line"]
-)
-def test_the_bytes_on_the_wire_are_at_most_ten_times_the_text(at_once, text):
+def test_a_piece_that_is_finished_is_not_set_again(at_once):
     wire = Wire()
-    answer = Answer(wire, "")
-    stream(answer, text)
-    answer.finish([RECEIPT], text, nowhere)
-    assert sum(wire.sent) < 10 * len(text.encode())
-    assert len(wire.sent) > 10
+    answer = Answer(wire)
+    stream(answer, PARAGRAPHS * 2)
+    answer.finish([RECEIPT], PARAGRAPHS * 2, nowhere)
+    order = [widget for widget, _ in wire.set]
+    assert len(set(order)) > 3
+    assert order == sorted(order, key=list(dict.fromkeys(order)).index)
 
 
-def test_the_bytes_stay_linear_and_finished_pages_keep_updates_frequent(at_once):
-    counts = []
-    for times in (1, 4, 16):
-        wire = Wire()
-        answer = Answer(wire, "")
-        stream(answer, PARAGRAPHS * times, 40)
-        assert sum(wire.sent) < 8 * len(PARAGRAPHS) * times
-        counts.append(len(wire.sent))
-    assert counts[0] > 20
-    assert counts[2] > counts[1] > counts[0]
+def test_what_is_set_again_stays_small_however_long_the_text_is(at_once):
+    wire = Wire()
+    stream(Answer(wire), PARAGRAPHS * 8, 400)
+    assert max(size for _, size in wire.set) < 0.25 * len(PARAGRAPHS) * 8
 
 
-def test_the_end_of_a_text_may_change_what_stands_before(at_once):
-    text = "See [it].\n\n" + PARAGRAPHS + "[it]: https://e.example/\n"
-    answer = Answer(PanelWorker(None), "")
-    stream(answer, text)
-    answer.finish([RECEIPT], text, nowhere)
-    assert text_of(answer) == to_html(text)
-    assert 'href="https://e.example/"' in text_of(answer)
+def test_an_answer_that_did_not_stream_is_shown_whole():
+    answer = Answer(PanelWorker(None))
+    answer.begin("starting…")
+    answer.show(Progress())
+    answer.finish([RECEIPT], "All at once, **bold**.", nowhere)
+    assert text_of(answer) == "All at once, **bold**."
 
 
 def test_the_first_words_are_shown_and_the_state_before_them():
-    answer = Answer(PanelWorker(None), "")
+    answer = Answer(PanelWorker(None))
     answer.begin("starting…")
-    assert "starting" in text_of(answer)
+    assert "starting" in answer._note.value
     progress = Progress()
     time.sleep(0.06)
     answer.show(progress)
-    assert "connecting" in text_of(answer)
+    assert "connecting" in answer._note.value
     progress.add("Hello")
     answer.show(progress)
     assert "Hello" in text_of(answer)
+    assert answer._note.value == ""
 
 
 def test_a_failure_keeps_what_had_arrived_and_escapes_what_others_wrote():
-    answer = Answer(PanelWorker(None), "")
+    answer = Answer(PanelWorker(None))
     error = StreamError("<img src=x> broke", money="Nothing <b>paid</b>.", remedy="Try <i>again</i>.")
     answer.fail(error, RECEIPT, "half an <u>answer</u>", nowhere)
-    html = text_of(answer) + answer._note.value + answer._footer.value
-    for text in ("half an", "broke", "Nothing", "Try"):
+    html = answer._note.value + answer._footer.value
+    for text in ("broke", "Nothing", "Try"):
         assert text in html
+    assert "half an" in text_of(answer)
     for tag in ("<img", "<b>", "<i>", "<u>"):
-        assert tag not in html
+        assert tag not in html + text_of(answer)
 
 
 def test_pictures_that_came_along_are_shown_and_others_are_named():
-    answer = Answer(PanelWorker(None), "")
-    images = ["data:image/png;base64,AAAA", 'data:image/png;base64,A"onerror="x', "https://e.example/x.png"]
+    answer = Answer(PanelWorker(None))
+    images = ["data:image/png;base64,AAAA", "data:image/svg+xml;base64,AAAA", "https://e.example/x.png"]
     answer.finish([RECEIPT], "look", nowhere, images=images)
-    note = answer._note.value
-    assert 'src="data:image/png;base64,AAAA"' in note
-    assert 'A"onerror' not in note
-    assert 'src="https' not in note
-    assert "https://e.example/x.png" in note
+    shown = [set(output["data"]) for row in answer._text.children for output in row.outputs]
+    assert shown == [{"text/markdown"}, {"image/png", "text/plain"}]
+    assert "https://e.example/x.png" in answer._note.value
+    assert "src=" not in answer._note.value
 
 
 def test_function_calls_are_shown_as_text():
     call = {"id": "1", "type": "function", "function": {"name": "<f>", "arguments": "{}"}}
-    answer = Answer(PanelWorker(None), "")
+    answer = Answer(PanelWorker(None))
     receipt = Receipt(**{name: getattr(RECEIPT, name) for name in RECEIPT.__slots__} | {"tool_calls": (call,)})
     answer.finish([receipt], "", nowhere)
-    assert "&lt;f&gt;({})" in text_of(answer)
+    assert "```\n<f>({})\n```" in text_of(answer)
+
+
+def test_a_function_call_stands_between_the_texts_while_it_streams(at_once):
+    answer, progress = Answer(PanelWorker(None)), Progress()
+    progress.add("I look it up.")
+    progress.append(Call("look", '{"x": 1}', "done", "found"))
+    answer.show(progress)
+    progress.add("It is there.")
+    answer.show(progress)
+    answer.finish([RECEIPT], "It is there.", nowhere)
+    told = text_of(answer)
+    assert told.index("look it up") < told.index("look(") < told.index("It is there.")

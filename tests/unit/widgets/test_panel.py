@@ -83,14 +83,14 @@ def test_an_answer_is_shown_with_its_receipt_and_its_payment_settles_in_place(ap
     (receipt,) = app.ledger.receipts()
     assert receipt.cell == "panel"
     eventually(lambda: ">settled</span>" in panel.receipts.table.value)
-    eventually(lambda: "paid 0x" in shown(panel.ask.answer.box))
+    eventually(lambda: "paid 0x" in shown(panel.ask.answer))
     assert "1</b><span>calls" in panel.receipts.table.value
     eventually(lambda: "<polyline" in panel.receipts.table.value)
 
 
 def test_retry_asks_the_same_again(app, panel, ask, eventually):
     ask(panel, "Hello [[words:5]]")
-    panel.ask.retry.click()
+    panel.ask.turns[-1].retry.click()
     eventually(lambda: len(app.ledger.receipts()) == 2 and not panel.ask.busy)
     one, other = app.ledger.receipts()
     assert one.request["messages"] == other.request["messages"]
@@ -100,10 +100,10 @@ def test_stop_keeps_what_had_arrived(app, panel, eventually, shown):
     panel.ask.prompt.value = "Hello [[words:3000]]"
     panel.ask.send.click()
     assert panel.ask.send.disabled
-    eventually(lambda: "tokens, " in shown(panel.ask.answer.box))
+    eventually(lambda: "tokens, " in shown(panel.ask.answer))
     panel.ask.stop.click()
     eventually(lambda: not panel.ask.busy)
-    text = shown(panel.ask.answer.box)
+    text = shown(panel.ask.answer)
     assert "Stopped: the answer is not complete." in text
     assert "prepared" in text
     assert panel.ask.stop.disabled
@@ -114,7 +114,65 @@ def test_a_stop_before_the_call_begins_holds_too(app, panel, eventually, shown):
     panel.ask.send.click()
     panel.ask.stop.click()
     eventually(lambda: not panel.ask.busy)
-    assert "Stopped" in shown(panel.ask.answer.box)
+    assert "Stopped" in shown(panel.ask.answer)
+
+
+def test_enter_sends_the_whole_prompt_in_one_message_and_the_box_is_empty(app, panel, eventually, shown):
+    panel.ask.prompt.value = "Hello [[wor"  # what was typed last is on its way still
+    panel.ask.prompt.value = f"Hello [[words:5]]\x1e{panel.ask.keys.name}"
+    eventually(lambda: panel.ask.turns and not panel.ask.busy)
+    assert "simulated" in shown(panel.ask.answer)
+    assert app.ledger.receipts()[0].messages[-1]["content"] == "Hello [[words:5]]"
+    assert panel.ask.prompt.value == ""
+
+
+def test_what_is_pasted_is_not_sent(app, panel, new_panel):
+    panel.ask.prompt.value = "Hello\x1e"
+    panel.ask.prompt.value = f"Hello\x1e{new_panel().ask.keys.name}"
+    assert not panel.ask.busy
+    assert panel.ask.turns == []
+
+
+def test_enter_keeps_the_prompt_while_an_answer_is_on_its_way(app, panel, eventually):
+    panel.ask.prompt.value = f"Hello [[words:2000]]\x1e{panel.ask.keys.name}"
+    eventually(lambda: panel.ask.turns)
+    panel.ask.prompt.value = f"And then?\x1e{panel.ask.keys.name}"
+    assert panel.ask.prompt.value == "And then?"
+    panel.ask.stop.click()
+    eventually(lambda: not panel.ask.busy)
+    assert len(panel.ask.turns) == 1
+
+
+def test_edit_puts_the_prompt_back(app, panel, ask):
+    ask(panel, "Hello [[words:5]]")
+    panel.ask.turns[0].edit.click()
+    assert panel.ask.prompt.value == "Hello [[words:5]]"
+
+
+def test_the_oldest_turns_go_and_leave_no_widget(app, panel, ask, monkeypatch):
+    monkeypatch.setattr("og_magics.widgets.ask.MOST_TURNS", 2)
+    for number in range(3):
+        ask(panel, f"Turn {number} [[words:3]]")
+    first = panel.ask.turns[0]
+    assert [turn.prompt for turn in panel.ask.turns] == ["Turn 1 [[words:3]]", "Turn 2 [[words:3]]"]
+    assert "The last 2 turns." in panel.ask.older.value
+    ask(panel, "Turn 3 [[words:3]]")
+    assert first.answer.box.comm is None
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_what_could_cost_much_is_asked(app, panel, eventually, shown, monkeypatch, yes):
+    monkeypatch.setattr("og_magics.core.settings._limits", {})  # limits hold for a process
+    app.update_settings(approve_above=1)
+    panel.ask.prompt.value = "Hello [[words:5]]"
+    panel.ask.send.click()
+    eventually(lambda: panel.ask.question.box.layout.display != "none")
+    assert "This could cost up to" in panel.ask.question.text.value
+    (panel.ask.question.yes if yes else panel.ask.question.no).click()
+    eventually(lambda: not panel.ask.busy)
+    assert panel.ask.question.box.layout.display == "none"
+    assert ("simulated" if yes else "You did not allow it.") in shown(panel.ask.answer)
+    assert len(app.ledger.receipts()) == yes
 
 
 def test_a_failure_says_what_it_means_for_the_money_and_what_to_do(app, panel, ask):
@@ -146,8 +204,8 @@ def test_nothing_that_others_wrote_is_html_in_the_panel(app, panel, ask, eventua
     )
     app.update_settings(system=evil)
     ask(panel, f"{evil} [[words:60]]")
-    panel.ask.cell.click()
-    eventually(lambda: panel.ask.source.value)
+    panel.ask.turns[-1].cell.click()
+    eventually(lambda: panel.ask.turns[-1].source.value)
     eventually(lambda: "settled" in panel.receipts.table.value)
     everything = shown(panel)
     for tag in ("<img", "<script", 'href="javascript', 'onerror="alert'):
