@@ -22,6 +22,8 @@ _FLAGGED, _BLOCKED, _CATEGORIES = "X-Moderation-Flagged", "X-Moderation-Blocked"
 def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the notes of an answer, of its body (or last event) and its headers; only those that there are.
 
+    A third one, `refused`, is True where the model's words came as a refusal: `gateway/transcript.py` sees that.
+
     `citations`: dicts of `title`, `url` and, where it is known, `published_date`. `moderation`: a short text,
     "flagged: violence".
     """
@@ -39,7 +41,11 @@ def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[s
 def read_notes(value: Any) -> dict[str, Any]:
     """Return the notes that a file holds, in their form; what is of another is left out."""
     held = value if isinstance(value, Mapping) else {}
-    notes = {"citations": citations_of(held.get("citations")), "moderation": moderation_of(held.get("moderation"))}
+    notes = {
+        "citations": citations_of(held.get("citations")),
+        "moderation": moderation_of(held.get("moderation")),
+        "refused": held.get("refused") is True,
+    }
     return {name: found for name, found in notes.items() if found}
 
 
