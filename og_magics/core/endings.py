@@ -1,4 +1,4 @@
-"""How an answer ended where that is not as a person wants it: cut, refused or empty, in words, with what to do."""
+"""Endings of answers: one that was cut, refused or is empty, in words and with what to do."""
 
 from __future__ import annotations
 
