@@ -9,7 +9,7 @@ from .context import Context, context_of
 from .estimate import EstimateBasis, estimate_turns
 from .images import content_with_images
 from .options import Options
-from .prompt_variables import Substituted, could_expand_to, substitute
+from .prompt_variables import Substituted, could_expand_to, substitute, unknown_names
 from .run import Run, follow
 from .threads import Threads, checked_name
 from .tools import registered
@@ -39,5 +39,6 @@ __all__ = [
     "registered",
     "run_turn",
     "substitute",
+    "unknown_names",
     "with_tools_and_schema",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..core.amounts import to_opg
+from ..core.endings import ending_of
 from ..core.errors import LedgerError, OGError, PaymentRefused, WalletError
 from ..core.progress import Progress
 from ..core.protocols import Journal
@@ -29,7 +30,7 @@ _FATAL = (PaymentRefused, WalletError, LedgerError)
 
 _COLUMNS = (
     "prompt", "text", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "latency_s", "status", "receipt_id",
-    "replayed", "error",
+    "replayed", "ending", "error",
 )  # fmt: skip
 
 
@@ -111,7 +112,8 @@ class BatchResult(Sequence[Any]):
         Columns: `prompt`, `text`; `prompt_tokens`, `completion_tokens` (nullable integers); `cost_opg` (once settled),
         `cost_usd` (Decimal or None); `latency_s` (seconds, NaN when unknown); `status`, `receipt_id` (of the last call;
         None where nothing was asked), `replayed` (True: a recorded answer; nothing was paid now, and cost, time, status
-        and receipt are the original's), `error`.
+        and receipt are the original's), `ending` ("cut at max_tokens", "content filter", "refused", "empty"; None for
+        an answer that is complete), `error`.
         """
         return frame_of([self._row(slot) for slot in self._slots], _COLUMNS)
 
@@ -164,6 +166,8 @@ class BatchResult(Sequence[Any]):
                 receipts[-1].error,
             )
         if slot.answer is not None:
+            if receipts:
+                row["ending"] = ending_of(receipts[-1], images=bool(slot.answer.images)) or None
             usage = slot.answer.usage or {}
             row["text"] = slot.answer.text
             row["prompt_tokens"], row["completion_tokens"] = usage.get("prompt_tokens"), usage.get("completion_tokens")

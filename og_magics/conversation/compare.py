@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.endings import ending_of
 from ..core.errors import NotRecorded, OGError, ProofError
 from ..core.progress import INTERRUPTED
 from ..core.protocols import Journal
@@ -24,7 +25,7 @@ Renderer = Callable[[Sequence[Column]], dict[str, Any]]
 
 _FIRST = (
     "model", "text", "latency_s", "ttft_s", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "status",
-    "finish_reason", "receipt_id", "payment_hash", "error",
+    "finish_reason", "ending", "receipt_id", "payment_hash", "error",
 )  # fmt: skip
 """Columns of the frame, in this order; further ones that are compared follow."""
 
@@ -77,8 +78,15 @@ class Compared:
         receipt = self.receipt
         has_output = receipt is not None and bool(receipt.text or receipt.tool_calls)
         return Column(
-            self.model, receipt if has_output or self.result else None, self._error_text(receipt, has_output=has_output)
+            self.model,
+            receipt if has_output or self.result else None,
+            self._error_text(receipt, has_output=has_output),
+            self._has_images,
         )
+
+    @property
+    def _has_images(self) -> bool:
+        return bool(self.result and self.result.images)
 
     def _error_text(self, receipt: Receipt | None, *, has_output: bool) -> str:
         error = self.error
@@ -142,7 +150,8 @@ class Comparison(Sequence[Compared]):
 
         Columns: `model`, `text`; `latency_s`, `ttft_s` (seconds, NaN when unknown); `prompt_tokens`,
         `completion_tokens` (nullable integers); `cost_opg` (once settled), `cost_usd` (Decimal or None); `status`,
-        `finish_reason`, `receipt_id`, `payment_hash` (None until settled), `error`.
+        `finish_reason`, `ending` ("cut at max_tokens", "content filter", "refused", "empty"; None for an answer that
+        is complete), `receipt_id`, `payment_hash` (None until settled), `error`.
         """
         return frame_of([_row(part) for part in self._parts], compared_columns(*_FIRST))
 
@@ -194,6 +203,7 @@ def _row(part: Compared) -> dict[str, Any]:
         row["error"] = (receipt.error if receipt else None) or str(part.error)
     if receipt is None:
         return dict.fromkeys(compared_columns(*_FIRST)) | row
+    row["ending"] = ending_of(receipt, images=part._has_images) or None
     return {column.name: column.read(receipt) for column in RECEIPT_COLUMNS.values()} | row
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
+import difflib
 import inspect
+import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +18,19 @@ _NAME = r"[^\W\d]\w*"
 _STEP = rf"""\.(?!_){_NAME}|\[-?\d{{1,18}}\]|\["[^"\\\n{{}}]*"\]|\['[^'\\\n{{}}]*'\]"""
 _BRACED = re.compile(rf"(?P<open>\{{+)(?P<path>(?P<name>{_NAME})(?P<steps>(?:{_STEP})*))(?P<close>\}}+)")
 _STEPS = re.compile(_STEP)
+_CODE = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)|\Z)|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)|^(?: {4}|\t)[^\n]*",
+    re.M | re.S,
+)
+"""Code in Markdown: fenced, between backticks, indented."""
+_QUOTED = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\[(\[].+?\\[)\]]|\bf?([\"'])[^\"'\n]*\1", re.S)
+"""Formulas, and the strings of code."""
+_BEFORE_CODE = re.compile(r"(?:[\w\\}\])^$%#@&]|=\s?|[:,\[{(=]\s?[\"'])\Z")
+_AFTER = ("{", "[", "(")
+_SHORTEST = 2
+"""A single letter in braces is a set or a formula."""
+_NEAR = 0.75
+"""Of difflib's ratio: one slip in a word of four letters."""
 _AS_TYPED = "To send the braces as typed, write {{ and }} around the name, or add --no-vars."
 
 
@@ -58,6 +74,36 @@ def substitute(prompt: str, names: Mapping[str, Any]) -> Substituted:
         return before + inner + "}" * around + braced["close"][pairs:]
 
     return Substituted(_BRACED.sub(replacement, prompt), values)
+
+
+def unknown_names(prompt: str, names: Mapping[str, Any], hidden: Container[str] = ()) -> dict[str, str]:
+    """Return the paths in braces whose name is not among `names`, each with the path that is likely meant, or "".
+
+    Only what reads as a variable of this notebook: no code, no JSON, no set, no formula.
+
+    Args:
+        hidden: further names that stand for something, and for which no other is meant.
+    """
+    apart = [found.span() for pattern in (_CODE, _QUOTED) for found in pattern.finditer(prompt)]
+    unknown: dict[str, str] = {}
+    for braced in _BRACED.finditer(prompt):
+        name, start = braced["name"], braced.start()
+        known = name in names or name in hidden or hasattr(builtins, name) or keyword.iskeyword(name)
+        if known or len(name) < _SHORTEST or name.startswith("_") or braced["open"] != "{" or braced["close"] != "}":
+            continue
+        beside = _BEFORE_CODE.search(prompt[max(start - 3, 0) : start]) or prompt[braced.end() :].startswith(_AFTER)
+        if not beside and not any(first <= start < last for first, last in apart):
+            meant = _nearest(name, names)
+            unknown[braced["path"]] = meant and meant + braced["steps"]
+    return unknown
+
+
+def _nearest(name: str, names: Mapping[str, Any]) -> str:
+    """Return the name that was likely meant: equal but for case or underscores, or a slip of the fingers apart."""
+    bare = {one: one.replace("_", "").lower() for one in names}
+    wanted = name.replace("_", "").lower()
+    near = difflib.get_close_matches(wanted, list(bare.values()), 1, _NEAR)
+    return next((one for one, form in bare.items() if form == near[0]), "") if near else ""
 
 
 def could_expand_to(prompt: str, sent: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from ..client.llm import LLM
 from ..client.replay import replay_mode, results_missing
 from ..core.deltas import sendable
+from ..core.endings import ending_note
 from ..core.errors import AnswerError, ConfigError, StreamError, ToolRoundsExceeded
 from ..core.progress import MORE_ROUNDS, UNFIT, Progress, RepairRequest
 from ..core.types import ChatRequest, TextGenerationOutput
@@ -183,7 +184,9 @@ async def _misfit(
 async def _answer(rounds: Sequence[TextGenerationOutput], request: ChatRequest, parsed: Any, note: str) -> Answer:
     # Receipts are read for it, which may have to wait for the disk.
     answer = await asyncio.to_thread(Answer.of, rounds, request.body.get("messages", ()))
-    answer.parsed, answer.note = parsed, note
+    receipt = await asyncio.to_thread(lambda: answer.receipt)
+    ending = "" if receipt is None else ending_note(receipt, images=bool(answer.images))
+    answer.parsed, answer.note = parsed, note if note == MORE_ROUNDS else ending or note
     return answer
 
 

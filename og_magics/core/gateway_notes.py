@@ -27,6 +27,8 @@ _FLAGGED, _BLOCKED, _CATEGORIES = "X-Moderation-Flagged", "X-Moderation-Blocked"
 def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the notes of an answer, of its body (or last event) and its headers; only those that there are.
 
+    A third one, `refused`, is True where the model's words came as a refusal: `gateway/transcript.py` sees that.
+
     `citations`: dicts of `title`, `url` and, where it is known, `published_date`. `moderation`: a short text,
     "flagged: violence". `answered_by`: one word, `PREPARED` or the name of a model on this machine.
     """
@@ -43,7 +45,8 @@ def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[s
 def read_notes(value: Any) -> dict[str, Any]:
     """Return the notes that a file holds, in their form; what is of another is left out."""
     held = value if isinstance(value, Mapping) else {}
-    return _notes(held.get("citations"), held.get("moderation"), held.get("answered_by"))
+    notes = _notes(held.get("citations"), held.get("moderation"), held.get("answered_by"))
+    return notes | {"refused": True} if held.get("refused") is True else notes
 
 
 def note_lines(notes: Mapping[str, Any]) -> list[str]:

@@ -103,7 +103,8 @@ class Receipt:
         scrubbed: `request`, `text` and `tool_calls` were taken out, for publication. Only such a receipt may be without
             them and have hashes of them.
         notebook_id: random id of the notebook that asked, which it keeps when it is renamed; "" where there is none.
-        gateway_notes: citations and moderation that the gateway added (`core/gateway_notes.py`). Not signed.
+        gateway_notes: citations and moderation that the gateway added, and that the model refused
+            (`core/gateway_notes.py`). Not signed.
         attestation_hash: SHA-256 (hex) of the document by which the enclave's hardware was attested before the prompt
             was sent; None where it was not. The ledger has the document, and the first output of a notebook.
         extra: fields of a newer minor version, as they came; they are written again with the receipt.
@@ -157,20 +158,6 @@ class Receipt:
     gateway_notes: Mapping[str, Any] = field(default_factory=dict)
     attestation_hash: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def cut(self) -> str:
-        """Say in a few words what cut the answer short; "" where nothing did.
-
-        April's gateway says "stop" where `max_tokens` ended an answer: the count of tokens tells.
-        """
-        limit = self.request.get("max_tokens")
-        counted = isinstance(limit, int) and self.completion_tokens is not None and self.completion_tokens >= limit > 0
-        if self.finish_reason == "content_filter":
-            return "cut: a content filter ended it"
-        if self.finish_reason in ("length", "max_tokens") or (counted and self.finish_reason == "stop"):
-            return "cut at max_tokens" if self.text or self.tool_calls else "no text: max_tokens was used up before any"
-        return ""
 
     @property
     def messages(self) -> list[Mapping[str, Any]]:
@@ -253,11 +240,13 @@ class Column:
         model: that was asked, "openai/gpt-5".
         receipt: of what it answered, complete or not; None where nothing came.
         error: why there is no answer, or not all of it; "" for an answer that is complete.
+        images: there are images, which no receipt holds.
     """
 
     model: str
     receipt: Receipt | None
     error: str = ""
+    images: bool = False
 
 
 def labels(models: Sequence[str]) -> list[str]:

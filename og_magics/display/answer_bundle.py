@@ -96,13 +96,13 @@ def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> s
         tokens = f"{receipt.prompt_tokens} + {receipt.completion_tokens} tokens"
     network = described(receipt.network)
     if not network.paid:
-        parts = [name, tokens, receipt.cut, "not paid, not proven"]
+        parts = [name, tokens, "not paid, not proven"]
         if receipt.replayed:
             parts.append(_replayed(receipt))
         line = " · ".join(part for part in parts if part)
         return f"<sub>{line}</sub>" if markdown else line
     mode = _MODES.get(receipt.settlement, receipt.settlement)
-    parts = [name, tokens, receipt.cut, _cost(receipt), mode, _proof(receipt), _hardware(receipt)]
+    parts = [name, tokens, _cost(receipt), mode, _proof(receipt), _hardware(receipt)]
     parts.append(_payment(receipt, explorer, markdown=markdown))
     if network.local:
         parts.append(_practice(receipt))

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..core.endings import ending_note
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
@@ -61,6 +62,8 @@ def _html_body(column: Column) -> str:
     parts = [to_html(text)] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
     if column.error:
         parts.append(f'<p style="{_RED}">{escape(_flat(column.error))}</p>')
+    elif note := _ending(column):
+        parts.append(f"<p><strong>{escape(note)}</strong></p>")
     return "".join(parts)
 
 
@@ -93,8 +96,7 @@ def _plain_block(name: str, column: Column) -> str:
     parts = [f"── {printable(_flat(name))} · {mark} {summary}"]
     if column.receipt is not None:
         parts.append(printable(shown_answer(column.receipt, column.receipt.text)["text/plain"]))
-    if column.error:
-        parts.append(_flat(column.error))
+    parts.append(_flat(column.error) if column.error else _ending(column))
     if column.receipt is not None:
         parts.append(printable(_foot(column.receipt)))
     return "\n\n".join(part for part in parts if part)
@@ -243,6 +245,10 @@ class _Plain:
 
 def _names(columns: Sequence[Column]) -> list[str]:
     return labels([column.receipt.model if column.receipt else column.model for column in columns])
+
+
+def _ending(column: Column) -> str:
+    return "" if column.receipt is None or column.error else ending_note(column.receipt, images=column.images)
 
 
 def _form(column: Column) -> dict[str, Any]:

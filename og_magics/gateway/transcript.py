@@ -48,7 +48,9 @@ class Transcript:
             StreamError: it is not of the protocol's form.
         """
         try:
-            chunk = _chunk(self._first_answer(event), self._enclave)
+            answer = self._first_answer(event)
+            chunk = _chunk(answer, self._enclave)
+            self._note_refusal(answer)
             self._note_cost(event)
             self._collect(chunk)
         except _MALFORMED:
@@ -116,7 +118,9 @@ class Transcript:
             choice = {**choices[0], "message": {"role": "assistant", "content": choices[0].get("text")}}
             body = {**body, "choices": [choice]}
         try:
-            chunk = _chunk(self._first_answer(body), self._enclave)
+            answer = self._first_answer(body)
+            chunk = _chunk(answer, self._enclave)
+            self._note_refusal(answer)
             self._note_cost(body)
             self._collect(chunk)
         except _MALFORMED:
@@ -229,6 +233,11 @@ class Transcript:
         if added:
             self._pieces.append(added)
             final.choices[0].delta.content = (final.choices[0].delta.content or "") + added
+
+    def _note_refusal(self, event: Mapping[str, Any]) -> None:
+        pieces = [choice.get("delta") or choice.get("message") or {} for choice in event.get("choices") or ()]
+        if any(_text(piece.get("refusal")) for piece in pieces):
+            self._notes["refused"] = True
 
     def _note_cost(self, body: Mapping[str, Any]) -> None:
         cost = reported_cost(body.get("opengradient"))

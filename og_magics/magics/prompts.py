@@ -28,9 +28,11 @@ def prompt_of(shell: Any, typed: str, local: Mapping[str, Any] | None = None, *,
         UsageError: a private key is in a variable.
     """
     if variables and "{" in typed:
-        from ..conversation import substitute
+        from ..conversation import substitute, unknown_names
 
-        filled = substitute(typed, {**names_of(shell), **_own(local, shell)})
+        names = {**names_of(shell), **_own(local, shell)}
+        _point_out(unknown_names(typed, names, shell.user_ns))
+        filled = substitute(typed, names)
         for path, value in filled.values.items():
             if holds_key(f"{path} = {value.text}"):
                 raise UsageError(f"{{{path}}} in the prompt holds a private key. It was not sent.")
@@ -39,6 +41,23 @@ def prompt_of(shell: Any, typed: str, local: Mapping[str, Any] | None = None, *,
                 print(f"{{{path}}} is sent in part: {value.left_out}.")
         typed = filled.text
     return typed
+
+
+def _point_out(unknown: Mapping[str, str]) -> None:
+    """Say which names in braces the notebook does not have, before anything is sent.
+
+    Raises:
+        UsageError: one is nearly a name that it has.
+    """
+    for path, meant in unknown.items():
+        if meant:
+            raise UsageError(
+                f"There is no variable {{{path}}} in this notebook. Did you mean {{{meant}}}? Nothing was sent, and "
+                f"nothing is paid. To send {{{path}}} as it stands, write {{{{{path}}}}} or add --no-vars."
+            )
+    if unknown:
+        shown = ", ".join(f"{{{path}}}" for path in unknown)
+        print(f"{shown} is sent as it stands: there is no variable of that name in this notebook.")
 
 
 def _own(local: Mapping[str, Any] | None, shell: Any) -> Mapping[str, Any]:

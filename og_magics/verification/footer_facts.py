@@ -32,6 +32,7 @@ _NEUTRAL = frozenset(
     with without yet html fastest ms sec attestation attested authorization authorized authorised expired found replayed
     recorded replay recording simulated practice prepared devnet local testnet mainnet sepolia base free unpaid settled
     failed fails proven split cut content filter text up max_tokens max key checked
+    reached larger limit provider go again refused refuse came words empty
     invalid missing unsigned private batch hashed individual full x402 usage""".split()
 )
 _MODES = {"private": "private", "batch": "batch", "batched": "batch", "hashed": "batch", "individual": "individual"}

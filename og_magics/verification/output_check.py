@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from ..core.endings import ending_note, limit_of
 from ..core.progress import SCRUBBED, STATUS_NOTES
 from ..core.receipt import Column, Receipt, labels
 from .answer_match import HTML, MARKDOWN, PLAIN, Cursor, blocks_of, calls_of, forms_of, is_odd, printable, take_answer
@@ -94,6 +95,8 @@ def rest_problem(rest: str, receipts: Sequence[Receipt], *, notes: bool) -> Prob
     signed = bool(receipts[-1].tee_signature)
     problem: Problem = None
     for block in map(str.strip, between):
+        if _says_ending(block, receipts[-1]):
+            continue
         if _LINKS.fullmatch(block) or _is_link(block):
             problem = problem or (False, "Below the answer stand links, which no signature covers.")
         elif not ((notes or not signed) and block in STATUS_NOTES):
@@ -101,6 +104,13 @@ def rest_problem(rest: str, receipts: Sequence[Receipt], *, notes: bool) -> Prob
                 return True, "The notebook shows another answer than the receipt's: there is more of it."
             problem = problem or (False, "Below the answer stands a note that no receipt explains.")
     return line_problem(findings(last, facts_of(receipts))) or problem
+
+
+def _says_ending(block: str, receipt: Receipt) -> bool:
+    """Return True for a line that says how an answer ended, of one that did: in our words, or in a later version's."""
+    note = ending_note(receipt)
+    facts = Facts(tokens=(None, limit_of(receipt)), required=False)
+    return bool(note) and (block == note or ("\n" not in block and not findings(block, facts)))
 
 
 def _is_link(block: str) -> bool:
@@ -189,6 +199,8 @@ def _plain_column(cursor: Cursor, column: Column) -> Problem:
         return None
     if not cursor.take("\n\n"):
         return False, "The facts of the receipt are not shown."
+    if _says_ending(line := cursor.rest.partition("\n")[0], receipt) and cursor.rest.startswith(f"{line}\n\n"):
+        cursor.position += len(line) + 2
     foot = cursor.rest.partition("\n")[0]
     problem = line_problem(findings(foot, facts_of([receipt], named=False)))
     if problem and not cursor.text[cursor.position :].startswith(foot):
@@ -263,7 +275,7 @@ def _html_column(name: str, column: Column, head: str, body: str, foot: str) -> 
         cursor.skip_space()
         if not cursor.take(error, whole=True):
             return ANOTHER
-    if cursor.rest.strip():
+    if (rest := cursor.rest.strip()) and not (receipt is not None and _says_ending(rest, receipt)):
         return ANOTHER
     problem = _head_problem(name, column, head)
     if problem or receipt is None:

@@ -23,9 +23,10 @@ class TestTheTerminal:
     def test_an_answer_is_plain_text_with_its_footer(self, typed: Typed) -> None:
         lines = typed("%ogchat -n 6 What's {this}?").stdout.splitlines()
         answer = next(number for number, line in enumerate(lines) if "This is a prepared sample of" in line)
-        footer = lines[answer + 1].split(" · ")
-        assert footer[:3] == ["openai/gpt-5", "2 + 6 tokens", "cut at max_tokens"]
-        assert footer[4:6] == ["BATCH_HASHED", "enclave proof ✓"]
+        assert lines[answer + 1].startswith("The answer is cut: it reached max_tokens (6).")
+        footer = lines[answer + 2].split(" · ")
+        assert footer[:2] == ["openai/gpt-5", "2 + 6 tokens"]
+        assert footer[3:5] == ["BATCH_HASHED", "enclave proof ✓"]
         assert footer[-1] == "practice network, prepared answer"
         assert "<sub>" not in "".join(lines)
 

@@ -188,6 +188,22 @@ class TestWhatStays:
         assert "Wall time" in cell.text
 
 
+class TestNamesThatThereAreNot:
+    def test_a_slip_is_told_with_what_is_meant_before_anything_is_sent(self, kernel: Kernel) -> None:
+        before = kernel.eval("len(og_receipts)")
+        message = kernel.run("%%ogchat\nSay {confg}").error()
+        assert [part for part in ("{confg}", "{config}", "Nothing was sent", "--no-vars") if part not in message] == []
+        assert kernel.eval("len(og_receipts)") == before
+        assert sent(kernel, "Say {confg}", "--no-vars") == "Say {confg}"
+
+    def test_another_one_is_pointed_out_and_sent(self, kernel: Kernel) -> None:
+        cell = kernel.ask("%%ogchat -n 1\nSay {article} and {n}")
+        assert cell.prompt == "Say {article} and 42"
+        kinds = [message["msg_type"] for message in cell.messages if message["msg_type"] in ("stream", "display_data")]
+        assert kinds[0] == "stream"
+        assert cell.text.startswith("{article} is sent as it stands")
+
+
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("typed", "told"),

@@ -16,6 +16,7 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from og_magics import LLM, x402SettlementMode
+from og_magics.core.endings import CUT, ending_of
 from og_magics.core.errors import OGError
 from og_magics.core.receipt import Receipt
 from og_magics.devnet import Devnet, contracts
@@ -60,7 +61,9 @@ class Kind:
 KINDS = {
     "plain": Kind("What is x402?"),
     "list content": Kind(PARTS),
-    "a cut": Kind("[[words:50]]", {"max_tokens": 5}, holds=lambda one: one.completion_tokens == 5 and one.cut),
+    "a cut": Kind(
+        "[[words:50]]", {"max_tokens": 5}, holds=lambda one: one.completion_tokens == 5 and ending_of(one) == CUT
+    ),
     "a function": Kind("[[call:weather]]", {"tools": [WEATHER]}, holds=lambda one: len(one.tool_calls) == 1),
     "parallel functions": Kind(
         '[[call:weather({"city": "A"})]][[call:weather({"city": "B"})]]',

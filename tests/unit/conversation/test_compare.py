@@ -95,7 +95,7 @@ class TestTheFrame:
         assert found.frame.to_dict("records")[0] == {
             "model": "openai/gpt-5", "text": "hi", "latency_s": 1.5, "ttft_s": 0.25, "prompt_tokens": 7,
             "completion_tokens": 28, "cost_opg": None, "cost_usd": Decimal("0.000289"), "status": "served",
-            "finish_reason": "stop", "receipt_id": "01", "payment_hash": None, "error": None,
+            "finish_reason": "stop", "ending": None, "receipt_id": "01", "payment_hash": None, "error": None,
         }  # fmt: skip
         rows.rows["01"] = replace(RECEIPT, status="settled", payment_hash="0xcd", cost=10**15)
         row = found.frame.iloc[0]

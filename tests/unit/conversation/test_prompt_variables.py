@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from og_magics.conversation import could_expand_to, substitute
+from og_magics.conversation import could_expand_to, substitute, unknown_names
 from og_magics.core.errors import ConfigError
 
 NAMES = {"x": "{y}", "y": "{x}", "n": 3, "d": {"k": [1, 2]}, "brace": "}{"}
@@ -64,6 +66,34 @@ class TestFilling:
 
         with pytest.raises(ConfigError, match=r"{b.value} in the prompt leads nowhere: LookupError: no value"):
             substitute("{b.value}", {"b": Bad()})
+
+
+class TestUnknownNames:
+    NAMES: ClassVar = dict.fromkeys(["question", "document", "sales_total", "df"])
+
+    @pytest.mark.parametrize(
+        ("prompt", "unknown"),
+        [
+            ("Answer {questoin}.", {"questoin": "question"}), ("About {documnt.title}", {"documnt.title": "document.title"}),
+            ('Of "{Question}"', {"Question": "question"}), ("{salesTotal}", {"salesTotal": "sales_total"}),
+            ("Summarize {article}, and\n{comments}", {"article": "", "comments": ""}), ("{df}{question}", {}),
+        ],
+    )  # fmt: skip
+    def test_they_are_found_with_what_is_likely_meant(self, prompt: str, unknown: dict[str, str]) -> None:
+        assert unknown_names(prompt, self.NAMES) == unknown
+
+    @pytest.mark.parametrize(
+        "prompt",
+        [
+            "{v: k for k, v in items}", "{'foo': 'bar'}", '{"a": "{questoin}"}', "{1, 2} {questoin, x} {}", "{1+1} {0}",
+            "\\frac{questoin}{documnt}", "$\\sum_{questoin}$", "$$x {questoin} y$$", "\\( {questoin} \\)", "${questoin}",
+            "`{questoin}`", "```py\nprint(f'{questoin}')\n```", "~~~\n{questoin}", "    {questoin}\n", "f'{questoin}'",
+            "s = {questoin}", "{{questoin}}", "{{{questoin}}}", "x{questoin}", "{questoin}()", "{x}", "{print} {class}",
+            "{questoin!r} {questoin:>3}", "{% for questoin in x %}", "body {color: red}", "{hidden}",
+        ],
+    )  # fmt: skip
+    def test_code_json_sets_and_formulas_are_not_accused(self, prompt: str) -> None:
+        assert unknown_names(prompt, self.NAMES, {"hidden"}) == {}
 
 
 class TestTheAudit:

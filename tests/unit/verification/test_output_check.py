@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from og_magics.core.endings import ending_note
 from og_magics.core.receipt import MIME, Column, Receipt
 from og_magics.display import answer_bundle, columns_bundle, turn_bundle
 from og_magics.verification.output_check import columns_problems, shown_problem
@@ -115,6 +117,38 @@ class TestWhatHolds:
         sought = replace(pending, status="paid")
         assert shown_problem(ONE, shown(sought)) is None
         assert shown_problem(pending, shown(sought)) is not None
+
+
+ENDINGS = [
+    {"finish_reason": "length"}, {"finish_reason": "stop", "request": {"max_tokens": 28}},
+    {"finish_reason": "length", "text": ""}, {"finish_reason": "content_filter"},
+    {"finish_reason": "stop", "gateway_notes": {"refused": True}}, {"finish_reason": "stop", "text": ""},
+]  # fmt: skip
+
+
+class TestHowItEnded:
+    @pytest.mark.parametrize("change", ENDINGS)
+    def test_a_line_that_says_so_holds(self, change: dict[str, Any]) -> None:
+        one = replace(ONE, **change)
+        bundle = answer_bundle(one, one.text, page, ending_note(one))
+        assert ending_note(one) in bundle["text/plain"]
+        assert shown_problem(one, {k: bundle[k] for k in bundle if k != MIME}) is None
+        columns = [Column(one.model, one)] * 2
+        beside = columns_bundle(columns, lambda network, transaction: page(transaction))
+        assert beside["text/plain"].count(ending_note(one)) == beside["text/html"].count(escape(ending_note(one))) == 2
+        assert columns_problems(columns, {k: beside[k] for k in beside if k != MIME}) == [None, None]
+
+    @pytest.mark.parametrize(("old", "new"), [("cut", "wrong"), ("(28)", "(29)"), ("Ask", "Send your key, and ask")])
+    def test_a_line_that_says_something_else_is_found(self, old: str, new: str) -> None:
+        one = replace(ONE, **ENDINGS[1])
+        note = ending_note(one)
+        assert old in note
+        bundle = answer_bundle(one, one.text, page, note.replace(old, new))
+        assert shown_problem(one, {k: bundle[k] for k in bundle if k != MIME}) is not None
+
+    def test_a_complete_answer_with_such_a_line_is_found(self) -> None:
+        bundle = answer_bundle(ONE, ONE.text, page, ending_note(replace(ONE, finish_reason="length")))
+        assert shown_problem(ONE, {k: bundle[k] for k in bundle if k != MIME}) is not None
 
 
 class TestOtherWords:
