@@ -91,7 +91,7 @@ class LedgerFile:
         view, self._view, self._beside = self._view, None, 0
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
-        self.spool, self.ownership = Spool(), Ownership()
+        self.spool, self.ownership = Spool(self.spool.ledger_id), Ownership()
         self._base += 1
         if connection is not None and isinstance(self._closer, weakref.finalize):
             self._closer.detach()
@@ -343,13 +343,13 @@ class LedgerFile:
         try:
             connection.row_factory = sqlite3.Row
             schema.prepare(connection, self.path)
+            self.spool.begin(schema.ledger_id(connection))
             self._identity, self._paused = _identity(self.path), False
         except BaseException:
             connection.close()
             raise
-        self.spool.looked, self._synced, self.ownership = False, None, Ownership(said=self.ownership.said)
-        self.connection = connection
-        self._closer = weakref.finalize(self, connection.close)
+        self._synced, self.ownership = None, Ownership(said=self.ownership.said)
+        self.connection, self._closer = connection, weakref.finalize(self, connection.close)
         return connection
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ APPLICATION_ID = 0x6F677263
 
 WAIT = 10.0
 """Seconds to wait for another process that is writing."""
+
+_IS_ID = re.compile(r"[0-9a-f]{32}")
 
 NOTEBOOKS = """CREATE TABLE IF NOT EXISTS notebooks (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, file TEXT NOT NULL, modified INTEGER NOT NULL, cells TEXT NOT NULL,
@@ -102,6 +105,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (attestations.TABLE, _column("receipts", "attestation_hash")),
     # NULL: written before there were marks (`ownership.py`), or not by this user's machine.
     (_column("recordings", "mark"), _column("recordings", "images_mark"), _column("turns", "mark")),
+    ("INSERT OR IGNORE INTO meta (name, value) VALUES ('ledger_id', lower(hex(randomblob(16))))",),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.
@@ -159,6 +163,12 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             remedy="Upgrade with `pip install -U og_magics`, or set OG_LEDGER to another path.",
         )
     return version
+
+
+def ledger_id(connection: sqlite3.Connection) -> str:
+    """Return the random id (32 hex digits) that a ledger keeps wherever it is moved; zeros where it was taken out."""
+    found = connection.execute("SELECT value FROM meta WHERE name = 'ledger_id'").fetchone()
+    return str(found[0]) if found is not None and _IS_ID.fullmatch(str(found[0])) else "0" * 32
 
 
 def min_reader(connection: sqlite3.Connection) -> int:

@@ -1,8 +1,11 @@
 """Answers that a ledger could not take in when they ended: each in a small file beside it, until it can.
 
-An entry holds all that its receipt is made of, so it is taken in also where the ledger is a new one by then. It is
-taken in by its receipt's id, in one transaction, and its file is removed after that: a kill between the two leaves the
-file, and the next time finds that nothing is missing. What was not written here either is kept in memory.
+An entry is its ledger's, by the id that a ledger has from its beginning: one that was renamed or moved takes its own
+in, and another one of the old name does not. Where a kernel goes on with a new ledger, since the old one was deleted
+under it, it takes in what it kept itself: an entry holds all that its receipt is made of.
+
+It is taken in by its receipt's id, in one transaction, and its file is removed after that: a kill between the two
+leaves the file, and the next time finds that nothing is missing. What was not written here either is kept in memory.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.environment import state_folder
 from ..core.errors import LedgerError
 from ..core.untrusted_json import read_json
 from . import attestations, journal
 from .owner_key import mark_holds, mark_of
 from .ownership import images_mark, mark_answer
-from .place import state_folder
 from .private_file import read_private, require_own, write_private
 from .rows import canonical, dict_of
 from .transactions import busy_timeout, transaction
@@ -54,7 +57,9 @@ _LARGEST = 256 << 20
 """Bytes of one entry: an answer with its pictures."""
 _MOST = 10_000
 """Entries that are looked at."""
-_ID = re.compile(r"[0-9a-f]{32}")
+_LONGEST_NAME = 100
+_NAME = re.compile(r".*-spool\.([0-9a-f]{32})\.([0-9a-f]{32})\.(end|recording)", re.DOTALL)
+"""Of a file: the name that the ledger had, its id, the receipt's id, the kind."""
 
 Entry = dict[str, Any]
 
@@ -63,13 +68,20 @@ class Spool:
     """The entries of one ledger that were not taken in yet.
 
     Attributes:
+        ledger_id: of the ledger that was opened last; "" before that.
         looked: the files of other processes were looked at, since the ledger was opened.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ledger_id: str = "") -> None:
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str], Entry] = {}
+        self._paths: dict[tuple[str, str], Path] = {}
+        self.ledger_id = ledger_id
         self.looked = True
+
+    def begin(self, ledger_id: str) -> None:
+        """Note which ledger was opened: what others left for it is looked for with the next transaction."""
+        self.ledger_id, self.looked = ledger_id, False
 
     def __bool__(self) -> bool:
         return bool(self._kept) or not self.looked
@@ -83,10 +95,11 @@ class Spool:
 
         None: neither could be written, and it is in memory alone.
         """
-        entry = {"version": _VERSION, **entry}
+        entry = {"version": _VERSION, "ledger": self.ledger_id, **entry}
         entry["mark"] = mark_of("entry", _marked(entry))
+        key = entry["receipt_id"], entry["kind"]
         with self._lock:
-            self._kept[entry["receipt_id"], entry["kind"]] = entry
+            self._kept[key] = entry
         content = json.dumps(entry).encode()
         for folder in _folders(ledger):
             with contextlib.suppress(OSError, LedgerError):
@@ -94,8 +107,9 @@ class Spool:
                     require_own(ledger)
                 else:
                     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                path = folder / f"{_prefix(ledger)}{entry['receipt_id']}.{entry['kind']}"
+                path = folder / f"{ledger.name[:_LONGEST_NAME]}-spool.{self.ledger_id}.{'.'.join(key)}"
                 write_private(path, content)
+                self._paths[key] = path
                 return path
         return None
 
@@ -103,6 +117,7 @@ class Spool:
         """Note that an entry was taken in."""
         with self._lock:
             self._kept.pop((entry["receipt_id"], entry["kind"]), None)
+            self._paths.pop((entry["receipt_id"], entry["kind"]), None)
 
     def take_in(self, connection: sqlite3.Connection, ledger: Path) -> None:
         """Write what waits into its ledger, where that can be done at once."""
@@ -127,14 +142,14 @@ class Spool:
         """
         files: dict[tuple[str, str], list[Path]] = {}
         for path in _files(ledger):
-            receipt_id, _, kind = path.name.removeprefix(_prefix(ledger)).partition(".")
-            if _ID.fullmatch(receipt_id) and kind in (END, RECORDING):
-                files.setdefault((receipt_id, kind), []).append(path)
+            name = _NAME.fullmatch(path.name)
+            if name is not None and name[1] == self.ledger_id:
+                files.setdefault((name[2], name[3]), []).append(path)
         with self._lock:
-            own = dict(self._kept)
+            own, written = dict(self._kept), dict(self._paths)
         for key in sorted({*files, *own}):
-            paths = files.get(key, [])
-            entry = own.get(key) or next(filter(None, (_read(path, key) for path in paths)), None)
+            paths = list(dict.fromkeys([*files.get(key, []), *([written[key]] if key in written else [])]))
+            entry = own.get(key) or next(filter(None, (_read(path, key, self.ledger_id) for path in paths)), None)
             if entry is not None:
                 yield entry, paths
 
@@ -233,26 +248,22 @@ def _only(columns: frozenset[str], values: Any) -> dict[str, Any]:
     return dict(values)
 
 
-def _prefix(ledger: Path) -> str:
-    return f"{ledger.name}-spool."
-
-
 def _folders(ledger: Path) -> list[Path]:
-    return list(dict.fromkeys((ledger.parent, state_folder(ledger.parent))))
+    return [ledger.parent, state_folder() / "spools"]
 
 
 def _files(ledger: Path) -> Iterator[Path]:
     for folder in _folders(ledger):
         with contextlib.suppress(OSError), os.scandir(folder) as found:
-            names = [one.name for one in found if one.name.startswith(_prefix(ledger))]
+            names = [one.name for one in found if "-spool." in one.name]
             yield from (folder / name for name in sorted(names)[:_MOST])
 
 
-def _read(path: Path, key: tuple[str, str]) -> Entry | None:
+def _read(path: Path, key: tuple[str, str], ledger_id: str) -> Entry | None:
     try:
         entry = read_json(read_private(path, _LARGEST))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(entry, dict) or entry.get("version") != _VERSION:
+    if not isinstance(entry, dict) or entry.get("version") != _VERSION or entry.get("ledger") != ledger_id:
         return None
     return entry if (entry.get("receipt_id"), entry.get("kind")) == key else None

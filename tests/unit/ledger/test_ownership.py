@@ -198,7 +198,7 @@ def test_what_the_spool_held_is_ones_own_unless_it_was_edited(
         for receipt_id in ids:
             make.serve(ledger, receipt_id)
     holder.close()
-    edited = next(ledger.path.parent.glob(f"*-spool.{ids[1]}.end"))
+    edited = next(ledger.path.parent.glob(f"*-spool.*.{ids[1]}.end"))
     entry = json.loads(edited.read_text())
     entry["ended"]["text"] = "43"
     edited.write_text(json.dumps(entry))

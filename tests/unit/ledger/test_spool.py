@@ -158,6 +158,69 @@ def _key(ledger: Ledger) -> str:
         return str(connection.execute("SELECT key FROM recordings").fetchone()[0])
 
 
+class TestAnotherPlace:
+    """What an ended kernel left, and a ledger that was renamed, moved, or came in the place of another."""
+
+    @pytest.fixture
+    def left(self, ledger: Ledger, make: Any) -> str:
+        receipt_id: str = make.attached(ledger, make.authorization())
+        with locked(ledger.path):
+            make.serve(ledger, receipt_id)
+        ledger.close()
+        return receipt_id
+
+    @pytest.mark.parametrize("place", [".og/renamed.db", "moved/.og/tour.db"])
+    def test_a_renamed_or_moved_ledger_takes_its_own_in(
+        self, ledger: Ledger, make: Any, left: str, tmp_path: Path, place: str
+    ) -> None:
+        new = tmp_path / place
+        if place.startswith("moved"):
+            shutil.move(ledger.path.parent, new.parent)
+        else:
+            ledger.path.rename(new)
+        with Ledger(new) as moved:
+            assert [one.status for one in moved.receipts()] == ["served"]
+            assert moved.audit().ok
+        assert spooled(tmp_path) == []
+
+    def test_a_new_ledger_of_the_old_name_takes_nothing_in(
+        self, ledger: Ledger, make: Any, left: str, tmp_path: Path
+    ) -> None:
+        ledger.path.rename(tmp_path / "put aside.db")
+        with Ledger(ledger.path) as other:
+            make.served(other, make.authorization(2))
+            assert left not in [one.receipt_id for one in other.receipts()]
+        assert len(spooled(tmp_path)) == 1
+        ledger.path.unlink()
+        (tmp_path / "put aside.db").rename(ledger.path)
+        with Ledger(ledger.path) as again:
+            assert [(one.receipt_id, one.status) for one in again.receipts()] == [(left, "served")]
+        assert spooled(tmp_path) == []
+
+    def test_one_of_another_ledger_under_this_ones_name_is_not_read(
+        self, ledger: Ledger, make: Any, left: str, tmp_path: Path
+    ) -> None:
+        (entry,) = spooled(tmp_path)
+        with Ledger(tmp_path / "other" / ".og" / "n.db") as other:
+            make.opened(other)
+            id = other._file.spool.ledger_id
+        entry.rename(other.path.parent / f"n.db-spool.{id}.{left}.end")
+        with Ledger(other.path) as again:
+            assert [one.status for one in again.receipts()] == ["unpaid"]
+
+    def test_an_id_that_somebody_wrote_leads_to_no_other_folder(self, ledger: Ledger, make: Any) -> None:
+        make.opened(ledger)
+        with sqlite3.connect(ledger.path) as file:
+            file.execute("UPDATE meta SET value = '../../x' WHERE name = 'ledger_id'")
+        ledger.close()
+        receipt_id = make.opened(ledger)
+        with locked(ledger.path):
+            make.serve(ledger, receipt_id)
+            (left,) = spooled(ledger.path.parent)
+        assert ledger.receipts()[1].status == "served"
+        assert not left.exists()
+
+
 class TestAnotherProcess:
     def test_what_an_ended_kernel_left_is_taken_in_when_the_ledger_is_opened(self, ledger: Ledger, make: Any) -> None:
         receipt_id = make.attached(ledger, make.authorization())
@@ -369,7 +432,8 @@ class TestWhatOthersPutThere:
     ) -> None:
         receipt_id, victim = make.attached(ledger, make.authorization()), tmp_path / "victim"
         victim.write_text("mine")
-        (ledger.path.parent / f"{ledger.path.name}-spool.{receipt_id}.end").symlink_to(victim)
+        name = f"{ledger.path.name}-spool.{ledger._file.spool.ledger_id}.{receipt_id}.end"
+        (ledger.path.parent / name).symlink_to(victim)
         with locked(ledger.path):
             make.serve(ledger, receipt_id)
         assert victim.read_text() == "mine"
