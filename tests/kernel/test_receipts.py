@@ -151,7 +151,7 @@ class TestADevnetOfItsOwn:
         kernel = new_kernel(None)
         cell = kernel.ask("%%ogchat\nWhat is x402?")
         assert any("starting the local devnet" in d["data"].get("text/markdown", "") for d in cell.displays)
-        assert cell.last["text/plain"].endswith("devnet, simulated")
+        assert cell.last["text/plain"].endswith("practice network")
         assert "simulated" in cell.answer
         rpc = kernel.eval("__import__('og_magics.session').session.current().network.rpc_url")
         assert httpx.post(rpc, json={"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}).status_code == 200
