@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from .answer_bundle import answer_bundle, footer
+from .answer_bundle import answer_bundle
 from .answer_repr import answer_repr
 from .columns import LiveColumns, columns_bundle, live_columns_for
 from .details import show_folded, show_or_print
+from .footer import footer
 from .formats import code_blocks, first_code
 from .live import Live, live_for
 from .progress_bar import ProgressBar, progress_bar_for

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.amounts import format_opg
-from ..core.gateway_notes import PREPARED
-from ..core.networks import described
 from ..core.progress import SCRUBBED
 from ..core.receipt import MIME, Receipt
-from ..core.settlement_modes import MODES
-from ..core.shares import ESTIMATE, PRICES
-from .sanitize import fenced, one_line, safe_link, safe_markdown
-
-Explorer = Callable[[str], str]
-"""Function from a transaction's hash to the URL of its page, or ""."""
+from .footer import Explorer, folded_footer, footer
+from .sanitize import fenced, one_line, safe_markdown
 
 _INLINE_IMAGE = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,")
 """Raster images only: an SVG is a document, and may hold scripts."""
 _LONGEST_LINK = 500
-
-_MODES = {mode.value: mode.name for mode in MODES}
-
 
 Head = tuple[int, str]
 """Head of the ledger: number of journal entries, and the hash of the last."""
@@ -52,7 +41,7 @@ def answer_bundle(
     shown = shown_answer(receipt, text)
     plain = "\n\n".join(part for part in (shown["text/plain"], note, footer(receipt, explorer)) if part)
     remark = f"\n\n**{one_line(note)}**" if note else ""
-    markdown = f"{shown['text/markdown']}{remark}\n\n{footer(receipt, explorer, markdown=True)}"
+    markdown = f"{shown['text/markdown']}{remark}\n\n{folded_footer(receipt, explorer)}"
     return {"text/markdown": markdown, "text/plain": plain, MIME: carried(receipt.to_json(), head, documents)}
 
 
@@ -86,77 +75,6 @@ def sorted_images(images: Sequence[str]) -> tuple[list[dict[str, str]], list[str
         else:
             links.append(image[:_LONGEST_LINK])
     return pictures, links
-
-
-def footer(receipt: Receipt, explorer: Explorer, *, markdown: bool = False) -> str:
-    """Return one line: model, tokens, cost, settlement mode, the enclave's proof, the payment."""
-    name = one_line(receipt.model) if markdown else receipt.model
-    tokens = "tokens not reported"
-    if receipt.prompt_tokens is not None and receipt.completion_tokens is not None:
-        tokens = f"{receipt.prompt_tokens} + {receipt.completion_tokens} tokens"
-    network = described(receipt.network)
-    if not network.paid:
-        parts = [name, tokens, "not paid, not proven"]
-        if receipt.replayed:
-            parts.append(_replayed(receipt))
-        line = " · ".join(part for part in parts if part)
-        return f"<sub>{line}</sub>" if markdown else line
-    mode = _MODES.get(receipt.settlement, receipt.settlement)
-    parts = [name, tokens, _cost(receipt), mode, _proof(receipt), _hardware(receipt)]
-    parts.append(_payment(receipt, explorer, markdown=markdown))
-    if network.local:
-        parts.append(_practice(receipt))
-    if receipt.replayed:
-        parts.append(_replayed(receipt))
-    line = " · ".join(part for part in parts if part)
-    return f"<sub>{line}</sub>" if markdown else line
-
-
-def _practice(receipt: Receipt) -> str:
-    maker = receipt.gateway_notes.get("answered_by", "")
-    if maker == PREPARED:
-        return "practice network, prepared answer"
-    return f"practice network, answered by {maker}" if maker else "practice network"
-
-
-def _replayed(receipt: Receipt) -> str:
-    return f"replayed: asked {datetime.fromtimestamp(receipt.time, UTC):%Y-%m-%d %H:%M} UTC, nothing paid now"
-
-
-_SPLIT = {PRICES: " (split by prices)", ESTIMATE: " (estimate)"}
-"""Marks of a cost that is a share of one payment, and not known for certain."""
-
-
-def _cost(receipt: Receipt) -> str:
-    if receipt.cost is not None:
-        return f"{format_opg(receipt.cost)} OPG" + _SPLIT.get(receipt.cost_basis or "", "")
-    return f"~${receipt.usd:.6f}" if receipt.usd is not None else ""
-
-
-def _proof(receipt: Receipt) -> str:
-    if receipt.enclave_ok is None and receipt.replayed:  # a signature may hold with a key that nobody here knows
-        return "no proof: key not checked" if receipt.tee_signature else "no proof"
-    if receipt.enclave_ok is None:
-        return "enclave proof: none"
-    return "enclave proof ✓" if receipt.enclave_ok else "enclave proof ✗ DOES NOT HOLD"
-
-
-def _hardware(receipt: Receipt) -> str:
-    return "not attested" if receipt.tee_signature and receipt.attestation_hash is None else ""
-
-
-def _payment(receipt: Receipt, explorer: Explorer, *, markdown: bool) -> str:
-    if receipt.payment_hash:
-        url = safe_link(explorer(receipt.payment_hash))
-        short = receipt.payment_hash[:10] + "…"
-        return f"paid [{short}]({url})" if markdown and url else f"paid {short}"
-    if receipt.authorization_hash and receipt.status == "expired":
-        return f"authorized {receipt.authorization_hash[:10]}…, expired: nothing was paid"
-    if receipt.authorization_hash and receipt.status == "paid":
-        return f"authorized {receipt.authorization_hash[:10]}…, paid: transaction not found yet"
-    if receipt.authorization_hash:
-        return f"authorized {receipt.authorization_hash[:10]}…, settles later"
-    return "nothing paid"
 
 
 def _calls(receipt: Receipt) -> str:

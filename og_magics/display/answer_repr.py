@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..core.receipt import Receipt
-from .answer_bundle import Documents, Explorer, Head, sorted_images
+from .answer_bundle import Documents, Head, sorted_images
+from .footer import Explorer
 from .sanitize import printable
 from .turn_bundle import turn_bundle
 

@@ -13,12 +13,13 @@ from ..core.endings import ending_note
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
-from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, footer, shown_answer, sorted_images
+from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, shown_answer, sorted_images
+from .footer import folded_footer, footer
 from .live import status
 from .markdown import to_html
 from .outlets import republisher, show_bundle, updated_in_place
 from .receipt_tables import PaymentPage
-from .sanitize import printable, safe_link
+from .sanitize import printable
 from .throttle import Pace
 
 _MESSAGE = 900
@@ -72,13 +73,7 @@ def _html_foot(column: Column, page: PaymentPage) -> str:
     receipt = column.receipt
     if receipt is None:
         return ""
-    line = escape(_foot(receipt))
-    url = safe_link(page(receipt.network, receipt.payment_hash)) if receipt.payment_hash else ""
-    if url and receipt.payment_hash:
-        short = escape(receipt.payment_hash[:10] + "…")
-        before, _, after = line.rpartition(f"paid {short}")
-        line = f'{before}paid <a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{short}</a>{after}'
-    return f"<small>{line}</small>"
+    return folded_footer(receipt, lambda hash: page(receipt.network, hash), named=False, tag="small")
 
 
 def plain_of(columns: Sequence[Column]) -> str:
@@ -271,7 +266,7 @@ def _summary_of(column: Column) -> tuple[str, str]:
 
 def _foot(receipt: Receipt) -> str:
     """Return the footer without the model's name, which stands above."""
-    return footer(receipt, lambda _: "").removeprefix(f"{receipt.model} · ")
+    return footer(replace(receipt, latency_s=None), lambda _: "").removeprefix(f"{receipt.model} · ")
 
 
 def _summary(columns: Sequence[Column]) -> str:

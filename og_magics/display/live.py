@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from ..core.fork import new_lock
 from ..core.progress import Call, Progress
 from ..core.receipt import Receipt
-from .answer_bundle import NO_DOCUMENTS, Documents, Explorer, Head, shown_answer, sorted_images
+from .answer_bundle import NO_DOCUMENTS, Documents, Head, shown_answer, sorted_images
+from .footer import Explorer
 from .outlets import asks_once, outlet_here, republisher, show_bundle
 from .pieces import LARGE, SMALL, Pieces
 from .sanitize import one_line, printable

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..core.receipt import MIME, VERSION, Receipt
 from ..core.shares import ESTIMATE, PRICES
-from .answer_bundle import NO_DOCUMENTS, Documents, Explorer, Head, answer_bundle, carried, footer, shown_answer
+from .answer_bundle import NO_DOCUMENTS, Documents, Head, answer_bundle, carried, shown_answer
+from .footer import Explorer, folded_footer, footer
 from .formats import HTML, LATEX, MARKDOWN, PLAIN, shown_as_format
 from .sanitize import one_line
 from .tool_calls import part_markdown, part_plain, steps_of
@@ -42,7 +43,7 @@ def turn_bundle(
     }
     if MARKDOWN in answer:
         remark = f"**{one_line(note)}**" if note else ""
-        line = turn_footer(receipts, explorer, markdown=True)
+        line = turn_footer_folded(receipts, explorer)
         bundle[MARKDOWN] = _joined(steps_markdown(receipts), answer[MARKDOWN], remark, line)
     if HTML in answer:
         bundle[HTML] = answer[HTML] + html_rest(receipts, explorer, note)
@@ -84,15 +85,32 @@ def html_rest(receipts: Sequence[Receipt], explorer: Explorer, note: str = "") -
 
 def turn_footer(receipts: Sequence[Receipt], explorer: Explorer, *, markdown: bool = False) -> str:
     """Return the footer of one call, or of all calls together."""
-    last = receipts[-1]
     if len(receipts) == 1:
-        return footer(last, explorer, markdown=markdown)
+        return footer(receipts[-1], explorer, markdown=markdown)
+    line = footer(_total(receipts), explorer, markdown=markdown)
+    count = f"{len(receipts)} calls · "
+    return line.replace("<sub>", f"<sub>{count}", 1) if markdown else count + line
+
+
+def turn_footer_folded(receipts: Sequence[Receipt], explorer: Explorer) -> str:
+    """Return the same as HTML that also stands in Markdown, with details to unfold."""
+    if len(receipts) == 1:
+        return folded_footer(receipts[-1], explorer)
+    return folded_footer(_total(receipts), explorer, count=f"{len(receipts)} calls")
+
+
+def _total(receipts: Sequence[Receipt]) -> Receipt:
+    """Return the last receipt with the sums of all."""
+    last = receipts[-1]
+    times = [receipt.latency_s for receipt in receipts]
+    took = [time for time in times if time is not None]
     verdicts = {receipt.enclave_ok for receipt in receipts}
     prices = [receipt.usd for receipt in receipts]
     bases = {receipt.cost_basis for receipt in receipts}
     known = [price for price in prices if price is not None]
-    total = replace(
+    return replace(
         last,
+        latency_s=sum(took) if len(took) == len(times) else None,
         prompt_tokens=_sum([receipt.prompt_tokens for receipt in receipts]),
         completion_tokens=_sum([receipt.completion_tokens for receipt in receipts]),
         cost=_sum([receipt.cost for receipt in receipts]),
@@ -101,9 +119,6 @@ def turn_footer(receipts: Sequence[Receipt], explorer: Explorer, *, markdown: bo
         enclave_ok=False if False in verdicts else None if None in verdicts else True,
         attestation_hash=None if any(one.attestation_hash is None for one in receipts) else last.attestation_hash,
     )
-    line = footer(total, explorer, markdown=markdown)
-    count = f"{len(receipts)} calls · "
-    return line.replace("<sub>", f"<sub>{count}", 1) if markdown else count + line
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

@@ -117,7 +117,7 @@ class OgMagics(NotebookMagics):
         lines = [
             f"network     {network}{_tail(network)}",
             f"model       {settings.model}",
-            f"settlement  {settings.settlement.name}",
+            f"settlement  {settings.settlement.value}",
             f"parameters  temperature {settings.temperature}, at most {settings.max_tokens} tokens"
             + ("" if settings.stream else ", not streamed")
             + ("" if settings.replay == "off" else f", replay {settings.replay}")

@@ -32,8 +32,7 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
     for pattern, placeholder in (
         (r"\x1b\[[0-?]*[ -/]*[@-~]", ""),
         (r" · replayed: [^·\n<]*", ""),
-        (r"\bno proof: key not checked\b", "enclave proof ✓"),  # a replay says what was checked then, and by whom
-        (r"(?<=· )no proof(?= ·)", "enclave proof: none"),
+        (r"\bno proof: key not checked\b", "proof ✓"),  # a replay says what was checked then, and by whom
         (rf"\b({'|'.join(_FIELDS_OF_A_RUN)})=(?:'[^']*'|[^\s,()]+)", r"\1=(of a run)"),
         (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d| UTC)?)?", "(time)"),
         (r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b", "(time)"),
@@ -44,7 +43,15 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
         (r"[A-Za-z0-9+/]{64,}={0,2}", "(hash)"),
         (r"\b\d+(?:\.\d+)?(?:e-?\d+)? ?(?:ns|µs|us|ms|s|seconds)\b", "(duration)"),
         (r"~\$\d+(?:\.\d+)?|\b\d+(?:\.\d+)?(?:E-?\d+)? OPG\b|\b(?:OPG|gas) +\d+(?:\.\d+)?", "(cost)"),
-        (r"(?:paid|authorized) \(hash\)(?:, settles later|, expired: nothing was paid)?|\bnothing paid\b", "(payment)"),
+        (r"(?:paid|authorized) \(hash\)(?:, settles later|, expired: nothing was paid)", "(payment)"),  # until 0.1
+        (r"\(cost\) \(\(cost\)[^()]*\)", "(cost)"),
+        (r"\bpaid \(hash\)", "(payment)"),
+        (
+            r"payment: (?:<a [^<>]*>)?(?:paid|pending)(?: ↗</a>)?(?: \(transaction not found yet\))?(?: \(hash\))?",
+            "(payment)",
+        ),
+        (r"nothing paid(?:: the payment expired)?(?: \(hash\))?", "(payment)"),
+        (r" · (?:transaction|authorization|enclave) \(hash\)| · OPG is the token of the payment", ""),
         (r"\b(?:served|settled|verified)\b", "(status)"),
         (r"\bblock \d+", "block (number)"),
         # What a wallet paid elsewhere.

@@ -33,6 +33,7 @@ _NEUTRAL = frozenset(
     recorded replay recording simulated practice prepared devnet local testnet mainnet sepolia base free unpaid settled
     failed fails proven split cut content filter text up max_tokens max key checked
     reached larger limit provider go again refused refuse came words empty
+    hardware practice mode details hashes
     invalid missing unsigned private batch hashed individual full x402 usage""".split()
 )
 _MODES = {"private": "private", "batch": "batch", "batched": "batch", "hashed": "batch", "individual": "individual"}
@@ -41,7 +42,7 @@ _NETWORKS = {
     for word in {word for one in NETWORKS.values() for word in one.words}
 }
 _GOOD, _BAD = "✓✔✅☑", "✗✘❌"
-_PUNCTUATION = frozenset(" \n\t·•,;:()+~$…→─-–—.↻|/?!'\"_=<>" + _GOOD + _BAD)
+_PUNCTUATION = frozenset(" \n\t·•,;:()+~$…→↗─-–—.↻|/?!'\"_=<>" + _GOOD + _BAD)
 _NEGATIONS = frozenset(("no", "not", "none", "nothing", "never", "without", "missing", "unsigned", "unpaid", "free"))
 _PROOF = frozenset(
     ("enclave", "proof", "proofs", "proven", "tee", "attestation", "attested", "signature", "verified", "valid")
@@ -135,7 +136,7 @@ def facts_of(receipts: Sequence[Receipt], *, named: bool = True) -> Facts:
         tokens=(_sum([one.prompt_tokens for one in receipts]), _sum([one.completion_tokens for one in receipts])),
         opg=[to_opg(sum(paid))] if len(paid) == len(costs) else [],
         usd=[sum(known, Decimal(0))] if len(known) == len(prices) else [],
-        seconds=[value for value in (last.latency_s, last.ttft_s) if value is not None],
+        seconds=[value for value in (last.latency_s, last.ttft_s, _added(receipts)) if value is not None],
         counts=[len(receipts)] if len(receipts) > 1 else [],
         times=[last.time],
         settlement=last.settlement if described(last.network).paid else "",
@@ -337,6 +338,8 @@ def _false_marks(segment: str, words: set[str], facts: Facts, stated: set[str]) 
 
 
 def _false_payments(segment: str, words: set[str], facts: Facts, *, negated: bool) -> Iterator[str]:
+    if "pending" in words and not facts.authorized and not facts.paid:
+        yield "that a payment is pending"
     if not words & {"paid", "settled", "unpaid", "free", "charged"}:
         return
     if "found" in words:
@@ -370,6 +373,11 @@ def _missing(facts: Facts, found: Findings) -> Iterator[str]:
         yield "that the network is a simulated one"
     if facts.maker == PREPARED and "prepared" not in stated:
         yield "that the answer was prepared"
+
+
+def _added(receipts: Sequence[Receipt]) -> float | None:
+    times = [one.latency_s for one in receipts if one.latency_s is not None]
+    return sum(times) if len(times) == len(receipts) else None
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

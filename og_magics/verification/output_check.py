@@ -91,7 +91,7 @@ def rest_problem(rest: str, receipts: Sequence[Receipt], *, notes: bool) -> Prob
     if rest and not rest[0].isspace() and rest != rest.lstrip():
         return ANOTHER
     blocks = list(blocks_of(rest))
-    *between, last = blocks or [""]
+    between, last = _footer_of(blocks or [""], receipts[-1])
     signed = bool(receipts[-1].tee_signature)
     problem: Problem = None
     for block in map(str.strip, between):
@@ -104,6 +104,13 @@ def rest_problem(rest: str, receipts: Sequence[Receipt], *, notes: bool) -> Prob
                 return True, "The notebook shows another answer than the receipt's: there is more of it."
             problem = problem or (False, "Below the answer stands a note that no receipt explains.")
     return line_problem(findings(last, facts_of(receipts))) or problem
+
+
+def _footer_of(blocks: list[str], receipt: Receipt) -> tuple[list[str], str]:
+    """Return what stands before the line of the receipt, and that line with the details that are folded below it."""
+    if len(blocks) > 1 and (blocks[-1].lower().startswith("details") or flat(receipt.model) in blocks[-2]):
+        return blocks[:-2], "\n".join(blocks[-2:])
+    return blocks[:-1], blocks[-1]
 
 
 def _says_ending(block: str, receipt: Receipt) -> bool:

@@ -13,7 +13,8 @@ import ipywidgets as widgets
 from ..core.gateway_notes import note_lines
 from ..core.progress import Progress, StreamPart
 from ..core.receipt import Receipt
-from ..display.answer_bundle import Explorer, shown_answer, sorted_images
+from ..display.answer_bundle import shown_answer, sorted_images
+from ..display.footer import Explorer
 from ..display.live import status
 from ..display.markdown import to_html
 from ..display.pieces import SMALL, Pieces

@@ -27,9 +27,9 @@ def test_an_answer_is_read_before_it_is_complete(lab: Lab) -> None:
 def test_the_line_under_an_answer_turns_to_paid_in_its_place(lab: Lab) -> None:
     lab.open("%load_ext og_magics", "%%ogchat\nWhat is x402?", "1 + 1").run_all()
     footer = lab.output(1).locator("sub")
-    expect(footer).to_contain_text("settles later")
+    expect(footer).to_contain_text("payment: pending")
     lab.finished(2)
     assert footer.count() == 1
-    expect(footer).to_contain_text(re.compile(r"paid 0x[0-9a-f]{8}"))
+    expect(footer).to_contain_text(re.compile(r"paid ↗|transaction 0x[0-9a-f]{8}"))
     assert (footer.count(), lab.output(1).locator(".jp-OutputArea-child").count()) == (1, 1)
     lab.screenshot("answer-paid")

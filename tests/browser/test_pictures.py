@@ -28,7 +28,7 @@ def test_the_panel(lab: Lab, theme: str) -> None:
     panel = Hand(lab, 3)
     panel.click("Anthropic")
     panel.ask("Explain in two sentences what a Trusted Execution Environment is.")
-    expect(panel["footer"].first).to_contain_text("paid 0x")
+    expect(panel["footer"].first).to_contain_text("payment: paid")
     expect(panel.rows.filter(has_text="settled")).to_have_count(3)
     panel.box.screenshot(path=PICTURES / f"panel-{theme.lower()}.png")
 
@@ -39,6 +39,6 @@ def test_an_answer_and_a_comparison(lab: Lab) -> None:
     lab.width(1000, 900)
     lab.run_all().finished(0, 1, 2)
     for index in (1, 2):
-        expect(lab.output(index)).to_contain_text("paid 0x")
+        expect(lab.output(index)).to_contain_text("payment: paid")
     lab.cell(1).screenshot(path=PICTURES / "answer.png")
     lab.cell(2).screenshot(path=PICTURES / "comparison.png")

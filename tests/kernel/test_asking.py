@@ -41,8 +41,8 @@ class TestOneAnswer:
         cell = kernel.ask("og.ask('Say <b>this</b>', max_tokens=4)")
         shown = cell.of("execute_result")[0]["data"]
         assert shown[MIME]["request"]["messages"][-1]["content"] == "Say <b>this</b>"
-        assert shown["text/markdown"].endswith("practice network, prepared answer</sub>")
-        assert "enclave proof ✓" in shown["text/plain"]
+        assert shown["text/markdown"].endswith("</sub></details>")
+        assert "proof ✓" in shown["text/plain"]
         assert kernel.eval("type(_).__name__") == "Answer"
 
     def test_the_magics_result_is_shown_again_where_it_is_named_and_not_twice_in_its_cell(self, kernel: Kernel) -> None:
@@ -145,7 +145,7 @@ class TestMany:
         assert kernel.eval("[a.messages[0]['content'] for a in many]") == [f"number {n}" for n in range(20)]
         assert kernel.eval("list(many.frame.columns)") == [
             "prompt", "text", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "latency_s", "status",
-            "receipt_id", "replayed", "error",
+            "receipt_id", "replayed", "ending", "error",
         ]  # fmt: skip
         assert kernel.eval("[many.frame.completion_tokens.sum(), many.frame.receipt_id.nunique()]") == ["60", 20]
         assert kernel.eval("len({a.authorization_hash for a in many})") == 1
@@ -259,6 +259,6 @@ def test_the_terminal_has_it_too(typed: Callable[..., object]) -> None:
     )
     told = done.stdout + done.stderr
     assert "This is a" in told
-    assert "enclave proof ✓" in told
+    assert "proof ✓" in told
     assert "2 <BatchResult: 2 of 2 answered>" in told
     assert "[1, 1]" in told

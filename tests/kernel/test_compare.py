@@ -76,7 +76,7 @@ class TestSideBySide:
         cell = kernel.ask(f"{THREE}\nhello")
         for html, receipt in zip(cell.last["text/html"].split("</tr>")[2].split("</td>"), receipts(cell), strict=False):
             assert f"{receipt['prompt_tokens']} + {receipt['completion_tokens']} tokens" in html
-            assert "enclave proof ✓" in html
+            assert "proof ✓" in html
             assert f"authorized {receipt['authorization_hash'][:10]}" in html
         for receipt in receipts(cell):
             told = f"{receipt['latency_s']:.2f} s · first token {receipt['ttft_s']:.2f} s"
@@ -167,7 +167,7 @@ class TestTheResult:
             if message["msg_type"] == "update_display_data":
                 assert message["content"]["transient"]["display_id"] == place
                 last = message["content"]["data"]
-        assert last["text/html"].count("paid 0x") == last["text/plain"].count("paid 0x") == 3
+        assert last["text/html"].count("transaction 0x") == last["text/plain"].count("paid 0x") == 3
 
     def test_after_a_restart_its_receipts_are_there(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
@@ -298,7 +298,7 @@ class TestTheTerminal:
         assert shown.count("\n\nThis is a prepared ") == shown.count("\n\nHere is a prepared ") == 1
         assert "── openai/nope · ✗ no answer" in shown
         assert "── openai/gpt-5 · ✓ " in shown
-        assert shown.count("enclave proof ✓") == 2
+        assert shown.count("proof ✓") == 2
         assert "2 of 3 models answered" in shown
         assert "\x1b" not in shown
         assert "<td" not in shown

@@ -46,7 +46,7 @@ class TestAGatewayThatFails:
         assert cell.last["text/plain"].startswith(cell.answer)
         assert cell.reply["evalue"].split(".")[0] in cell.last["text/plain"]
         assert cell.receipt["error"].startswith(cell.reply["ename"])
-        assert "enclave proof: none" in cell.last["text/plain"]
+        assert "no proof" in cell.last["text/plain"]
         assert kernel.eval("og_receipts.receipt_id.iloc[-1]") == cell.receipt["receipt_id"]
 
     @pytest.mark.parametrize("word", ["500", "503", "html", "stream", "cut", "badjson"])

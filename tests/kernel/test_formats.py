@@ -159,7 +159,9 @@ class TestFormats:
     def test_an_answer_named_later_is_shown_as_it_was(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat -f json -o kept\nhello")
         again = kernel.ask("kept").of("execute_result")[0]["data"]
-        assert again["text/markdown"].partition("<sub>")[0] == cell.last["text/markdown"].partition("<sub>")[0]
+        assert (
+            again["text/markdown"].rpartition("<details>")[0] == cell.last["text/markdown"].rpartition("<details>")[0]
+        )
 
 
 class TestTheSavedFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -88,16 +89,23 @@ class TestTheFooter:
         footer = cell.last["text/plain"].splitlines()[-1].split(" · ")
         receipt = cell.receipt
         assert footer[0] == "openai/gpt-5"
-        assert footer[1] == f"3 + {receipt['completion_tokens']} tokens"
-        assert footer[2].startswith("~$0.000")
-        assert footer[3] == "INDIVIDUAL_FULL"
-        assert footer[4] == "enclave proof ✓"
-        assert footer[5] == f"authorized {receipt['authorization_hash'][:10]}…, settles later"
-        assert footer[6] == "practice network, prepared answer"
+        assert re.fullmatch(r"\d+\.\d s", footer[1])
+        assert footer[2] == f"3 + {receipt['completion_tokens']} tokens"
+        assert footer[3].startswith("~$0.00")
+        assert footer[4] == "proof ✓"
+        assert footer[5:] == [
+            f"payment: pending {receipt['authorization_hash'][:10]}…",
+            "individual",
+            "practice network, prepared answer",
+        ]
 
-    def test_it_is_the_last_line_of_the_markdown_too(self, kernel: Kernel) -> None:
+    def test_it_is_the_last_line_of_the_markdown_too_with_its_details_folded(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat\nHello")
-        assert cell.last["text/markdown"].splitlines()[-1] == f"<sub>{cell.last['text/plain'].splitlines()[-1]}</sub>"
+        line, _, details = cell.last["text/markdown"].splitlines()[-1].partition("</summary>")
+        parts = cell.last["text/plain"].splitlines()[-1].split(" · ")
+        assert line.startswith(f"<details><summary><sub>{' · '.join(parts[:5])} · payment: pending · practice network")
+        assert "mode batch" in details
+        assert f"authorization {cell.receipt['authorization_hash'][:10]}…" in details
 
     def test_it_names_the_transaction_and_the_cost_once_there_are_any(
         self, new_kernel: Callable[..., Kernel], prompt_devnet: Any, is_payment: Callable[..., bool]
@@ -107,8 +115,8 @@ class TestTheFooter:
         assert receipt["status"] in ("settled", "verified")
         assert is_payment(prompt_devnet, receipt["payment_hash"])
         footer = cell.last["text/plain"].splitlines()[-1].split(" · ")
-        assert footer[2].endswith(" OPG")
-        assert footer[5] == f"paid {receipt['payment_hash'][:10]}…"
+        assert footer[3].endswith(" OPG)")
+        assert footer[5] == f"payment: paid {receipt['payment_hash'][:10]}…"
 
 
 class TestTheBytes:

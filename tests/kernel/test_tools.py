@@ -271,7 +271,7 @@ class TestTheSavedFile:
             (4, "Let me see. ", "Let me be. ", [False, None, None]),
             (7, "It is not JSON", "It is fine", [False, None]),
             (7, '"people": 1', '"people": 2', [None, False]),
-            (7, "enclave proof ✓", "enclave proof ✓✓", [None, None]),
+            (7, "proof ✓", "proof ✓✓", [None, None]),
         ]
         for place, old, new, verdicts in edits:
             for kind in ("text/plain", "text/markdown"):

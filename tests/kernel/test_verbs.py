@@ -27,7 +27,7 @@ class TestStatus:
         told = rows(kernel.ask(typed).text)
         assert told["network"].startswith("devnet  local and free")
         assert told["model"] == "openai/gpt-5"
-        assert told["settlement"] == "BATCH_HASHED"
+        assert told["settlement"] == "batch"
         assert told["parameters"] == "temperature 0.0, at most 1000 tokens"
         assert " in ledger.db, " in told["receipts"]
 

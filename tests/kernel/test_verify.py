@@ -55,7 +55,7 @@ class TestInPlace:
         cell = kernel.ask("%%ogchat\nWhat is x402?")
         first = cell.last  # the cell takes what comes later for its own
         assert first[MIME]["payment_hash"] is None
-        assert "settles later" in first["text/plain"]
+        assert "payment: pending" in first["text/plain"]
         later = updates(kernel, cell, lambda data: data[MIME]["payment_hash"] is not None)
         assert is_payment(late_devnet, later[MIME]["payment_hash"])
         assert [later[MIME][name] for name in ("receipt_id", "text")] == [
@@ -64,7 +64,7 @@ class TestInPlace:
         assert later["text/plain"].startswith(first[MIME]["text"] + "\n\n")
         for kind in ("text/plain", "text/markdown"):
             assert f"paid {later[MIME]['payment_hash'][:10]}" in later[kind]
-            assert "settles later" not in later[kind]
+            assert "payment: pending" not in later[kind]
         assert later[MIME]["status"] == "settled"
         assert later[MIME]["ledger"]["length"] > first[MIME]["ledger"]["length"]
 

@@ -102,7 +102,7 @@ def test_the_basis_is_in_the_frame_the_export_and_the_footer(session_of: Any, tm
     export_receipts(receipts, tmp_path / "r.csv")
     assert "cost_basis" in (tmp_path / "r.csv").read_text().partition("\n")[0]
     line = footer(receipts[0], lambda _: "")
-    assert "0.001 OPG (estimate)" in line
+    assert "0.001 OPG, an estimate" in line
     assert not findings(line, facts_of(receipts[:1]))
 
 

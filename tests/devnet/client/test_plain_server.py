@@ -142,7 +142,7 @@ class TestReceipts:
         assert receipt is not None
         assert (receipt.network, receipt.status) == ("none", "served")
         assert (receipt.cost, receipt.cost_usd, receipt.authorization_hash, receipt.payment_hash) == (None,) * 4
-        assert footer(receipt, lambda _: "").endswith("not paid, not proven")
+        assert footer(receipt, lambda _: "").endswith("no payment, no proof")
 
     def test_an_audit_of_the_notebook_finds_nothing_wrong_with_it_and_finds_a_claim_that_is_added(
         self, session: Session
@@ -152,9 +152,7 @@ class TestReceipts:
         bundle = answer_bundle(answer.receipt, answer.text, lambda _: "")
         shown = {kind: content for kind, content in bundle.items() if kind.startswith("text/")}
         assert shown_problem(answer.receipt, shown) is None
-        lie = {
-            kind: content.replace("not paid, not proven", "enclave proof ✓ · paid") for kind, content in shown.items()
-        }
+        lie = {kind: content.replace("no payment, no proof", "proof ✓ · paid") for kind, content in shown.items()}
         assert shown_problem(answer.receipt, lie) is not None
 
     def test_verifying_one_claims_nothing(self, session: Session) -> None:

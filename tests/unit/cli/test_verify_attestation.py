@@ -86,7 +86,7 @@ class TestWhatHolds:
         content = book_of(receipt)
         audit = verify(content)
         assert (audit.status, attested(audit)) == (0, [None])
-        assert "enclave proof ✓ · not attested" in content["cells"][0]["outputs"][0]["data"]["text/plain"]
+        assert "proof ✓ · hardware not attested" in content["cells"][0]["outputs"][0]["data"]["text/plain"]
         assert verify(content, "--proofs", "enclave,attestation").status == 1
 
     @pytest.mark.parametrize(("name", "value"), [("OG_ATTEST", "require"), ("OG_PCR", "00" * 32)])

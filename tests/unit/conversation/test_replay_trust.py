@@ -116,7 +116,7 @@ class TestTheMark:
         _served(session.ledger, place.turn(session, "Another?").request, of_another)
         answer = place.ask(session)
         assert answer.receipt.enclave_ok is True
-        assert "enclave proof ✓" in shown(answer.receipt)["text/plain"]
+        assert "proof ✓" in shown(answer.receipt)["text/plain"]
 
     def test_what_the_ledger_wrote_keeps_its_proof(self, place: Place, stranger: Signer) -> None:
         session = place.session()
@@ -141,7 +141,7 @@ class TestTheMark:
         again = place.ask(session).receipt
         path = place.write(shown(again), file="again.ipynb")
         assert main(["verify", str(path)]) == 0, capsys.readouterr().out
-        path.write_text(path.read_text().replace("no proof: key not checked", "enclave proof \\u2713"))
+        path.write_text(path.read_text().replace("no proof: key not checked", "proof \\u2713"))
         assert main(["verify", str(path)]) == 1
 
 

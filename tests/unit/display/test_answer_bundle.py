@@ -26,7 +26,7 @@ def explorer(transaction: str) -> str:
 
 def test_the_footer_says_model_tokens_cost_mode_proof_and_payment():
     assert footer(RECEIPT, nowhere) == (
-        "openai/gpt-5 · 7 + 28 tokens · ~$0.000289 · BATCH_HASHED · enclave proof ✓ · authorized 0xabababab…, settles later"
+        "openai/gpt-5 · 7 + 28 tokens · ~$0.000289 · proof ✓ · payment: pending 0xabababab… · batch"
     )
 
 
@@ -39,7 +39,7 @@ def test_a_settled_payment_shows_what_it_cost_and_links_to_its_transaction():
 
 def test_a_proof_that_does_not_hold_is_loud():
     assert "DOES NOT HOLD" in footer(replace(RECEIPT, enclave_ok=False), nowhere)
-    assert "enclave proof: none" in footer(replace(RECEIPT, enclave_ok=None), nowhere)
+    assert "no proof" in footer(replace(RECEIPT, enclave_ok=None), nowhere)
 
 
 def test_the_devnet_is_named_so_that_nobody_takes_it_for_more():
@@ -60,11 +60,11 @@ def test_the_ledgers_head_travels_with_the_receipt_and_is_no_part_of_it():
 
 
 def test_what_is_paid_without_a_transaction_yet_says_so():
-    assert "paid: transaction not found yet" in footer(replace(RECEIPT, status="paid"), nowhere)
+    assert "paid (transaction not found yet)" in footer(replace(RECEIPT, status="paid"), nowhere)
 
 
 def test_what_expired_says_that_nothing_was_paid():
-    assert "expired: nothing was paid" in footer(replace(RECEIPT, status="expired"), nowhere)
+    assert "nothing paid: the payment expired" in footer(replace(RECEIPT, status="expired"), nowhere)
 
 
 def test_a_hash_that_would_draw_a_link_of_its_own_is_not_linked():

@@ -73,10 +73,10 @@ class TestTheBundle:
         assert columns_bundle(COLUMNS, nowhere)["text/plain"].split("\n\n") == [
             "── openai/gpt-5 · ✓ 1.50 s · first token 0.25 s",
             "**One** answer",
-            "7 + 28 tokens · ~$0.000289 · BATCH_HASHED · enclave proof ✓ · authorized 0xabababab…, settles later",
+            "7 + 28 tokens · ~$0.000289 · proof ✓ · payment: pending 0xabababab… · batch",
             "── x/y · ✓ 0.50 s · first token 0.25 s",
             TWO.text,
-            "7 + 28 tokens · ~$0.100000 · BATCH_HASHED · enclave proof ✓ · authorized 0xabababab…, settles later",
+            "7 + 28 tokens · ~$0.100000 · proof ✓ · payment: pending 0xabababab… · batch",
             "── x/nope · ✗ no answer",
             "There is no <such> model.",
             "2 of 3 models answered · the slowest in 1.50 s (one after another: 2.00 s) · ~$0.100289 in all",
@@ -93,7 +93,9 @@ class TestTheBundle:
 
     def test_a_payment_links_to_its_page(self):
         html = columns_bundle([Column("openai/gpt-5", PAID)] * 2, page)["text/html"]
-        assert html.count(f'paid <a href="https://base.example/tx/0x{"cd" * 32}" target="_blank" rel="noopener') == 2
+        assert (
+            html.count(f'payment: <a href="https://base.example/tx/0x{"cd" * 32}" target="_blank" rel="noopener') == 2
+        )
 
     def test_a_page_that_is_none_is_not_linked(self):
         for target in ("javascript:alert(1)", 'https://e.example/"onclick="x', ""):

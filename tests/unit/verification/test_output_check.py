@@ -153,20 +153,21 @@ class TestHowItEnded:
 
 class TestOtherWords:
     WORDS = (
-        ("enclave proof ✓", "attestation: verified"), ("tokens", "tok"), ("paid ", "settled in transaction "),
-        ("practice network", "local devnet"), (" · ", " | "), (" + ", " in, "), ("BATCH_HASHED", "batch"), ("OPG", "OPG total"),
+        ("proof ✓", "attestation: verified"), ("tokens", "tok"), ("payment: paid", "settled in transaction"),
+        ("practice network", "local devnet"), (" · ", " | "), (" + ", " in, "), ("batch", "BATCH_HASHED"), ("OPG", "OPG total"),
     )  # fmt: skip
 
     @pytest.mark.parametrize(("old", "new"), WORDS)
     def test_a_footer_in_other_words_holds(self, monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
         module = sys.modules[answer_bundle.__module__]
-        made = module.footer
+        for name in ("footer", "folded_footer"):
+            made = getattr(module, name)
 
-        def reworded(*args: Any, **how: Any) -> str:
-            return re.sub(re.escape(old), lambda _: new, made(*args, **how))
+            def reworded(*args: Any, made: Callable[..., str] = made, **how: Any) -> str:
+                return re.sub(re.escape(old), lambda _: new, made(*args, **how))
 
-        monkeypatch.setattr(module, "footer", reworded)
-        assert new in reworded(ONE, nowhere)
+            monkeypatch.setattr(module, name, reworded)
+        assert new in module.footer(ONE, nowhere)
         assert shown_problem(ONE, shown(ONE)) is None
 
     def test_the_audit_imports_no_display(self) -> None:
@@ -186,10 +187,10 @@ class TestWhatWasChanged:
         [
             ("7 + 28", "28 + 7"), ("7 + 28", "7 + 29"), ("openai/gpt-5", "openai/gpt-6"), ("openai/gpt-5", "x/openai/gpt-5"),
             ("0.012346 OPG", "0.012345 OPG"), ("0.012346 OPG", "0.012346 USD"), ("0xcdcdcdcd", "0xcdcdcdce"),
-            ("BATCH_HASHED", "PRIVATE"), ("✓", "✗"), ("enclave proof ✓", "enclave proof: none"), ("practice network", "base"),
-            (" · practice network", ""), ("network", "network, verified by our bank"), ("✓", "✓ ✅ 🔒"),
-            ("paid", "nothing paid"), ("network", "network · replayed"), ("network", "net\u200bwork"),
-            ("network", "network, see https://evil.example"), ("enclave proof ✓ · ", ""), ("paid", "p\u202eaid"),
+            ("batch", "private"), ("✓", "✗"), ("proof ✓", "no proof"), ("practice network", "base"),
+            (" · practice network", ""), ("practice network", "practice network, verified by our bank"), ("✓", "✓ ✅ 🔒"),
+            ("paid", "nothing paid"), ("practice", "practice · replayed"), ("practice", "pract\u200bice"),
+            ("practice", "practice, see https://evil.example"), ("proof ✓ · ", ""), ("paid", "p\u202eaid"),
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("kind", ["text/plain", "text/markdown"])
