@@ -14,13 +14,26 @@ from typing import TYPE_CHECKING
 from ..core.amounts import format_opg
 from ..core.receipt import Receipt
 from ..core.settings import Settings
+from .markdown import to_html
 from .receipt_tables import PaymentPage, receipts_bundle
 from .sanitize import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_TURNS, _PROMPT, _ANSWER = 10, 500, 3_000
+"""Turns of the chat that are kept, and characters of each prompt and of each answer."""
+_LONGEST_NAME = 100
 _OPEN = ("authorized", "served", "paid")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatText:
+    """One turn of a panel's chat, as text: what was asked, the model, and what it said."""
+
+    prompt: str
+    model: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,7 @@ def summary_bundle(
     proofs: dict[str, bool | None],
     *,
     name: str = "",
+    chat: Sequence[ChatText] = (),
 ) -> dict[str, str]:
     """Return HTML and plain text of a panel.
 
@@ -74,6 +88,7 @@ def summary_bundle(
         latest: the newest receipts, with the columns `receipt.COLUMNS`.
         proofs: by receipt, whether the enclave's proof held.
         name: a CSS class of this summary alone, by which a live panel hides it.
+        chat: its turns, oldest first; the last ones are shown, each up to a length.
     """
     rows = list(_rows(settings, address))
     table = receipts_bundle(latest, page, proofs, of=totals.calls)
@@ -83,10 +98,29 @@ def summary_bundle(
     )
     html = (
         f'{_style(name)}<div class="{escape(name)}"><p><strong>og_magics</strong> control panel, as it last was</p>'
-        f"<table><tbody>{facts}</tbody></table><p>{escape(str(totals))}</p>{table['text/html']}</div>"
+        f"<table><tbody>{facts}</tbody></table>{''.join(map(_turn_html, chat[-_TURNS:]))}"
+        f"<p>{escape(str(totals))}</p>{table['text/html']}</div>"
     )
     plain = "\n".join(f"{key:<11} {printable(value)}" for key, value in rows)
-    return {"text/html": html, "text/plain": f"{plain}\n{'receipts':<11} {totals}\n\n{table['text/plain']}"}
+    said = "".join(map(_turn_plain, chat[-_TURNS:]))
+    return {"text/html": html, "text/plain": f"{plain}\n{said}{'receipts':<11} {totals}\n\n{table['text/plain']}"}
+
+
+def _turn_html(turn: ChatText) -> str:
+    prompt, answer = _short(turn.prompt, _PROMPT), to_html(_short(turn.answer, _ANSWER))
+    return (
+        f'<div style="border-top: 1px solid #8886; padding: 4px 0"><p><strong>You</strong></p><p style="white-space: '
+        f'pre-wrap">{escape(prompt)}</p><p><strong>{escape(turn.model[:_LONGEST_NAME])}</strong></p>{answer}</div>'
+    )
+
+
+def _turn_plain(turn: ChatText) -> str:
+    prompt, answer = _short(turn.prompt, _PROMPT), _short(turn.answer, _ANSWER)
+    return f"\nYou\n{printable(prompt)}\n\n{printable(turn.model[:_LONGEST_NAME])}\n{printable(answer)}\n"
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}\n\n[{len(text) - most:,} more characters]"
 
 
 def _rows(settings: Settings, address: str) -> Iterable[tuple[str, str]]:

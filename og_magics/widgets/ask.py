@@ -14,6 +14,7 @@ from ..conversation import Run, follow
 from ..core.models import known_model
 from ..core.receipt import Receipt
 from ..core.settings import Settings
+from ..display.panel_snapshot import ChatText
 from .chat_turn import ChatTurn
 from .html import line
 from .keys import Keys
@@ -81,6 +82,10 @@ class Ask:
     def answer(self) -> Any:
         """The widget of the last answer, None before there is one."""
         return self.turns[-1].answer.box if self.turns else None
+
+    def texts(self) -> list[ChatText]:
+        """Return the turns whose answer was begun, as text."""
+        return [ChatText(one.prompt, one.asked.turn.request.model, one.text) for one in self.turns if one.asked]
 
     def settings_are(self, settings: Settings) -> None:
         """Update the estimate."""

@@ -137,11 +137,12 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             else ""
         )
         badge = network_badge(settings.network_name())
-        worker.put(self.head, value=f'<div class="og-head"><strong>og_magics</strong>{badge}{busy_note}</div>')
+        head = f"<strong>og_magics</strong>{badge}{self.wallet.budget_left()}{busy_note}"
+        worker.put(self.head, value=f'<div class="og-head">{head}</div>')
         try:
             changed = self._reader.read(worker.app.ledger)
         except OGError as error:
-            worker.put(self.receipts.table, value=problem(error))
+            worker.put(self.receipts.totals, value=problem(error))
             changed = None
         if changed is not None:
             receipts = self._reader.receipts
@@ -175,6 +176,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             lambda network, transaction: app.explorer(network)(transaction),
             {receipt.receipt_id: receipt.enclave_ok for receipt in latest},
             name=self._name,
+            chat=self.ask.texts(),
         )
 
     def _tab_selected(self, change: Any) -> None:

@@ -1,9 +1,9 @@
-"""The Receipts tab: totals, a chart of the spending, the latest receipts, their proofs, and a CSV file."""
+"""The Receipts tab: totals, a chart of the spending, receipts filtered and sorted, their proofs, and a CSV file."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -21,7 +21,16 @@ from .html import badge, line, problem
 from .worker import PanelWorker
 
 SHOWN = 10
-"""Receipts that the table shows, newest first."""
+"""Receipts that the table shows, unless more are asked for."""
+_ROWS = (SHOWN, 50, 200)
+_ORDERS: dict[str, Callable[[Receipt], Any]] = {
+    "newest first": lambda one: -one.time,
+    "oldest first": lambda one: one.time,
+    "highest cost": lambda one: -(one.cost or 0),
+    "most tokens": lambda one: -((one.prompt_tokens or 0) + (one.completion_tokens or 0)),
+    "model": lambda one: (one.model, -one.time),
+    "status": lambda one: (one.status, -one.time),
+}
 _KINDS = {
     **dict.fromkeys(("settled", "verified"), "good"),
     **dict.fromkeys(("authorized", "served", "paid"), "open"),
@@ -35,40 +44,68 @@ class Receipts:
 
     def __init__(self, worker: PanelWorker) -> None:
         self._worker = worker
+        self._all: Sequence[Receipt] = ()
         self._shown: Sequence[Receipt] = ()
+        self.filter = widgets.Text(
+            description="Filter", placeholder="model, status, mode, network, hash",
+            tooltip="Show the receipts that hold each of these words",
+        )  # fmt: skip
+        self.order = widgets.Dropdown(options=list(_ORDERS), description="Sort", tooltip="The order of the receipts")
+        self.rows = widgets.Dropdown(options=_ROWS, description="Rows", tooltip="How many receipts are shown at most")
+        self.totals = widgets.HTML()
         self.table = widgets.HTML(line("Reading the receipts…"))
         self.verify = widgets.Button(
             description="Verify", icon="check", tooltip="Verify the receipts above, offline and on chain; costs nothing"
         )
-        self.csv = widgets.Button(description="CSV file", tooltip="Write all receipts to a CSV file to download")
+        self.csv = widgets.Button(
+            description="CSV file", tooltip="Write the filtered receipts to a CSV file to download"
+        )
         self.link = widgets.HTML()
         self.proofs = widgets.HTML()
         row = widgets.HBox([self.verify, self.csv, self.link])
+        choice = widgets.HBox([self.filter, self.order, self.rows])
         for widget, name in (
+            (self.totals, "og-sums"), (choice, "og-row"), (self.filter, "og-filter"), (self.order, "og-order"),
+            (self.rows, "og-rows"),
             (self.table, "og-receipts"), (self.verify, "og-verify"), (self.csv, "og-csv"), (self.link, "og-link"),
             (self.proofs, "og-proofs"), (row, "og-row"),
         ):  # fmt: skip
             widget.add_class(name)
-        self.box = widgets.VBox([self.table, row, self.proofs])
+        self.box = widgets.VBox([self.totals, choice, self.table, row, self.proofs])
+        for widget in (self.filter, self.order, self.rows):
+            widget.observe(lambda _: self._show(), "value")
         self.verify.on_click(lambda _: self._begin(self.verify, self._verify, self.proofs))
         self.csv.on_click(lambda _: self._begin(self.csv, self._csv, self.link))
 
     def receipts_are(self, receipts: Sequence[Receipt]) -> None:
         """Show these receipts; they come oldest first."""
-        self._shown = receipts[-SHOWN:]
-        self._worker.put(self.table, value=self._html(receipts))
+        self._all = receipts
+        self._worker.put(self.totals, value=_sums(receipts) if receipts else "")
+        self._show()
 
-    def _html(self, receipts: Sequence[Receipt]) -> str:
-        if not receipts:
+    def _filtered(self) -> list[Receipt]:
+        words = self.filter.value.lower().split()
+        found = [receipt for receipt in self._all if all(word in _searched(receipt) for word in words)]
+        return sorted(found, key=_ORDERS[self.order.value])
+
+    def _show(self) -> None:
+        found = self._filtered()
+        self._shown = found[: self.rows.value]
+        self._worker.put(self.table, value=self._html(len(found)))
+
+    def _html(self, found: int) -> str:
+        if not self._all:
             return line("No receipts yet. Each call leaves one.", "og-empty")
+        if not found:
+            return line(f"None of the {len(self._all)} receipts holds these words.", "og-empty")
         heads = "".join(f'<th scope="col">{head}</th>' for head in _HEADS)
-        rows = "".join(map(self._row, reversed(self._shown)))
-        hidden = len(receipts) - len(self._shown)
-        note = line(f"The newest {len(self._shown)} of {len(receipts)}.") if hidden else ""
+        rows = "".join(map(self._row, self._shown))
+        shown = f"{len(self._shown)} of {found}" if len(self._shown) < found else f"{found}"
+        noun = "receipt" if found == 1 else "receipts"
+        note = f"{shown} {noun}" if found == len(self._all) else f"{shown} {noun} found, of {len(self._all)}"
         return (
-            f'<div class="og-top">{_totals(Totals.of(receipts))}{spend_chart(receipts)}</div>'
             f'<div class="og-scroll" tabindex="0" role="region" aria-label="receipts"><table>'
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{line(note)}"
         )
 
     def _row(self, receipt: Receipt) -> str:
@@ -127,13 +164,24 @@ class Receipts:
         app.notify()  # receipts whose proofs hold have the status "verified" now
 
     def _csv(self) -> None:
-        content = receipts_csv(self._worker.app.ledger.receipts())
+        content = receipts_csv(self._filtered())
         data = base64.b64encode(content).decode()
         self._worker.put(
             self.link,
             value=f'<a download="receipts.csv" href="data:text/csv;base64,{data}">Download receipts.csv</a> '
             f"({len(content) / 1000:.0f} kB)",
         )
+
+
+def _searched(receipt: Receipt) -> str:
+    """Return the text in which the filter's words are looked for."""
+    hashes = (receipt.payment_hash, receipt.authorization_hash, receipt.receipt_id)
+    words = (receipt.model, receipt.status, receipt.settlement, receipt.network, receipt.cell, *hashes)
+    return " ".join(filter(None, words)).lower()
+
+
+def _sums(receipts: Sequence[Receipt]) -> str:
+    return f'<div class="og-top">{_totals(Totals.of(receipts))}{spend_chart(receipts)}</div>'
 
 
 def _totals(totals: Totals) -> str:

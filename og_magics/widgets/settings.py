@@ -34,9 +34,10 @@ class Choice:
         self.model = widgets.Dropdown(
             options=[], description="Model", tooltip="The provider's models, with USD for a million tokens in and out"
         )
-        self.other = widgets.Text(
-            description="or type", placeholder="provider/model", continuous_update=False,
-            tooltip="Any other model, as provider/model; Enter chooses it",
+        self._found = {f"{name}   {price(name)}": name for name in offered()}
+        self.other = widgets.Combobox(
+            description="or find", placeholder="any model", continuous_update=False, ensure_option=False,
+            options=tuple(self._found), tooltip="Type a part of its name or price, or any other provider/model; Enter",
         )  # fmt: skip
         self.mode = widgets.ToggleButtons(
             options=[(one.label, mode) for mode, one in MODES.items()], value=None, description="Settlement",
@@ -78,7 +79,8 @@ class Choice:
 
     def _other(self, change: Any) -> None:
         if change["new"].strip() and not self._worker.painting:
-            self._use(lambda: {"model": self._worker.app.choose_model(change["new"], None)})
+            found = self._found.get(change["new"], change["new"])
+            self._use(lambda: {"model": self._worker.app.choose_model(found, None)})
 
     def _mode(self, change: Any) -> None:
         if change["new"] and not self._worker.painting:
@@ -88,8 +90,8 @@ class Choice:
         use(self._worker, changes, self.failed, lambda: self._worker.put(self.other, value=""))
 
 
-def _slider(option: Option) -> Any:
-    return widgets.FloatSlider(
+def _number(option: Option) -> Any:
+    return widgets.BoundedFloatText(
         min=option.minimum, max=option.maximum, step=option.step, value=option.default, continuous_update=False
     )
 
@@ -100,7 +102,7 @@ def _integer(option: Option) -> Any:
 
 
 _KINDS: dict[str, Callable[[Option], Any]] = {
-    "slider": _slider,
+    "slider": _number,  # the front end's slider has no name for a screen reader
     "integer": _integer,
     "text": lambda option: widgets.Text(continuous_update=False, placeholder=f"No {option.label.lower()}"),
     "textarea": lambda option: widgets.Textarea(

@@ -38,8 +38,9 @@ CSS = """
 .og-panel .widget-checkbox { width: auto; margin-right: 24px; }
 .og-panel .widget-toggle-buttons .widget-toggle-button { width: auto; min-width: 64px; padding: 0 12px; margin: 2px; }
 .og-panel .widget-toggle-button.mod-active { color: #fff; background: #0b5cad; font-weight: 600; }
-.og-panel .og-model { flex: 1 1 380px; max-width: 560px; }
-.og-panel .og-other { flex: 0 1 290px; }
+.og-panel .og-model { flex: 1 1 min(380px, 90%); min-width: 0; max-width: 560px; }
+.og-panel .og-model select { min-width: 0; text-overflow: ellipsis; }
+.og-panel .og-other { flex: 0 1 290px; min-width: 0; }
 .og-panel .og-other .widget-label { width: auto; }
 .og-panel .og-prompt, .og-panel .og-system { width: auto; height: auto; }
 .og-panel .og-about { margin-left: 102px; }
@@ -48,6 +49,9 @@ CSS = """
 .og-panel .og-csv, .og-panel .og-approve, .og-panel .og-refresh, .og-panel .og-check, .og-panel .og-ask-all,
 .og-panel .og-stop-all { width: auto; min-width: 76px; padding: 0 14px; }
 .og-panel .og-check { align-self: flex-start; }
+.og-panel .og-filter { flex: 1 1 260px; max-width: 420px; } .og-panel .og-order, .og-panel .og-rows { width: auto; }
+.og-panel .og-filter > .widget-label, .og-panel .og-order > .widget-label, .og-panel .og-rows > .widget-label {
+  width: auto; }
 .og-panel .og-amount { width: 170px; }
 .og-panel .og-network { width: 320px; }
 .og-panel .og-real { width: auto; }
@@ -64,6 +68,7 @@ CSS = """
 .og-panel .og-loud { color: #fff; background: #b42318; font-weight: 600; padding: 4px 12px; border-radius: 4px; }
 .og-head { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 12px; padding: 8px 0 4px; }
 .og-head strong { font-size: 1.15em; }
+.og-head .og-left { color: var(--og-soft); }
 .og-head .og-busy { margin-left: auto; color: var(--og-soft); }
 .og-badge { display: inline-block; padding: 0 .7em; border-radius: 1em; color: #fff; font-size: .92em;
   line-height: 1.6;
@@ -84,6 +89,7 @@ CSS = """
 .og-panel .og-text .jp-OutputArea-prompt { display: none; }
 .og-panel .og-text .jp-OutputArea-output, .og-panel .og-text .jp-RenderedMarkdown { padding: 0; color: var(--og-text);
   background: transparent; overflow-wrap: anywhere; }
+.og-panel .og-text > * + * { margin-top: .5em !important; }
 .og-panel .og-text pre { overflow-x: auto; }
 .og-panel .og-keys, .og-panel .og-raw { display: none; }
 .og-panel .og-actions { flex-wrap: wrap; gap: 2px 4px; overflow: visible; }
@@ -117,16 +123,23 @@ CSS = """
 .og-mark-✓ { color: #1a7f37; font-weight: 700; } .og-mark-✗ { color: #c21f2b; font-weight: 700; }
 [data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e; }
 [data-jp-theme-light="false"] .og-mark-✗ { color: #f2777a; }
-.og-top { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: flex-end; margin: 4px 0 8px; }
+.og-top { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: flex-start; margin: 4px 0 8px; }
 .og-totals { display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 0; }
 .og-totals > div { display: flex; flex-direction: column; }
 .og-totals b { font-size: 1.35em; font-weight: 600; font-variant-numeric: tabular-nums; }
 .og-totals span { color: var(--og-soft); }
-.og-chart { margin: 0 0 0 auto; width: 300px; max-width: 100%; }
-.og-chart svg { width: 100%; height: 56px; display: block; border-bottom: 1px solid var(--og-line); }
-.og-chart polyline { fill: none; stroke: var(--og-brand); stroke-width: 2; vector-effect: non-scaling-stroke; }
-.og-chart polygon { fill: var(--og-brand); opacity: .15; }
-.og-chart figcaption { color: var(--og-soft); font-size: .9em; }
+.og-chart { margin: 0; flex: 1 1 300px; max-width: 480px; min-width: 0; }
+.og-chart svg { width: 100%; min-width: 340px; height: auto; display: block; }
+.og-chart line { stroke: var(--og-line); } .og-chart text { fill: var(--og-soft); font-size: 12px; }
+.og-chart figcaption, .og-chart summary { color: var(--og-soft); font-size: .92em; }
+.og-legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: .92em; overflow-wrap: anywhere; }
+.og-legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
+rect.og-color-0 { fill: #1f77d0; } i.og-color-0 { background: #1f77d0; }
+rect.og-color-1 { fill: #c2410c; } i.og-color-1 { background: #c2410c; }
+rect.og-color-2 { fill: #1a8f5a; } i.og-color-2 { background: #1a8f5a; }
+rect.og-color-3 { fill: #a855c7; } i.og-color-3 { background: #a855c7; }
+rect.og-color-4 { fill: #8a7400; } i.og-color-4 { background: #8a7400; }
+rect.og-color-5 { fill: #6b7785; } i.og-color-5 { background: #6b7785; }
 .og-panel dl.og-facts { display: grid; grid-template-columns: minmax(92px, max-content) 1fr;
   gap: 4px 16px; margin: 6px 0; }
 .og-panel .og-facts > * { float: none; width: auto; }
@@ -146,11 +159,20 @@ CSS = """
 .og-panel .og-column-text { height: 260px; }
 .og-panel .og-models { flex-wrap: wrap; }
 .og-panel .og-models .widget-text { flex: 1 1 240px; width: auto; }
+@media (forced-colors: active) {
+  .og-panel .jupyter-button, .og-badge { border: 1px solid ButtonText; }
+  .og-panel .jupyter-button.mod-active, .og-panel .jupyter-button.mod-primary:not(:disabled) {
+    forced-color-adjust: none; color: HighlightText; background: Highlight; }
+  .og-panel .jupyter-button:disabled { color: GrayText; border-color: GrayText; opacity: 1; }
+  .og-legend i, .og-chart rect, .og-meter > div { forced-color-adjust: none; }
+  .og-chart rect { stroke: CanvasText; } .og-chart text { fill: CanvasText; } .og-meter { border: 1px solid; }
+}
 @media (max-width: 700px) {
   .og-panel { --jp-widgets-inline-label-width: 88px; padding: 2px 6px 8px; }
   .og-panel .og-about { margin-left: 2px; }
-  .og-panel .og-chart { margin-left: 0; }
-  .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; }
+  .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; flex: 0 0 auto !important; }
+  .og-panel .lm-TabBar-content, .og-panel .p-TabBar-content { flex-wrap: wrap; height: auto; }
+  .og-panel .lm-TabBar, .og-panel .p-TabBar { min-height: 0; max-height: none; height: auto; }
 }
 """
 

@@ -80,6 +80,14 @@ class Wallet:
 
         self._worker.aside(work, lambda error: self._worker.put(self.status, value=problem(error)))
 
+    def budget_left(self) -> str:
+        """Return what is left of the budget that ends first, as HTML; "" where none is known."""
+        left = [budget for budget in (self.account.budgets if self.account else ()) if budget.left is not None]
+        if not left:
+            return ""
+        least = min(left, key=lambda budget: budget.left or 0)
+        return f'<span class="og-left">{format_opg(least.left or 0)} OPG left (budget, {escape(least.name)})</span>'
+
     def _network(self, change: Any) -> None:
         if self._worker.painting or not change["new"]:
             return

@@ -50,7 +50,7 @@ box => {
     const { left, right, width } = element.getBoundingClientRect();
     if (width && (right > inner.right + 1 || left < inner.left - 1))
       found.push(`${element.localName} ${element.textContent.trim().slice(0, 30)} ${left}-${right}`);
-    if (element.matches("button, label, .lm-TabBar-tabLabel") && element.scrollWidth > element.clientWidth + 1)
+    if (element.matches("button, label, .lm-TabBar-tabLabel") && element.clientWidth > 1 && element.scrollWidth > element.clientWidth + 1)
       found.push(`${element.localName} ${element.textContent.trim().slice(0, 30)} is shortened`);
   }
   return found;

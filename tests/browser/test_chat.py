@@ -32,7 +32,8 @@ PLACE = "box => [box.scrollTop, box.scrollHeight - box.clientHeight]"
 @pytest.fixture
 def panel(lab: Lab, front: Front) -> Hand:
     front.answers |= {"show": MARKDOWN, "long": LONG, "one\ntwo": "Two lines came."}
-    lab.open(LOAD, PANEL, "import time; time.sleep(4)", kernel="front").run(0).run(1).finished(0, 1)
+    lab.open(f"{LOAD}\n%og use -n 20000", PANEL, "import time; time.sleep(4)", kernel="front")
+    lab.run(0).run(1).finished(0, 1)
     return Hand(lab, 1)
 
 
@@ -99,7 +100,7 @@ def test_an_answer_is_drawn_as_the_front_end_draws_a_cells(panel: Hand) -> None:
 
 
 def test_stop_retry_edit_and_a_cell(panel: Hand, box: Locator) -> None:
-    panel.ask("[[words:5000]]")
+    panel.ask("[[words:20000]]")
     expect(panel.answer).to_contain_text(RATE)
     panel.click("Stop")
     expect(panel.answer).to_contain_text("Stopped: the answer is not complete")
@@ -108,9 +109,9 @@ def test_stop_retry_edit_and_a_cell(panel: Hand, box: Locator) -> None:
     panel.click("Retry")
     expect(panel.turns).to_have_count(3)
     expect(panel.answer).to_contain_text("settles later")
-    assert said(panel) == ["[[words:5000]]", "show", "show"]
+    assert said(panel) == ["[[words:20000]]", "show", "show"]
     panel.turns.first.locator(".og-edit").click()
-    expect(box).to_have_value("[[words:5000]]")
+    expect(box).to_have_value("[[words:20000]]")
     expect(box).to_be_focused()
     panel.click("As a cell")
     expect(panel.turns.last.locator(".og-source pre")).to_have_text(re.compile(r"^%%ogchat -m openai/gpt-5 .*\nshow$"))
@@ -149,7 +150,7 @@ def test_the_chat_follows_an_answer_and_stays_where_a_reader_has_scrolled(panel:
 
 def test_by_the_keyboard_alone(panel: Hand, box: Locator) -> None:
     keys = panel.lab.page.keyboard
-    keys.type("[[words:5000]]")
+    keys.type("[[words:20000]]")
     keys.press("Enter")
     expect(panel.answer).to_contain_text(RATE)
     for _ in range(4):
@@ -163,5 +164,5 @@ def test_by_the_keyboard_alone(panel: Hand, box: Locator) -> None:
         keys.press("Tab")
         expect(panel.turns.last.locator(f".{wanted}")).to_be_focused()
     keys.press("Enter")
-    expect(box).to_have_value("[[words:5000]]")
+    expect(box).to_have_value("[[words:20000]]")
     expect(box).to_be_focused()

@@ -262,16 +262,6 @@ class TestLooks:
             lab.screenshot(f"panel-{theme}-{tab}".lower())
             assert panel.faint() == []
 
-    def test_at_600_pixels_nothing_is_cut_off(self, panel: Hand) -> None:
-        lab = panel.lab
-        lab.width(600, 1500)
-        panel.ask("a long word: " + "x" * 300)
-        expect(panel.answer).to_contain_text("settles later")
-        for tab in ("Receipts", "Wallet", "Parameters", "Compare", "Health"):
-            panel.tab(tab)
-            assert panel.cut_off() == []
-            lab.screenshot(f"panel-600-{tab}".lower())
-
     def test_every_control_has_a_name(self, panel: Hand) -> None:
         for tab in ("Receipts", "Wallet", "Parameters", "Compare", "Health"):
             panel.tab(tab)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import threading
 from dataclasses import replace
@@ -84,8 +85,8 @@ def test_an_answer_is_shown_with_its_receipt_and_its_payment_settles_in_place(ap
     assert receipt.cell == "panel"
     eventually(lambda: ">settled</span>" in panel.receipts.table.value)
     eventually(lambda: "paid 0x" in shown(panel.ask.answer))
-    assert "1</b><span>calls" in panel.receipts.table.value
-    eventually(lambda: "<polyline" in panel.receipts.table.value)
+    assert "1</b><span>calls" in panel.receipts.totals.value
+    eventually(lambda: "<rect" in panel.receipts.totals.value)
 
 
 def test_retry_asks_the_same_again(app, panel, ask, eventually):
@@ -250,6 +251,44 @@ def test_the_csv_file_is_a_link_that_downloads_it(app, panel, ask, eventually):
     assert link.startswith('<a download="receipts.csv" href="data:text/csv;base64,')
 
 
+def test_receipts_are_filtered_and_sorted_and_the_csv_file_holds_those(app, panel, ask, eventually):
+    ask(panel, "Hello [[words:5]]")
+    app.update_settings(model="google/gemini-2.5-flash")
+    ask(panel, "Hello [[words:9]]")
+    eventually(lambda: panel.receipts.table.value.count(">settled</span>") == 2)
+
+    def models():
+        return [receipt.model for receipt in panel.receipts._shown]
+
+    assert models() == ["google/gemini-2.5-flash", "openai/gpt-5"]
+    panel.receipts.order.value = "oldest first"
+    assert models() == ["openai/gpt-5", "google/gemini-2.5-flash"]
+    panel.receipts.filter.value = "SETTLED gpt"
+    assert models() == ["openai/gpt-5"]
+    assert "1 receipt found, of 2" in panel.receipts.table.value
+    panel.receipts.csv.click()
+    link = eventually(lambda: panel.receipts.link.value)
+    content = base64.b64decode(link.partition("base64,")[2].partition('"')[0]).decode()
+    assert "openai/gpt-5" in content
+    assert "gemini" not in content
+    panel.receipts.filter.value = "<b>none"
+    assert "None of the 2 receipts holds these words." in panel.receipts.table.value
+
+
+def test_a_model_is_found_by_a_part_of_its_name_or_price(app, panel, eventually):
+    (found,) = [one for one in panel.choice.other.options if one.startswith("anthropic/claude-haiku-4-5 ")]
+    assert "$1 in, $5 out" in found
+    panel.choice.other.value = found
+    eventually(lambda: app.settings.model == "anthropic/claude-haiku-4-5")
+
+
+def test_the_head_says_what_is_left_of_the_budget(app, panel, eventually, monkeypatch):
+    monkeypatch.setattr("og_magics.core.settings._limits", {})  # limits hold for a process
+    app.update_settings(budget_notebook=10**19)
+    panel.wallet.refresh.click()
+    eventually(lambda: "10 OPG left (budget, notebook)" in panel.head.value)
+
+
 def test_real_money_is_chosen_twice(app, panel, eventually):
     eventually(lambda: panel.wallet.network.value == "devnet")
     panel.wallet.network.value = BASE.name
@@ -318,7 +357,7 @@ def test_one_model_is_no_comparison(app, panel, eventually):
 def test_receipts_of_other_hands_appear(app, panel, eventually):
     run = app.start(app.build_turn("Hello [[words:3]]"))
     run.result()
-    eventually(lambda: "1</b><span>calls" in panel.receipts.table.value)
+    eventually(lambda: "1</b><span>calls" in panel.receipts.totals.value)
 
 
 def test_a_closed_panel_watches_nothing_and_leaves_no_thread(app, new_panel, eventually):
