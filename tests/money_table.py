@@ -2,7 +2,7 @@
 
 `python -m tests.money_table [POINT ...]` prints a line for each row, or for those of the points that are named (`5`, or
 a letter), and ends with 1 if one fails. The scenarios are those of the tests: each row names them, they are run, and
-what they tell (`report`) is shown in the place of what they assert. The long ones, with ten thousand kills and faults,
+what they tell (`report`) is shown behind what they assert. The long ones, with ten thousand kills and faults,
 are in CONTRIBUTING.
 """
 
@@ -222,17 +222,19 @@ def run(rows: Sequence[Row]) -> Iterator[tuple[Row, Ran]]:
         ended = Ran(0, [], [])
         for node in row.tests:
             mine = [case for case in cases if _is_of(case, node)]
-            bad = [
-                case.get("name", "")
-                for case in mine
-                if case.find("failure") is not None or case.find("error") is not None
-            ]
+            bad = [f"{case.get('name')}: {why}" for case in mine for why in _failures(case)]
             # What does not run here proves nothing: a row of tests that were all skipped does not hold.
             ran = [case for case in mine if case.find("skipped") is None]
             ended.passed += len(ran) - len(bad)
             ended.failed += bad or ([] if ran else [f"{node} did not run"])
             ended.told += [str(one.get("value")) for case in mine for one in case.iter("property")]
         yield row, ended
+
+
+def _failures(case: ElementTree.Element) -> list[str]:
+    """Return the first line of each failure of a case."""
+    found = [one for kind in ("failure", "error") for one in case.findall(kind)]
+    return [" ".join(str(one.get("message")).split())[:200] for one in found]
 
 
 def _is_of(case: ElementTree.Element, node: str) -> bool:
@@ -245,7 +247,7 @@ def _is_of(case: ElementTree.Element, node: str) -> bool:
 
 def lines(row: Row, ran: Ran) -> str:
     """Return a row as text, in four columns."""
-    now = "; ".join(ran.told) or row.now
+    now = f"{row.now}: {'; '.join(ran.told)}" if ran.told else row.now
     verdict = f"FAIL: {', '.join(ran.failed)}" if ran.failed else f"ok, {ran.passed} case{'s' * (ran.passed != 1)}"
     columns = [textwrap.wrap(one, 44) for one in (row.done, row.before, now)]
     height = max(map(len, columns))

@@ -188,9 +188,9 @@ def kill(job: Job) -> dict[str, Any]:
     until = time.monotonic() + (_HANGS if job["target"] else job["after"])
     while not failed and not (job["target"] and passed.count(job["target"]) >= occurrence(job)):
         told = read(pipe, until - time.monotonic())
-        if told.startswith("{"):
-            failed = told
-        passed += told.split()
+        steps, failure, what = told.partition("{")  # it may fail right after a checkpoint
+        passed += steps.split()
+        failed = failure + what
         if not told:
             break
     if job["target"] == "sent":  # the one who asked is stopped; the gateway goes on
