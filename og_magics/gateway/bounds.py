@@ -24,6 +24,7 @@ AFTER_DONE = 256 * 1024
 
 _GZIP = ("gzip", "x-gzip", "deflate")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_GZIP_BEGINS = 0x1F
 _WATCHED = "og_magics.bounds"
 MAY_BE_CHARGED = "The call may be charged, by no more than its authorization allows."
 KEPT = "What had arrived is kept; ask again for the rest: that is another call, with its own price."
@@ -104,13 +105,11 @@ async def bounded(response: httpx.Response) -> AsyncIterator[bytes]:
 
     Raises:
         StreamError: it is larger, or takes longer; or it is compressed, and the compression is broken or cut.
-        GatewayProtocolError: it is compressed in a way that is not read.
     """
     bounds, clock = watched(response)
-    coded = encoding_of(response) in _GZIP  # not asked for, but paid for
-    if not coded:
-        refuse_compressed(response)
-    pieces, size = (_inflated(response.aiter_raw()) if coded else response.aiter_bytes()), 0
+    # No compression is asked for. What comes all the same is paid for: another one than gzip comes as it is.
+    coded = encoding_of(response) in _GZIP
+    pieces, size = (_inflated(response.aiter_raw()) if coded else response.aiter_raw()), 0
     while (piece := await clock.next(pieces)) is not None:
         size += len(piece)
         if size > bounds.most:
@@ -128,16 +127,21 @@ async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     Raises:
         StreamError: it is broken, or its end is missing.
     """
-    stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+    stream, plain = zlib.decompressobj(_GZIP_OR_ZLIB), None
     try:
         async for piece in pieces:
+            if plain is None and piece:  # only the header says that it is compressed
+                plain = piece[0] != _GZIP_BEGINS and piece[0] & 0x0F != zlib.DEFLATED
+            if plain:
+                yield piece
+                continue
             rest = piece
             while rest and not stream.eof:
                 yield stream.decompress(rest, MIB)
                 rest = stream.unconsumed_tail
     except zlib.error:
         raise StreamError("The compressed answer is broken.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True) from None
-    if not stream.eof:
+    if not stream.eof and not plain:
         raise StreamError("The compressed answer was cut.", money=MAY_BE_CHARGED, remedy=KEPT, cut=True)
 
 
@@ -159,6 +163,11 @@ async def read_up_to(response: httpx.Response, most: int, seconds: float) -> byt
 def encoding_of(response: httpx.Response) -> str:
     """Return the name of a body's compression; "identity" or "" for none."""
     return str(response.headers.get("content-encoding", "identity")).strip().lower()
+
+
+def is_unreadable(response: httpx.Response) -> bool:
+    """Return True for a body that is compressed in a way that is not read here."""
+    return encoding_of(response) not in ("", "identity", *_GZIP)
 
 
 def refuse_compressed(response: httpx.Response) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,9 +17,20 @@ from ..core.failure_reason import reason_of
 from ..core.sse import EventTooLarge, SSEDecoder
 from ..core.untrusted_json import read_cut_json
 from ..core.untrusted_json import read_json as parse_untrusted
-from .bounds import AFTER_DONE, ERROR_BODY, KEPT, MAY_BE_CHARGED, bounded, read_up_to, watched
+from .bounds import (
+    AFTER_DONE,
+    ERROR_BODY,
+    KEPT,
+    MAY_BE_CHARGED,
+    bounded,
+    encoding_of,
+    is_unreadable,
+    read_up_to,
+    watched,
+)
 from .failures import BODY_SHOWN, excerpt, failure_in_stream, html_instead
 
+_SPACE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 """Beginnings of a stream's body."""
@@ -34,20 +47,29 @@ async def body_of(
     stream.
 
     Args:
-        kept: called with what can be read of a JSON object that was cut.
+        kept: called with what can be read of a JSON object that was cut, or of a body that cannot be read.
 
     Raises:
         GatewayProtocolError: it is neither.
-        StreamError: it was cut, is too large, or takes too long; or as `events`.
+        StreamError: it was cut, is too large, or takes too long; it is compressed in a way that is not read here, or
+            no text; or as `events`.
     """
-    pieces, begun = bounded(response), b""
+    pieces, begun, packed = bounded(response), b"", is_unreadable(response)
     try:
         while len(begun) < _ENOUGH and (piece := await anext(pieces, None)) is not None:
-            begun = (begun + piece).removeprefix(_BOM).lstrip()
+            begun += piece
+            begun = begun if packed else begun.removeprefix(_BOM).lstrip(_SPACE)
     except httpx.TransportError as error:
+        if packed and begun:
+            kept(_as_it_came(begun, response))
         raise _cut(error) from error
     kind = response.headers.get("content-type", "").lower()
-    if not begun.startswith(b"{") and ("event-stream" in kind or begun.startswith(_EVENTS) or _is_page(response)):
+    packed = is_unreadable(response) and not begun.startswith((b"{", *_EVENTS))  # a header alone says little
+    if (
+        not packed
+        and not begun.startswith(b"{")
+        and ("event-stream" in kind or begun.startswith(_EVENTS) or _is_page(response))
+    ):
         return events(response, _after(begun, pieces))
     read = bytearray(begun)
     try:
@@ -55,6 +77,8 @@ async def body_of(
             read += piece
     except (httpx.TransportError, StreamError) as error:
         content = bytes(read)
+        if packed:
+            kept(_as_it_came(content, response))
         answer = _json_object(content.decode("utf-8", "replace"))
         failure = error if isinstance(error, StreamError) else _cut(error)
         if answer is not None and failure.cut:
@@ -64,7 +88,39 @@ async def body_of(
             if isinstance(part, dict):
                 kept(part)
         raise failure from error
+    if packed or not _is_text(read):
+        kept(_as_it_came(bytes(read), response))
+        raise _unreadable(response)
     return _whole(bytes(read), response, kept)
+
+
+def _is_text(content: bytearray) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return b"{" in content[:_ENOUGH]  # an answer with a broken character, which is replaced
+    return True
+
+
+def _as_it_came(content: bytes, response: httpx.Response) -> dict[str, Any]:
+    """Return an answer whose text is a body as a data: URI, so that nothing that was paid for is lost."""
+    name = re.sub(r"[^a-z0-9]+", "-", encoding_of(response)[:40]).strip("-")
+    text = f"data:application/octet-stream;encoding={name or 'identity'};base64,{base64.b64encode(content).decode()}"
+    return {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]}
+
+
+def _unreadable(response: httpx.Response) -> StreamError:
+    name = ascii(encoding_of(response)[:40])[1:-1]
+    known = name not in ("", "identity")
+    return StreamError(
+        f"The answer came compressed ({name}), which was not asked for and cannot be read here."
+        if known
+        else "The answer came as bytes that are no text.",
+        money=MAY_BE_CHARGED,
+        remedy="All of it is kept as it came: the receipt's text is its bytes in base64, "
+        f"{f'to be unpacked by a program for {name}. ' if known else 'behind the comma. '}"
+        "A proxy may stand in between; %og network shows the address. It was not asked again.",
+    )
 
 
 def _whole(content: bytes, response: httpx.Response, kept: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

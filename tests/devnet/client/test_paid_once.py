@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,11 +40,13 @@ class Counting:
 
     Attributes:
         paid: requests that came with a payment: each is charged.
+        accepted: the compressions that each of these asked for.
     """
 
     answer: bytes = b""
     paid: int = 0
     url: str = ""
+    accepted: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -62,6 +65,7 @@ def counting(offer: str) -> Iterator[Counting]:
                 self.wfile.write(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             elif "payment-signature" in head or "x-upto-session" in head:
                 counted.paid += 1
+                counted.accepted.append(head.get("accept-encoding", ""))
                 self.wfile.write(counted.answer)
             else:
                 self.wfile.write(
@@ -157,6 +161,9 @@ COMPLETE: dict[str, tuple[bytes, bool]] = {
     "stream, called JSON": (chunked(*LINES, b"data: [DONE]\n\n"), True),
     "compressed": (sized(gzip.compress(WHOLE), more=b"Content-Encoding: gzip\r\n"), False),
     "stream, compressed": (sized(gzip.compress(STREAM), SSE, more=b"Content-Encoding: gzip\r\n"), True),
+    "called compressed, and is not": (sized(WHOLE, more=b"Content-Encoding: br\r\n"), False),
+    "called compressed by gzip, and is not": (sized(WHOLE, more=b"Content-Encoding: gzip\r\n"), False),
+    "stream, called compressed, and is not": (sized(STREAM, SSE, more=b"Content-Encoding: zstd\r\n"), True),
     "shorter than it was said to be": (sized(WHOLE, length=len(WHOLE) + 7), False),
     "without its last chunk": (chunked(WHOLE, end=b""), False),
     "stream without its end": (chunked(*LINES, kind=SSE, end=b""), True),
@@ -172,6 +179,38 @@ def test_a_complete_answer_is_shown_in_whatever_form_it_came(llm_of: LLMOf, devn
         assert counting.paid == 1, form
         *_, receipt = llm.journal.receipts()
         assert (receipt.status, receipt.text, receipt.completion_tokens) == ("served", TEXT, 7), form
+
+
+BR = (
+    "G2sAAKwLuENL8qPVyGDFCPO13AiCX3cuh/fK6pO3Rfa2YKbc0Vyz6HT1CZBig2uRty+6bmNjb92CEPQ7nm7j3DyH+Si3HNp6P3f49AMZctBGbIMG"
+    "Wl6KZNycNhAD88tq"
+)
+ZSTD = (
+    "KLUv/QRo3QIAwsYVFLA9IAyMSrEMUkHRMSqOhxLQWQN52uin89oH4+W0aNXj7JOPPQj61+68V/Jg/JXrypkehL8SXf"
+    "usRQ/GLzjrZzB+NWTtig+CAOPxUvJ9LmC8XelNlz4HAKYtth4="
+)
+"""An answer as Node's brotli and as zstd packed it, in base64."""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("name", "packed"), [("br", BR), ("zstd", ZSTD), ("gzip, br", BR), ("", BR)])
+def test_an_answer_in_a_compression_that_is_not_read_is_kept_as_it_came_and_not_asked_for_again(
+    llm_of: LLMOf, devnet: Devnet, counting: Counting, name: str, packed: str, stream: bool
+) -> None:
+    llm = llm_of(devnet, gateway_url=counting.url, retries=3, watch=False)
+    more = f"Content-Encoding: {name}\r\n".encode() if name else b""
+    counting.answer = sized(base64.b64decode(packed), SSE if stream and name else "application/json", more=more)
+    with pytest.raises(StreamError) as caught:
+        _ask(llm, stream=stream)
+    assert counting.paid == 1
+    assert set(counting.accepted) == {"identity"}
+    (receipt,) = llm.journal.receipts()
+    assert (receipt.status, receipt.text.rpartition(",")[2]) == ("failed", packed)
+    assert caught.value.partial.text == receipt.text
+    said = str(caught.value)
+    assert f"compressed ({name})" in said if name else "bytes that are no text" in said
+    assert "kept as it came" in said
+    assert "may be charged, by no more than its authorization allows" in said
 
 
 def _ask(llm: Any, *, stream: bool) -> str:

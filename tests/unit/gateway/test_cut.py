@@ -136,11 +136,13 @@ async def test_a_compressed_answer_that_is_larger_than_it_may_be_is_not_unpacked
     assert "larger than 1 MiB" in error.what
 
 
-async def test_a_compression_that_is_not_known_is_an_error_that_says_so() -> None:
-    _, error = await read(b"\x0b", encoding="br")
-    assert error is not None
-    assert "compressed answer (br)" in str(error)
-    assert "may be charged" in str(error)
+async def test_a_compression_that_is_not_known_is_an_error_that_says_so_and_its_bytes_are_kept() -> None:
+    for lost in (False, True):
+        transcript, error = await read(b"\x0b\x00\xff", encoding="br", lost=lost)
+        assert isinstance(error, StreamError)
+        assert "compressed (br)" in error.what or lost
+        assert "may be charged" in str(error)
+        assert text_of(transcript) == "data:application/octet-stream;encoding=br;base64,CwD/"
 
 
 @pytest.mark.parametrize(
