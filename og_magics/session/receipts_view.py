@@ -114,7 +114,8 @@ class ReceiptsView:
             receipts, audit=audit if chosen is None else audit.only(chosen), costs=complete_costs(known)
         )
         for proof in () if ledger.read_only else proofs:
-            if all(verdict.ok is True for verdict in proof.verdicts.values()):  # True: it was looked at
+            marked = proof.receipt is not None and proof.receipt.status == "verified"
+            if not marked and all(verdict.ok is True for verdict in proof.verdicts.values()):  # True: it was looked at
                 ledger.mark_verified(proof.receipt_id)
         proofs += prove_them(others)
         frame = proofs_frame(proofs)

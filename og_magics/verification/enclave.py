@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.receipt import Receipt
 from .canonical import CanonicalForm, output_hash, request_form
-from .hashing import NO_ENCLAVE, hash_bytes, keccak
+from .hashing import NO_ENCLAVE, hash_bytes, keccak, key_hash
 from .verdict import Verdict
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.padding import PSS
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.hashes import SHA256
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _PSS_SALT_BYTES = 32
@@ -106,7 +108,7 @@ def pem_to_der(pem: str) -> bytes:
 
 def tee_id_of(public_key_der: bytes) -> str:
     """Return the id under which the registry lists this signing key: 0x and the keccak256 of its DER bytes."""
-    return f"0x{keccak(public_key_der).hex()}"
+    return f"0x{key_hash(public_key_der).hex()}"
 
 
 def verify_signature(
@@ -117,8 +119,6 @@ def verify_signature(
     A key, a time or a signature that cannot be read is an answer too: False.
     """
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding
 
     try:
         signature = base64.b64decode(signature_b64, validate=True)
@@ -128,9 +128,8 @@ def verify_signature(
     key = _rsa_key(public_key_der)
     if key is None:
         return False
-    scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=_PSS_SALT_BYTES)
     try:
-        key.verify(signature, keccak(request_hash + output_hash + when), scheme, hashes.SHA256())
+        key.verify(signature, keccak(request_hash + output_hash + when), *_scheme())
     except InvalidSignature:
         return False
     return True
@@ -312,12 +311,15 @@ def _key_matches(evidence: EnclaveEvidence) -> bool | None:
     if evidence.public_key_der is None:
         return None
     named = hash_bytes(evidence.tee_id)
-    return named is not None and named == _key_hash(evidence.public_key_der)
+    return named is not None and named == key_hash(evidence.public_key_der)
 
 
-@lru_cache(maxsize=64)  # thousands of answers, a few keys
-def _key_hash(public_key_der: bytes) -> bytes:
-    return keccak(public_key_der)
+@lru_cache(maxsize=1)
+def _scheme() -> tuple[PSS, SHA256]:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    return padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=_PSS_SALT_BYTES), hashes.SHA256()
 
 
 @lru_cache(maxsize=64)

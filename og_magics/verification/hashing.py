@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 
 from ..core.facts import fact
 
@@ -14,9 +16,20 @@ _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 
 def keccak(data: bytes) -> bytes:
     """Return the keccak256, 32 bytes."""
-    from eth_hash.auto import keccak as hasher
+    return _hasher()(data)
 
-    return hasher(data)
+
+@functools.cache
+def _hasher() -> Callable[[bytes], bytes]:
+    from eth_hash.auto import keccak
+
+    return keccak
+
+
+@functools.lru_cache(maxsize=64)  # thousands of answers, a few keys
+def key_hash(public_key_der: bytes) -> bytes:
+    """Return the keccak256 of a key's DER bytes: the id of its enclave."""
+    return keccak(public_key_der)
 
 
 def hash_bytes(text: object) -> bytes | None:

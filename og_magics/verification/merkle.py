@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..core.untrusted_json import read_json
@@ -19,7 +20,7 @@ LEAF_TYPES = ["bytes32", "bytes32", "bytes32", "bytes", "uint256"]
 _WORD = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leaf:
     """One answer in a batch: the enclave, hashes of request and answer, the signature and the time.
 
@@ -32,7 +33,7 @@ class Leaf:
     signature: bytes
     timestamp: int
 
-    @property
+    @cached_property
     def hash(self) -> bytes:
         """Return the leaf hash, hashed twice so that it cannot be taken for an inner node."""
         padding = -len(self.signature) % _WORD

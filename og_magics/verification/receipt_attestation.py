@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.networks import AWS_NITRO_ROOT, Network, described
 from ..core.onchain import Unavailable
@@ -48,6 +48,7 @@ class ReceiptAttestations:
         self._documents = documents
         self._allowed = allowed
         self._checked: dict[tuple[str, str], tuple[Document | Verdict, str]] = {}
+        self._held: dict[tuple[Any, ...], Verdict] = {}
 
     def check(self, receipt: Receipt, network: Network | None, word: RegistryLookup | None) -> Verdict:
         """Check that the hardware attested the key that a receipt is signed with.
@@ -79,8 +80,6 @@ class ReceiptAttestations:
         return self._checked[hash, pinned]
 
     def _against(self, receipt: Receipt, found: Document, root: str, word: RegistryLookup | None) -> Verdict:
-        from .attestation import Expected, check_document
-
         signed = receipt.time if receipt.tee_timestamp is None else receipt.tee_timestamp
         if not -_AHEAD <= signed - found.time <= ATTESTED_FOR + _LONGEST_ANSWER:
             return _refused(
@@ -93,17 +92,27 @@ class ReceiptAttestations:
         if not key:
             return Verdict(None, "The receipt has no key that can be read, so there is none to be attested.")
         enclave = word.enclave if word is not None and isinstance(word.enclave, Enclave) else None
+        return self._compared(found, root, key, enclave, offline=word is None)
+
+    def _compared(self, found: Document, root: str, key: bytes, enclave: Enclave | None, *, offline: bool) -> Verdict:
+        """Compare a document's values, once for all answers of one enclave and key."""
+        from .attestation import Expected, check_document
+
         expected = Expected(
             tls_certificate=enclave.tls_certificate if enclave else None,
             public_key=key,
             pcr_hash=enclave.pcr_hash if enclave else "",
             allowed=self._allowed,
         )
-        verdict = check_document(found, expected, root=root)
-        if verdict.ok is None and word is None:
-            hardware = "AWS Nitro hardware" if root == AWS_NITRO_ROOT else "a devnet's simulated hardware"
-            return Verdict(True, f"Attested by {hardware} at {_utc(found.time)}: code {found.pcr_hash} holds this key.")
-        return verdict
+        case = (found.signature, root, key, expected.tls_certificate, expected.pcr_hash, offline)
+        if case not in self._held:
+            verdict = check_document(found, expected, root=root)
+            if verdict.ok is None and offline:
+                hardware = "AWS Nitro hardware" if root == AWS_NITRO_ROOT else "a devnet's simulated hardware"
+                named = f"Attested by {hardware} at {_utc(found.time)}: code {found.pcr_hash} holds this key."
+                verdict = Verdict(True, named)
+            self._held[case] = verdict
+        return self._held[case]
 
 
 def _signed(document: bytes, hash: str, pinned: str) -> tuple[Document | Verdict, str]:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from ..core.enclave import TYPE_NAMES, Enclave, Ending, Standing
 from ..core.onchain import Unavailable
 from ..core.receipt import Receipt
-from .enclave import tee_id_of, unix_seconds
-from .hashing import hash_bytes, keccak
+from .enclave import unix_seconds
+from .hashing import hash_bytes, key_hash
 from .verdict import Verdict
 
 CLOCKS_APART = 120
@@ -40,7 +40,7 @@ def check_registry(receipt: Receipt, enclave: Enclave | Unavailable | None, expe
     key = _key(receipt)
     if key is None:
         return Verdict(None, "The receipt's key cannot be read, so there is no enclave to look up: see `enclave`.")
-    if key and hash_bytes(receipt.tee_id) != keccak(key):
+    if key and hash_bytes(receipt.tee_id) != key_hash(key):
         return Verdict(None, "The receipt's key is not that of the enclave that it names: see `enclave`.")
     if isinstance(enclave, Unavailable):
         return Verdict(None, f"The registry could not be asked. {enclave.reason}")
@@ -50,7 +50,7 @@ def check_registry(receipt: Receipt, enclave: Enclave | Unavailable | None, expe
             f"The registry does not know the enclave {receipt.tee_id}: its key is the gateway's own word. "
             "That is to be expected only of a gateway that you named yourself.",
         )
-    if hash_bytes(receipt.tee_id) != hash_bytes(tee_id_of(enclave.public_key)):
+    if hash_bytes(receipt.tee_id) != key_hash(enclave.public_key):
         return Verdict(None, "The registry was asked about another enclave.")
     if expected_pcr:
         if not enclave.pcr_hash:
