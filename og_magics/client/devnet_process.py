@@ -18,8 +18,8 @@ from ..core.errors import ConfigError, DevnetError
 from ..core.fork import after_fork
 from ..core.secret import revealed
 
-_READY_WITHIN = 90.0
-"""Seconds; a cold start on a small machine takes about five."""
+_READY_WITHIN, _LOADED_WITHIN = 90.0, 320.0
+"""Seconds; a cold start on a small machine takes about five. With a model on this machine, its file is loaded first."""
 
 _PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from og_magics.devnet.__main__ import main; sys.exit(main())"
 """The folder of this package comes last: it may be one that is no place of installed packages."""
@@ -27,6 +27,7 @@ _PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from og_magics.devnet.
 _lock = threading.Lock()
 _started: dict[str, Any] | None = None
 _process: subprocess.Popen[str] | None = None
+_model = ""
 
 
 def devnet_info(described: str, *, fund: str | None = None) -> Mapping[str, Any]:
@@ -66,6 +67,21 @@ def devnet_runs() -> bool:
         return _process is not None and _process.poll() is None
 
 
+def use_local_model(model: str) -> None:
+    """Let a model on this machine answer: a .gguf file, or "smollm2". The devnet that is started next has it.
+
+    Raises:
+        ConfigError: the devnet of this process runs already, without that model.
+    """
+    global _model
+    if model != _model and devnet_runs():
+        raise ConfigError(
+            "The practice network of this notebook runs already, and answers without this model.",
+            remedy="Restart the kernel, and name the model before the first call.",
+        )
+    _model = model
+
+
 def _read(described: str) -> Mapping[str, Any]:
     text = described.strip()
     if not text.startswith("{"):
@@ -93,6 +109,8 @@ def _start(fund: str | None) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     # -P: the notebook's folder is not searched for modules; a file random.py in it is none of the devnet's.
     home = str(Path(__file__).parents[2])
     command = [sys.executable, "-P", "-c", _PROGRAM, home, "--json", "--parent-pid", str(os.getpid())]
+    if _model:
+        command += ["--model", _model]
     if fund:
         command += ["--fund", fund]
     with tempfile.TemporaryFile("w+") as complaints:
@@ -129,7 +147,7 @@ def _first_line(stream: IO[str]) -> str:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
     try:
-        return lines.get(timeout=_READY_WITHIN)
+        return lines.get(timeout=_LOADED_WITHIN if _model else _READY_WITHIN)
     except queue.Empty:
         return ""
 

@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scheme", choices=("upto", "exact"), default="upto", help=argparse.SUPPRESS)
     add("--chain", default="embedded", help="embedded, anvil, or the URL of a node")
     add("--upstream", metavar="URL", help="let this OpenAI-compatible server answer instead of the prepared answers")
+    add("--model", metavar="FILE", help="let this .gguf file answer, on this machine, or `smollm2` (the extra `local`)")
     add("--fund", action="append", default=[], metavar="ADDRESS", help="give OPG and gas to it (repeatable)")
     add("--parent-pid", type=int, metavar="PID", help="stop when this process is gone")
 

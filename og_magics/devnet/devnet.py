@@ -35,6 +35,7 @@ from .gateway.prices import OPG_PRICE_USD
 from .gateway.profile import DEFAULT, PROFILES
 from .gateway.settler import Facilitator, Settler
 from .gateway.upstream import UpstreamModel
+from .local_model import LocalModel
 from .model.protocol import Model
 from .model.simulated import SimulatedModel
 from .operator import Operator
@@ -69,6 +70,7 @@ class Devnet:
     Keyword options are the flags of `og-magics devnet`: seconds for times, OPG for `cap`, `chain` one of
     "embedded", "anvil" or a node's URL, `fund` addresses that get 1000 OPG and gas. `gateway` is the version of the
     real one that is imitated; its cap and times hold where none are given. `opg_price` is in USD; 0: none is known.
+    `model` is a .gguf file, or "smollm2", that answers on this machine in place of the prepared answers.
 
     Attributes:
         gateway_url: HTTPS, with the certificate that the registry vouches for.
@@ -107,6 +109,7 @@ class Devnet:
         scheme: Scheme = "upto",
         chain: str = "embedded",
         upstream: str | None = None,
+        model: str | None = None,
         fund: Sequence[str] = (),
     ) -> None:
         self.chain_id = chain_id
@@ -125,6 +128,7 @@ class Devnet:
         self._max_timeout = self.profile.max_timeout if max_timeout is None else max_timeout
         self._opg_price, self._scheme = Decimal(opg_price) or None, scheme
         self._token_delay, self._upstream, self._fund = token_delay, upstream, tuple(fund)
+        self._model, self._maker = model, ""
         self._closing = ExitStack()
 
     @property
@@ -156,6 +160,12 @@ class Devnet:
         self.close()
 
     def _start(self) -> None:
+        if self._model is not None:
+            if self._upstream is not None:
+                raise DevnetError("Both an upstream and a model are named.", remedy="Name one of them.")
+            local = LocalModel(self._model)
+            self._closing.callback(local.close)
+            self._upstream, self._maker = local.url, local.name
         self.started = int(time.time())
         chain = start_chain(self._kind, self.chain_id, self._rpc_port)
         self._closing.callback(chain.close)
@@ -232,7 +242,9 @@ class Devnet:
         settler = Settler(facilitator, 0 if at_once else self._settle_after)
         blobs = BlobStore()
         data = DataSettlement(operator, blobs, self._batch_size, self._batch_after)
-        model: Model = UpstreamModel(self._upstream) if self._upstream else SimulatedModel(self._token_delay)
+        model: Model = SimulatedModel(self._token_delay)
+        if self._upstream:
+            model = UpstreamModel(self._upstream, self._maker)
         paywall = Paywall(terms, facilitator, settler)
         gateway = Gateway(
             profile=self.profile,

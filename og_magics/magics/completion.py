@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core.models import DEFAULTS, offered
 from ..core.networks import NETWORKS
 from ..core.option import Option
-from .og_parsers import PARSERS, PROMPTED
+from .og_parsers import PARSERS, PROMPTED, network_parser
 from .parser import WORD, Parser, chat_parser, compare_parser
 from .threads import NAME, threads_parsers
 
@@ -126,6 +126,8 @@ class Completion:
         if verb == "models":
             return Offer(fragment, DEFAULTS, "provider")
         if verb == "network":
+            if fragment.startswith("-"):
+                return Offer(fragment, _flags_of(network_parser()), "flag")
             return Offer(fragment, NETWORKS, "network")
         if verb != "threads":
             parser = PARSERS[verb]() if verb in PARSERS else None

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
+from ..client.devnet_process import use_local_model
 from ..core import log
 from ..core.amounts import format_opg, parse_opg
 from ..core.errors import ConfigError
 from ..core.models import nearest, resolve_provider
-from ..core.networks import NETWORKS, described, network_by_name
+from ..core.networks import NETWORKS, Network, described, network_by_name
 from ..core.options import OPTIONS, SETTINGS
 from .base import NotebookMagics
 from .budget import budget
 from .devnet import devnet
 from .environment import doctor, environment
 from .explain import explain, fix
-from .og_parsers import FILES, log_parser, receipts_parser, use_parser, verb_parser, verify_parser
+from .og_parsers import FILES, log_parser, network_parser, receipts_parser, use_parser, verb_parser, verify_parser
 from .receipts import ReceiptsVariable, imported
 from .threads import threads
 from .tools import tools
@@ -48,7 +49,7 @@ _HELP = """\
 %og cell                put the cell that asks what the panel asked last below this one
 %og tools               the functions that @og.tool registered, for --tools
 %og threads [VERB]      the conversations: list, show, fork, rename, reset, delete, export; %og threads help has more
-%og network [NAME]      show or choose: NETWORKS
+%og network [NAME]      show or choose: NETWORKS; --model FILE: a local model answers on the devnet
 %og devnet [--file F]   where the local network is; --file F writes it down, for OG_DEVNET of others
 %og env [--lock FILE]   what this notebook runs with: shown, kept in the output, and all packages in a lock file
 %og log [-n N]          the last steps of calls, with ids and times; --level debug shows new ones as they come
@@ -217,10 +218,14 @@ class OgMagics(NotebookMagics):
             print(f"Approved: {_allowance(result.allowance_after)} may be moved. Transaction {transaction}")
 
     def _network(self, rest: str) -> None:
-        if rest:
-            chosen = network_by_name(rest)
+        named = "" if rest.startswith("-") else rest.partition(" ")[0]
+        flags, _ = network_parser().parse(rest.removeprefix(named), prompt=False)
+        if flags.model:
+            self._use_model(flags.model, network_by_name(named or self._app.settings.network_name()))
+        if named:
+            chosen = network_by_name(named)
             before = self._app.settings.network
-            self._app.update_settings(network=rest)
+            self._app.update_settings(network=named)
             if not chosen.local:
                 try:
                     _ = self._app.llm  # a missing or malformed key is reported now, not at the first call
@@ -231,6 +236,14 @@ class OgMagics(NotebookMagics):
         print(f"network  {name}{_tail(name)}")
         if note := self._app.settings.unused_key_note():
             print(note)
+
+    def _use_model(self, model: str, network: Network) -> None:
+        if not network.local or self._app.settings.devnet:
+            raise ConfigError(
+                "A model on this machine answers on a practice network that this notebook starts.",
+                remedy="Unset OG_DEVNET and use %og network devnet --model FILE, or `og-magics devnet --model FILE`.",
+            )
+        use_local_model(model)
 
     def _panel(self, rest: str) -> Any:
         from ..widgets import panel

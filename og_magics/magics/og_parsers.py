@@ -53,6 +53,13 @@ def devnet_parser() -> Parser:
     return parser
 
 
+def network_parser() -> Parser:
+    """Return the parser of the flags of %og network, which come after its name."""
+    parser = verb_parser("network", "The network in use.")
+    parser.add_argument("--model", metavar="FILE", help="of the devnet: a .gguf file that answers, or smollm2")
+    return parser
+
+
 def budget_parser() -> Parser:
     """Return the parser of %og budget."""
     parser = verb_parser("budget", "What may be spent.")

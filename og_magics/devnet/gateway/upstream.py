@@ -16,11 +16,13 @@ from ..model.protocol import Delta, Ending, Fault, Piece, ProviderFault, Usage
 
 
 class UpstreamModel:
-    """A model behind `url`, with or without its `/v1`; streams are passed on event by event."""
+    """A model behind `url`, with or without its `/v1`; streams are passed on event by event.
 
-    answered_by = ""
+    `answered_by` is what answers say of who made them.
+    """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, answered_by: str = "") -> None:
+        self.answered_by = answered_by
         base = url.rstrip("/")
         self._base = base if re.search(r"/v\d+$", urlsplit(base).path) else base + "/v1"
         self._http = httpx.AsyncClient(timeout=httpx.Timeout(300, connect=10))

@@ -87,7 +87,7 @@ class TestChat:
         assert final.receipt.ttft_s is not None
 
     async def test_a_completion_answers_a_prompt(self, llm: LLM) -> None:
-        result = await llm.completion(og.TEE_LLM.GROK_4, "Say hello", max_tokens=8)
+        result = await llm.completion(og.TEE_LLM.GROK_4, "Say something", max_tokens=8)
         assert result.completion_output is not None
         assert result.completion_output.startswith("Just a prepared sample")
         assert result.chat_output is None
