@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.amounts import to_opg
 from ..core.endings import ending_of
-from ..core.errors import LedgerError, OGError, PaymentRefused, WalletError
+from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, LedgerError, OGError, PaymentRefused, WalletError
 from ..core.progress import Progress
 from ..core.protocols import Journal
 from ..core.receipt import Receipt
@@ -236,7 +236,11 @@ def failure_of(answers: BatchResult) -> OGError | None:
     if answers.done or not answers.errors:
         return None
     first = next(iter(answers.errors.values()))
-    return first if isinstance(first, OGError) else OGError(f"No prompt was answered. {type(first).__name__}: {first}")
+    return (
+        first
+        if isinstance(first, OGError)
+        else OGError(f"No prompt was answered. {type(first).__name__}: {first}", money=SEE_RECEIPTS, remedy=ASK_AGAIN)
+    )
 
 
 def _outcome(slot: _Slot) -> Answer | Exception | None:

@@ -49,6 +49,7 @@ from .threads import ThreadStore
 from .transactions import RECORD
 from .wallet_file import LedgerPayments, WalletFileError, commitment_of
 
+_REPORT = "Please report it: the program should not have asked for this."
 _UNSENT = "No signature was sent, so nothing is paid."
 
 
@@ -251,6 +252,7 @@ class Ledger(ReceiptReader):
                 raise LedgerError(
                     f"Receipt {receipt_id} is paid by authorization {row['authorization_hash']} already.",
                     money=f"Authorization {authorization_hash} does not pay for it.",
+                    remedy=_REPORT,
                 )
             signed = self._row(connection, "authorizations", authorization_hash)
             pays = {"authorization_hash": authorization_hash}
@@ -322,7 +324,7 @@ class Ledger(ReceiptReader):
 
     def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any], attestation: bytes) -> None:
         if weight < 0:
-            raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD)
+            raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD, remedy=_REPORT)
         if self._file.spool.find(receipt_id) is not None:
             return  # the first end stands
         running = self._running.get(receipt_id)
