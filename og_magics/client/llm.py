@@ -98,9 +98,7 @@ class LLM:
     ) -> None:
         settings = settings or Settings.from_env()
         if private_key is not None and not private_key:
-            raise ConfigError(
-                "The private key is empty.", remedy="Leave it out to use OG_PRIVATE_KEY, or the practice network."
-            )
+            raise ConfigError("The private key is empty.", remedy="Leave it out for the practice network.")
         private_key, rpc_url = private_key and Secret(private_key), rpc_url and PrivateURL(rpc_url)  # no frame shows it
         self.settings = settings.replace(
             private_key=private_key,

@@ -309,7 +309,7 @@ def _account(app: Session) -> Iterator[HealthCheck]:
     summary = "any amount of OPG" if held.allowance >= 2**255 else f"{format_opg(held.allowance)} OPG"
     ok = None if 0 < held.allowance < needed else held.allowance > 0
     yield HealthCheck(
-        "allowance", ok, f"{summary} may be moved by the payment contract (Permit2)", "" if ok else remedy
+        "allowance", ok, f"{summary} may be paid through the contract Permit2", "" if ok else remedy
     )
 
 

@@ -163,4 +163,5 @@ class TestTheFailure:
         failure = compare(run(error=GatewayError("down")), run("x/y", error=ModelNotSupported("unknown"))).failure()
         assert type(failure) is OGError
         assert failure.what == "None of the 2 models answered. openai/gpt-5: down x/y: unknown"
-        assert failure.money and failure.remedy
+        assert failure.money
+        assert failure.remedy
