@@ -308,9 +308,7 @@ def _account(app: Session) -> Iterator[HealthCheck]:
     )
     summary = "any amount of OPG" if held.allowance >= 2**255 else f"{format_opg(held.allowance)} OPG"
     ok = None if 0 < held.allowance < needed else held.allowance > 0
-    yield HealthCheck(
-        "allowance", ok, f"{summary} may be paid through the contract Permit2", "" if ok else remedy
-    )
+    yield HealthCheck("allowance", ok, f"{summary} may be paid through the contract Permit2", "" if ok else remedy)
 
 
 def _count(number: int, what: str) -> str:
