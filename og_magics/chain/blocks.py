@@ -118,7 +118,7 @@ class Timeline:
 
     def _nonsense(self, what: str) -> ChainError:
         return ChainError(
-            f"The RPC at {self._node.host} {what}.",
+            f"The blockchain node at {self._node.host} {what}.",
             money=rpc.READ_ONLY,
-            remedy=f"Name another RPC with {self._node.setting}.",
+            remedy=f"Name another node with {self._node.setting}.",
         )

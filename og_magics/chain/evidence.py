@@ -105,7 +105,7 @@ def look(
         if settlement is not None:
             findings.append(_found(one, settlement, chain, confirmations))
         elif one.hash in used:
-            why = f"Its nonce is used: it is paid. The RPC at {node.host} shows no transaction with it yet."
+            why = f"Its nonce is used: it is paid. The blockchain node at {node.host} shows no transaction with it yet."
             # A settlement that is known says more than a used nonce.
             event = None if one.hash in placed else MoneyEvent.USED
             findings.append(Finding(one.hash, event, chain.head, why))
@@ -142,7 +142,9 @@ def _unused(one: Authorization, chain: ChainHead, deep: _Unused, seen_at: int | 
 def _read_deep(node: rpc.Node, chain: ChainHead, late: Sequence[Authorization], depth: int) -> _Unused:
     """Read nonces at a block that is deep enough, from a node that has its state."""
     if not chain.proven:
-        return _Unused(None, why=f"The RPC at {node.host} does not show the first block, which the chain is known by.")
+        return _Unused(
+            None, why=f"The blockchain node at {node.host} does not show the first block, which the chain is known by."
+        )
     number = chain.head.number - depth
     if number < 0:
         return _Unused(None, why=f"The chain has no block yet with {depth} others on it.")
@@ -155,10 +157,10 @@ def _read_deep(node: rpc.Node, chain: ChainHead, late: Sequence[Authorization], 
     refused = next((one for one in (before, *results, after, chain_id) if isinstance(one, ChainError)), None)
     if refused is not None or before is None or after is None:
         more = f": {refused.what}" if refused is not None else "."
-        return _Unused(None, why=f"The RPC at {node.host} does not have the state of block {number}{more}")
+        return _Unused(None, why=f"The blockchain node at {node.host} does not have the state of block {number}{more}")
     block = block_of(node, before)
     if block != block_of(node, after) or block.number != number or node.number(chain_id) != _chain_id(late):
-        return _Unused(None, why=f"The RPC at {node.host} gave two answers about block {number}.")
+        return _Unused(None, why=f"The blockchain node at {node.host} gave two answers about block {number}.")
     try:
         used = nonces.used(node, results)
     except ChainError as error:

@@ -87,7 +87,7 @@ def _require(network: Network, node: rpc.Node, chain_id: Any) -> None:
 
 def _another(node: rpc.Node, network: Network, why: str) -> ChainError:
     return ChainError(
-        f"The RPC at {node.host} is not one of {network.name} (chain {network.chain_id}): {why}.",
+        f"The blockchain node at {node.host} is not one of {network.name} (chain {network.chain_id}): {why}.",
         money=rpc.READ_ONLY,
-        remedy=f"Name an RPC of {network.name} with {node.setting}. What was paid is found once it is the right one.",
+        remedy=f"Name a node of {network.name} with {node.setting}. What was paid is found once it is the right one.",
     )

@@ -113,7 +113,7 @@ def _facts(node: rpc.Node, payment: str, transaction: Any, receipt: Any) -> Onch
         with rpc.guard(node.url, setting=node.setting):
             if {str(one).lower() for one in (transaction["hash"], receipt["transactionHash"])} != {payment.lower()}:
                 return Unavailable(
-                    f"The RPC at {node.host} answered with another transaction than the one it was asked for."
+                    f"The blockchain node at {node.host} answered with another transaction than was asked for."
                 )
             return OnchainPayment(
                 transaction=payment.lower(),

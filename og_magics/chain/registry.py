@@ -224,15 +224,15 @@ def _lagging(node: rpc.Node, newest: int) -> ChainError:
     return ChainError(
         f"The node at {node.host} may not know newer enclaves: its newest block is {behind:,} minutes old.",
         money=rpc.READ_ONLY,
-        remedy=f"Try again later, or name another RPC with {node.setting}; check this machine's clock too.",
+        remedy=f"Try again later, or name another node with {node.setting}; check this machine's clock too.",
     )
 
 
 def _lie(node: rpc.Node, what: str) -> ChainError:
     return ChainError(
-        f"The registry behind {node.host} {what}.",
+        f"The public list of gateways, read from the node at {node.host}, {what}.",
         money=rpc.READ_ONLY,
-        remedy=f"Do not trust this RPC; name another one with {node.setting}.",
+        remedy=f"Do not trust this node; name another one with {node.setting}.",
     )
 
 

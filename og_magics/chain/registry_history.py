@@ -120,9 +120,9 @@ def _logs(node: rpc.Node, filter: Mapping[str, Any], first: int, last: int) -> l
         asked += len(left)
         if asked > MOST_RANGES:
             raise ChainError(
-                f"The RPC at {node.host} gives the events of too few blocks at once.",
+                f"The blockchain node at {node.host} gives the events of too few blocks at once.",
                 money=rpc.READ_ONLY,
-                remedy=f"Name another RPC with {node.setting}.",
+                remedy=f"Name another node with {node.setting}.",
             )
         calls: list[rpc.Call] = [
             ("eth_getLogs", [{**filter, "fromBlock": hex(low), "toBlock": hex(high)}]) for low, high in left

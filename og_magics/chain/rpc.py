@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..core.connection_failure import LOGIN_PAGE, connection_failure
+from ..core.connection_failure import LOGIN_PAGE, PRACTICE, connection_failure
 from ..core.errors import ChainError, OGError
 from ..core.fork import after_fork
 from ..core.networks import Network
@@ -84,7 +84,9 @@ class NodeError(ChainError):
         self.code = fields.get("code")
         self.rate_limited = _is_rate_limit(error)
         self.reverted = self.code == 3 or "revert" in self.text.lower()
-        super().__init__(f"The RPC at {host} answered with an error: {self.text}.", money=money, remedy=remedy)
+        super().__init__(
+            f"The blockchain node at {host} answered with an error: {self.text}.", money=money, remedy=remedy
+        )
 
 
 def connect(rpc_url: str) -> Web3:
@@ -129,22 +131,31 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         from web3.exceptions import Web3Exception
 
     host = _host(rpc_url)
-    elsewhere = f"Name another RPC with {setting}."
+    elsewhere = f"Name another node with {setting}."
     try:
         yield
     except requests.Timeout:
-        what, remedy = f"The RPC at {host} did not answer within {TIMEOUT:.0f} s.", f"Try again, or: {elsewhere}"
+        what, remedy = (
+            f"The blockchain node at {host} did not answer within {TIMEOUT:.0f} s.",
+            f"Try again. {PRACTICE} Or: {elsewhere}",
+        )
     except requests.HTTPError as error:
         status = _status(error)
-        what, remedy = f"The RPC at {host} answered with HTTP {status}.", elsewhere
+        what, remedy = f"The blockchain node at {host} answered with HTTP {status}.", elsewhere
         if status == 429:
-            what, remedy = f"The RPC at {host} allows no more requests for now.", f"Wait a minute, or: {elsewhere}"
+            what, remedy = (
+                f"The blockchain node at {host} allows no more requests for now.",
+                f"Wait a minute, or: {elsewhere}",
+            )
         elif status in (401, 403):
-            what = f"The RPC at {host} refuses this client (HTTP {status}): its key or its host is not allowed."
+            what = f"The blockchain node at {host} refuses this client (HTTP {status}): its key or host is not allowed."
     except requests.ConnectionError as error:
         what, remedy = _unreachable(error, rpc_url, elsewhere)
     except requests.RequestException as error:
-        what, remedy = f"The RPC URL with host {host!r} cannot be used ({type(error).__name__}).", elsewhere
+        what, remedy = (
+            f"The address of a blockchain node with host {host!r} cannot be used ({type(error).__name__}).",
+            elsewhere,
+        )
     except OSError:
         what = "The certificates that the environment names (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) cannot be read."
         remedy = "Name a file that is there, or unset the variable: certifi's certificates are used then."
@@ -153,7 +164,7 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
     ) as error:  # fmt: skip
         if isinstance(error, OGError):
             raise
-        what = f"The answer of the RPC at {host} is not Ethereum JSON-RPC ({type(error).__name__})."
+        what = f"The answer of the blockchain node at {host} is not Ethereum JSON-RPC ({type(error).__name__})."
         raise ChainError(what, money=money, remedy=f"Check the URL in {setting}. {LOGIN_PAGE}") from None  # as below
     else:
         return
@@ -163,17 +174,17 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
 def _unreachable(error: Exception, rpc_url: str, elsewhere: str) -> tuple[str, str]:
     """Return what happened, and what to do, where no connection could be made."""
     host, name = _host(rpc_url), urlsplit(rpc_url).hostname or ""
-    what = f"The RPC at {host} cannot be reached"
+    what = f"The blockchain node at {host} cannot be reached"
     if is_loopback(rpc_url):
         return f"{what}.", (
-            f"If it was a devnet, restart the kernel, or start it again with `og-magics devnet`, or: {elsewhere}"
+            f"If it was a practice network, restart the kernel, or start one with `og-magics devnet`, or: {elsewhere}"
         )
     failure = connection_failure(error, name)
     if failure.untrusted:
         return f"{what}: TLS failed ({failure.reason}).", f"{LOGIN_PAGE} Or: {elsewhere}"
     if failure.remedy:
         return f"{what}: {failure.reason}.", f"{failure.remedy} Or: {elsewhere}"
-    return f"{what}.", f"Check the connection, or: {elsewhere}"
+    return f"{what}.", f"Check the connection. {PRACTICE} Or: {elsewhere}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +262,7 @@ class Node:
             raise ChainError(
                 f"{address} does not answer {function.name} on the chain behind {self.host}.",
                 money=READ_ONLY,
-                remedy=f"Check that {self.setting} is an RPC of the right chain, and any address that was overridden.",
+                remedy=f"Check that {self.setting} is a node of the right chain, and any address that was overridden.",
             ) from None
 
     def number(self, value: Any, *, below: int = 2**256) -> int:
@@ -285,7 +296,7 @@ class Node:
         with guard(self.url, setting=self.setting, money=money):
             if answer.get("error") is not None:
                 wait = "Wait a minute, or" if _is_rate_limit(answer) else "If it stays so,"
-                remedy = f"{wait} name another RPC with {self.setting}."
+                remedy = f"{wait} name another node with {self.setting}."
                 raise NodeError(self.host, answer["error"], money=money, remedy=remedy)
             return answer["result"]
 

@@ -79,7 +79,8 @@ def find_settlements(
     for authorization in wanted:
         if authorization.network != network.caip2:
             raise ConfigError(
-                f"Authorization {authorization.hash} was signed for {authorization.network}, not for {network.caip2}."
+                f"Authorization {authorization.hash} was signed for {authorization.network}, not for {network.caip2}.",
+                remedy="Look for it on the network that it was signed for.",
             )
     if not wanted:
         return {}
@@ -167,9 +168,9 @@ def _transfers(node: rpc.Node, group: Sequence[Authorization], first: int, last:
         asked += 1
         if asked > MOST_RANGES:
             raise ChainError(
-                f"The RPC at {node.host} says that {last - first + 1:,} more blocks may hold a settlement.",
+                f"The blockchain node at {node.host} says that {last - first + 1:,} more blocks may hold a settlement.",
                 money=rpc.READ_ONLY,
-                remedy=f"Name another RPC with {node.setting}.",
+                remedy=f"Name another node with {node.setting}.",
             )
         end = min(last, first + _ranges.get(node.url, RANGE) - 1)
         query = {"address": tokens, "topics": topics, "fromBlock": hex(first), "toBlock": hex(end)}

@@ -150,10 +150,10 @@ def _send(network: Network, account: Account, amount: int, gas_balance: int, max
     fee = transaction["gas"] * transaction.get("maxFeePerGas", transaction.get("gasPrice", 0))
     if fee > max_fee:
         raise WalletError(
-            f"The RPC at {node.host} wants the approval to cost up to {format_opg(fee)} ETH, over the limit of "
-            f"{format_opg(max_fee)} ETH.",
+            f"The blockchain node at {node.host} wants the approval to cost up to {format_opg(fee)} ETH, over "
+            f"the limit of {format_opg(max_fee)} ETH.",
             money="Nothing was signed and nothing was sent.",
-            remedy=f"Name another RPC with {node.setting}; if fees are really so high, raise OG_MAX_FEE.",
+            remedy=f"Name another node with {node.setting}; if fees are really so high, raise OG_MAX_FEE.",
         )
     if fee > gas_balance:
         raise _no_gas(network, account, gas_balance)
@@ -190,7 +190,7 @@ def _signed(account: Account, transaction: dict[str, Any]) -> SignedTransaction:
     raise WalletError(
         f"The approval could not be signed ({kind}).",
         money="Nothing was signed and nothing was sent.",
-        remedy="What the RPC said of nonce, gas or fees may be wrong: name another one with OG_RPC_URL.",
+        remedy="What the node said of the network's fee (gas) may be wrong: name another one with OG_RPC_URL.",
     )
 
 
@@ -211,12 +211,17 @@ def _transaction(network: Network, node: rpc.Node, sender: str, amount: int) -> 
     except rpc.NodeError as error:
         if not error.reverted:
             raise
-        raise WalletError(f"The OPG contract refuses the approval: {error.text}.", money=_NOTHING_SENT) from None
+        raise WalletError(
+            f"The OPG contract refuses the approval: {error.text}.",
+            money=_NOTHING_SENT,
+            remedy="%og wallet shows what the wallet holds.",
+        ) from None
     if node.number(chain_id) != network.chain_id:
         raise ConfigError(
-            f"The RPC at {node.host} serves chain {node.number(chain_id)}; {network.name} is chain {network.chain_id}.",
+            f"The blockchain node at {node.host} is of chain {node.number(chain_id)}; {network.name} is "
+            f"chain {network.chain_id}.",
             money=_NOTHING_SENT,
-            remedy=f"Set {node.setting} to an RPC of the right chain, or choose the network that it belongs to.",
+            remedy=f"Set {node.setting} to a node of the right chain, or choose the network that it belongs to.",
         )
     with rpc.guard(node.url, setting=node.setting, money=_NOTHING_SENT):
         fees = _fees(node, node.number(gas_price), block)
@@ -258,7 +263,7 @@ def _wait(network: Network, tx_hash: str) -> None:
                 return
             raise WalletError(
                 f"The approval failed on chain: {tx_hash}.",
-                money="Its gas was spent; no OPG moved and nothing is approved.",
+                money="Its fee (gas) was spent; no OPG moved and nothing is approved.",
                 remedy=_look_at(network, tx_hash),
             )
         time.sleep(_POLL[min(looks, len(_POLL) - 1)])
@@ -287,7 +292,8 @@ def _allowance_after(network: Network, account: Account, expected: int, approved
 
 def _no_gas(network: Network, account: Account, gas: int) -> InsufficientBalance:
     return InsufficientBalance(
-        f"The wallet {account.address} has {format_opg(gas)} ETH on {network.name}, not enough gas for the approval.",
+        f"The wallet {account.address} has {format_opg(gas)} ETH on {network.name}, not enough for the fee "
+        "(gas) of the approval.",
         money=_NOTHING_SENT,
         remedy=_how_to_fund(network, "a little ETH"),
     )

@@ -69,7 +69,9 @@ def _write(path: Path, *, force: bool) -> Path:
             remedy=f"Run it with `og-magics run {path}`, or overwrite it with `og-magics quickstart --force`.",
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Name a place where files may be written."
+        ) from None
     print(f"Wrote {path.absolute()}")
     return path
 

@@ -119,5 +119,7 @@ def existing_ledger(path: Path) -> Ledger:
         LedgerError: there is no such file.
     """
     if not path.is_file():
-        raise LedgerError(f"There is no ledger {path}.")
+        raise LedgerError(
+            f"There is no file of receipts at {path}.", remedy="Name the folder of the notebook, or the file itself."
+        )
     return Ledger(path)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TIMEOUT = 600
 """Seconds for one cell."""
 _NOTHING = "Nothing was run and nothing was paid."
+_NOTEBOOK = "Name an .ipynb file that Jupyter opens."
 _STOPPED = 130
 """Exit status of a command that Ctrl-C ended."""
 
@@ -204,10 +205,14 @@ def _read(path: Path) -> Any:
         raise ConfigError(error.what, money=_NOTHING, remedy=error.remedy) from None
     except nbformat.ValidationError as error:
         raise ConfigError(
-            f"{path} is not a valid notebook: {printable(str(error).splitlines()[0][:200])}.", money=_NOTHING
+            f"{path} is not a valid notebook: {printable(str(error).splitlines()[0][:200])}.",
+            money=_NOTHING,
+            remedy=_NOTEBOOK,
         ) from None
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is not a notebook: {printable(str(error))[:200]}.", money=_NOTHING) from None
+        raise ConfigError(
+            f"{path} is not a notebook: {printable(str(error))[:200]}.", money=_NOTHING, remedy=_NOTEBOOK
+        ) from None
     return notebook
 
 

@@ -90,7 +90,7 @@ def no_wallet(network: str) -> ConfigError:
     return ConfigError(
         f"There is no wallet to pay with on {network}.",
         money="Nothing was paid.",
-        remedy="Set OG_PRIVATE_KEY, or use the local devnet, which needs none: OG_NETWORK=devnet.",
+        remedy="Set OG_PRIVATE_KEY, or use the practice network, which needs none: OG_NETWORK=devnet.",
     )
 
 

@@ -99,7 +99,7 @@ def _read(described: str) -> Mapping[str, Any]:
         info = None
     if not isinstance(info, dict):
         raise ConfigError(
-            "OG_DEVNET does not hold the description of a devnet.",
+            "OG_DEVNET does not hold the description of a practice network (devnet).",
             remedy="Give the line that `og-magics devnet --json` prints, or a file with it.",
         )
     return info
@@ -133,7 +133,7 @@ def _start(fund: str | None) -> tuple[subprocess.Popen[str], dict[str, Any]]:
             said = complaints.read().strip().splitlines()
             missing = any("ModuleNotFoundError" in text for text in said)
             raise DevnetError(
-                f"The local devnet did not start{': ' + said[-1][:300] if said else ' in time'}.",
+                f"The practice network did not start{': ' + said[-1][:300] if said else ' in time'}.",
                 money="Nothing was paid.",
                 remedy="Install its parts: pip install 'og_magics[devnet]'."
                 if missing

@@ -89,10 +89,10 @@ class Funds:
         missing = f" {format_opg(cap - held.allowance)} OPG are missing." if held.allowance < cap else ""
         enough = max(-(-cap // 10**18), 1)
         return AllowanceRequired(
-            f"The wallet {self._address} on {self._network.name} allows Permit2 to move {format_opg(held.allowance)} "
-            f"OPG, and the gateway opens a session only with {format_opg(cap)} OPG.{missing} An allowance moves "
-            "nothing: with it the Permit2 contract can move what you sign for, to whom you sign for.",
+            f"The wallet {self._address} on {self._network.name} lets the payment contract (Permit2) move "
+            f"{format_opg(held.allowance)} OPG, and the gateway opens a session only with {format_opg(cap)} OPG."
+            f"{missing} To approve it moves nothing: the contract moves only what you sign for, to whom you sign for.",
             money=_NOTHING,
             remedy=f"Approve once with `%og approve {enough}`, or llm.ensure_opg_approval(min_allowance={enough}); it "
-            "is a transaction and costs a little gas.",
+            "is a transaction, and its fee (gas) is small.",
         )

@@ -161,7 +161,11 @@ def _with_key(enclave: Enclave, pem: str) -> Enclave:
     try:
         key = pem_to_der(pem)
     except ValueError as error:
-        raise GatewayProtocolError(f"The gateway shows no key: {error}") from None
+        raise GatewayProtocolError(
+            f"The gateway shows no key: {error}",
+            money="Nothing was sent and nothing was paid.",
+            remedy="Try again later, or name another gateway with OG_GATEWAY_URL.",
+        ) from None
     return replace(enclave, tee_id=tee_id_of(key), public_key=key)
 
 
@@ -171,14 +175,14 @@ def _none_registered(network: Network, refused: Sequence[str]) -> GatewayUnreach
         main, about = with_real_money().name, "" if network.local else f"{network.name} is {network.about}. "
         remedy = (
             f"{about}The main network may have one, for real money: OG_NETWORK={main} or `%og network {main}`. "
-            "The local devnet costs nothing: OG_NETWORK=devnet."
+            "The practice network costs nothing: OG_NETWORK=devnet."
         )
     lists = "lists none"
     if refused:
         reasons = "; ".join(dict.fromkeys(refused))
         lists = f"lists {len(refused)}, and none that a prompt may be sent to ({reasons})"
     return GatewayUnreachable(
-        f"No gateway is active on {network.name}: the registry {network.registry_address} {lists}.",
+        f"No gateway is active on {network.name}: the public list of gateways ({network.registry_address}) {lists}.",
         transient=False,
         money="Nothing was sent and nothing was paid.",
         remedy=remedy,

@@ -32,6 +32,7 @@ from ..core.types import (
     TextGenerationOutput,
     x402SettlementMode,
 )
+from ..gateway.bounds import MAY_BE_CHARGED
 from ..ledger import notebook_ledger
 from ..notebook.recordings import NotebookRecordings, named_files
 from ..payment import Wallet, load_wallet
@@ -99,7 +100,7 @@ class LLM:
     ) -> None:
         settings = settings or Settings.from_env()
         if private_key is not None and not private_key:
-            raise ConfigError("The private key is empty.", remedy="Leave it out to use OG_PRIVATE_KEY, or the devnet.")
+            raise ConfigError("The private key is empty.", remedy="Leave it out for the practice network.")
         private_key, rpc_url = private_key and Secret(private_key), rpc_url and PrivateURL(rpc_url)  # no frame shows it
         self.settings = settings.replace(
             private_key=private_key,
@@ -342,7 +343,7 @@ class LLM:
             async for chunk in chunks:
                 output = chunk.output or output
         if output is None:
-            raise StreamError("The answer ended without a result.")
+            raise StreamError("The answer ended without a result.", money=MAY_BE_CHARGED, remedy="Ask again.")
         return output
 
     async def gateway(self) -> tuple[Enclave, dict[str, Any]]:

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..core.amounts import to_opg
 from ..core.endings import ending_of
-from ..core.errors import LedgerError, OGError, PaymentRefused, WalletError
+from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, LedgerError, OGError, PaymentRefused, WalletError
 from ..core.progress import Progress
 from ..core.protocols import Journal
 from ..core.receipt import Receipt
@@ -68,6 +69,7 @@ class _Slot:
     answer: Answer | None = None
     error: Exception | None = None
     progress: Progress = field(default_factory=Progress)
+    counted: bool = False
 
 
 class BatchResult(Sequence[Any]):
@@ -79,6 +81,7 @@ class BatchResult(Sequence[Any]):
     def __init__(self, prompts: Sequence[str], journal: Journal) -> None:
         self._slots = [_Slot(prompt) for prompt in prompts]
         self._journal = journal
+        self._cost = Decimal(0)
 
     @property
     def done(self) -> list[Answer]:
@@ -123,7 +126,7 @@ class BatchResult(Sequence[Any]):
             _Slot(slot.prompt, slot.answer, slot.error, Progress(receipt_ids=list(slot.progress.receipt_ids)))
             for slot in self._slots
         ]
-        return {"_slots": slots, "_journal": _Kept(self.receipts)}
+        return {"_slots": slots, "_journal": _Kept(self.receipts), "_cost": self._cost}
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -144,6 +147,33 @@ class BatchResult(Sequence[Any]):
         """The counts of answers and failures in a few words."""
         failed = len(self.errors)
         return f"{len(self.done)} of {len(self)} answered" + (f", {failed} failed" if failed else "")
+
+    def pace(self, seconds: float, *, last: bool = False) -> str:
+        """Return how fast it goes: answers a second, the time that is left, and the cost so far of what was asked now.
+
+        Args:
+            seconds: since it began. last: it has ended; then all the time that it took.
+        """
+        ended = len(self.done) + len(self.errors)
+        parts = []
+        if last:
+            parts.append(f"{seconds:.1f} s")
+        elif ended and seconds > 0:
+            parts.append(f"{ended / seconds:.1f}/s")
+            parts.append(f"{_duration((len(self) - ended) * seconds / ended)} left")
+        cost = self._cost_so_far()
+        if cost:
+            parts.append(f"~${cost:.6f}" if last else f"~${cost:.6f} so far")
+        return " · ".join(parts)
+
+    def _cost_so_far(self) -> Decimal:
+        """Sum the prices of the answers, each of which is read once."""
+        for slot in self._slots:
+            if slot.answer is not None and not slot.counted:
+                slot.counted = True
+                prices = [one.usd for one in slot.answer.receipts if not one.replayed]
+                self._cost += sum((price for price in prices if price is not None), Decimal(0))
+        return self._cost
 
     def _receipts(self, slot: _Slot) -> list[Receipt]:
         return [self._journal.receipt(receipt_id) for receipt_id in slot.progress.receipt_ids]
@@ -236,7 +266,16 @@ def failure_of(answers: BatchResult) -> OGError | None:
     if answers.done or not answers.errors:
         return None
     first = next(iter(answers.errors.values()))
-    return first if isinstance(first, OGError) else OGError(f"No prompt was answered. {type(first).__name__}: {first}")
+    return (
+        first
+        if isinstance(first, OGError)
+        else OGError(f"No prompt was answered. {type(first).__name__}: {first}", money=SEE_RECEIPTS, remedy=ASK_AGAIN)
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _outcome(slot: _Slot) -> Answer | Exception | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.endings import ending_of
-from ..core.errors import NotRecorded, OGError, ProofError
+from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, NotRecorded, OGError, ProofError
 from ..core.progress import INTERRUPTED
 from ..core.protocols import Journal
 from ..core.receipt import Column, Receipt, labels
@@ -167,7 +167,7 @@ class Comparison(Sequence[Compared]):
         if len({(type(error), str(error)) for error in errors.values()}) == 1:
             return first
         problems = " ".join(f"{column.model}: {column.error}" for column in self.columns)
-        return OGError(f"None of the {len(self)} models answered. {problems}")
+        return OGError(f"None of the {len(self)} models answered. {problems}", money=SEE_RECEIPTS, remedy=ASK_AGAIN)
 
     def __len__(self) -> int:
         return len(self._parts)

@@ -20,6 +20,7 @@ FORMATS = ("json", "md", "text", "code", "html", "math", "image")
 _FENCED = re.compile(r"\s*(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<inside>.*?)\n?[ \t]*(?P=fence)[`~]*\s*", re.S)
 _NAME = re.compile(r"[^A-Za-z0-9_-]")
 _VALUE = "value"
+_ANOTHER_SCHEMA = "Correct it, or ask without --schema."
 _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
@@ -126,7 +127,7 @@ def output_schema_of(wanted: Any, names: Mapping[str, Any]) -> OutputSchema:
     try:
         schema = _rooted(untitled(_adapter(kind).json_schema()))
     except (PydanticUserError, NameError, TypeError) as error:
-        raise ConfigError(f"{label} has no JSON schema: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{label} has no JSON schema: {str(error).splitlines()[0]}", remedy=_ANOTHER_SCHEMA) from None
     wrapped = schema.get("type") != "object"
     return OutputSchema(label, _wrapped(schema) if wrapped else schema, kind, wrapped)
 
@@ -157,9 +158,11 @@ def _of_dict(schema: Mapping[str, Any], name: str) -> OutputSchema:
     try:
         validator_for(schema).check_schema(schema)
     except SchemaError as error:
-        raise ConfigError(f"{name or 'The dict'} is not a JSON schema: {error.message[:200]}") from None
+        raise ConfigError(
+            f"{name or 'The dict'} is not a JSON schema: {error.message[:200]}", remedy=_ANOTHER_SCHEMA
+        ) from None
     if flaw := unusable(schema):
-        raise ConfigError(f"{name or 'The dict'} cannot be used as a JSON schema: {flaw}")
+        raise ConfigError(f"{name or 'The dict'} cannot be used as a JSON schema: {flaw}", remedy=_ANOTHER_SCHEMA)
     return OutputSchema(name or str(schema.get("title") or "answer"), dict(schema))
 
 

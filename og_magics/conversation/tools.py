@@ -286,7 +286,9 @@ def tool_of(
     if isinstance(marked, Tool) and not fresh:
         return marked
     if not callable(function):
-        raise ConfigError(f"{function!r} is not a function, so it cannot be a tool.")
+        raise ConfigError(
+            f"{function!r} is not a function, so it cannot be a tool.", remedy="Decorate a function, or pass one."
+        )
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
         raise ConfigError(f"timeout must be a positive number of seconds, got {timeout}.")
     called = name or str(getattr(_annotated(function), "__name__", ""))

@@ -19,6 +19,7 @@ from ..core.endings import ending_note
 from ..core.errors import AnswerError, ConfigError, StreamError, ToolRoundsExceeded
 from ..core.progress import MORE_ROUNDS, UNFIT, Progress, RepairRequest
 from ..core.types import ChatRequest, TextGenerationOutput
+from ..gateway.bounds import MAY_BE_CHARGED
 from .answer import Answer
 from .context import Context
 from .options import Options
@@ -75,7 +76,7 @@ async def run_turn(llm: LLM, turn: Turn, progress: Progress) -> Answer:
                     progress.add(chunk.choices[0].delta.content or "")
                 output = chunk.output or output
         if output is None:
-            raise StreamError("The answer ended without a result.")
+            raise StreamError("The answer ended without a result.", money=MAY_BE_CHARGED, remedy="Ask again.")
         rounds.append(output)
         follow_up: Sequence[Mapping[str, Any]]
         if output.tool_calls:

@@ -37,7 +37,7 @@ _PARAMETERS: Mapping[str, Any] = {
 
 
 async def _unbound(**_: Any) -> str:
-    raise ConfigError("The search belongs to no turn.")
+    raise ConfigError("The search belongs to no turn.", remedy="Use it with --web-search.")
 
 
 TOOL = Tool(
@@ -70,7 +70,7 @@ def bound_to(tools: Tools, llm: LLM, request: ChatRequest) -> Tools:
         nonlocal made
         key = llm.settings.private_key
         if holds_key(query) or (key is not None and holds_this_key(query, key.reveal())):
-            raise ConfigError("The query holds a private key. It was not sent.")
+            raise ConfigError("The query holds a private key. It was not sent.", remedy="Search without it.")
         if made >= SEARCHES:
             raise ConfigError(f"This turn has made its {SEARCHES} searches. Answer with what they found.")
         made += 1

@@ -29,7 +29,7 @@ def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
     with localcontext(prec=100):
         units = value.scaleb(OPG_DECIMALS)
         if units != units.to_integral_value():
-            raise ConfigError(f"{amount!r} {unit} is finer than one base unit (10**-18 {unit}).")
+            raise ConfigError(f"{amount!r} {unit} is finer than one base unit (10**-18 {unit}).", remedy="Round it.")
     if units < 0:
         raise ConfigError(f"{amount!r} {unit} is negative.", remedy="Write an amount of 0 or more.")
     return int(units)

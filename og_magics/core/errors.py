@@ -39,6 +39,10 @@ _CELL = re.compile(r"ipykernel_\d+|<ipython-input")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+SEE_RECEIPTS = "The receipts say what each call cost; what has none was not paid."
+ASK_AGAIN = "What each error says is to be done; then ask again."
+
+
 class OGError(Exception):
     """Base of the tree.
 

@@ -238,7 +238,7 @@ def devnet(info: Mapping[str, Any]) -> Network:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"This does not describe a devnet: {error!r} is missing or wrong.",
+            f"This does not describe a practice network (devnet): {error!r} is missing or wrong.",
             remedy="Use the line that `og-magics devnet --json` prints.",
         ) from None
 

@@ -40,7 +40,7 @@ MODES = {
         ),
         SettlementMode(
             x402SettlementMode.BATCH_HASHED, "Batch",
-            "the root of a tree of hashes, with other calls",
+            "one hash that stands for it and other calls together",
             "nobody can read it; whoever holds the call can prove that it was there",
             "everyday work",
         ),

@@ -20,7 +20,7 @@ from .tool_calls import part_plain
 from .turn_bundle import PLAINEST, turn_bundle, turn_footer
 
 _STATES = {
-    "starting": "starting the local devnet",
+    "starting": "starting the practice network",
     "connecting": "connecting",
     "paying": "paying",
     "waiting": "waiting for the first token",

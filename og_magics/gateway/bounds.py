@@ -28,7 +28,7 @@ _GZIP_BEGINS = 0x1F
 _WATCHED = "og_magics.bounds"
 MAY_BE_CHARGED = "The call may be charged, by no more than its authorization allows."
 KEPT = "What had arrived is kept; ask again for the rest: that is another call, with its own price."
-NOTHING_SERVED = "Nothing was served; what was authorized expires by itself."
+NOTHING_SERVED = "Nothing was answered; what was signed expires by itself, unpaid."
 
 
 @dataclass(frozen=True, slots=True)

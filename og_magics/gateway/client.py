@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .._version import __version__
-from ..core.connection_failure import LOGIN_PAGE, connection_failure, message_of
+from ..core.connection_failure import LOGIN_PAGE, PRACTICE, connection_failure, message_of
 from ..core.errors import ConfigError, GatewayUnreachable
 from ..core.models import known_model
 from ..core.secret import login_of, origin_of, revealed
@@ -174,9 +174,11 @@ class GatewayClient:
             yield
         except httpx.ConnectError as error:
             failure = connection_failure(error, urlsplit(endpoint).hostname or endpoint)
-            remedy = failure.remedy or "Check the network connection; %og network shows which gateway is used."
+            remedy = (
+                failure.remedy or f"Check the network connection; %og network shows which gateway is used. {PRACTICE}"
+            )
             if failure.untrusted and self.enclave.tls_certificate is not None:
-                who = "that the registry holds" if self.enclave.registered else "that was attested"
+                who = "that the public list of gateways holds" if self.enclave.registered else "that was attested"
                 remedy = f"Its certificate is not the one {who}: do not go on. {LOGIN_PAGE}"
             elif failure.untrusted:
                 remedy = (

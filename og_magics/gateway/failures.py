@@ -27,7 +27,7 @@ def failure_of(response: httpx.Response, model: str, content: bytes) -> GatewayE
             f"The gateway does not serve the model {model!r}.",
             status=status,
             body=body,
-            money="The payment was authorized and nothing was served: nothing is charged for this call.",
+            money="The payment was signed and nothing was answered: nothing is charged for this call.",
             remedy=f"{hint}%og models lists the models.",
         )
     if "html" in response.headers.get("content-type", ""):

@@ -32,7 +32,12 @@ class PlainEndpoint(GatewayClient):
         """
         listed = (await self._get_json("/v1/models")).get("data")
         if not isinstance(listed, list):
-            raise GatewayProtocolError("The server lists no models.", status=200)
+            raise GatewayProtocolError(
+                "The server lists no models.",
+                status=200,
+                money="Nothing is paid.",
+                remedy="Name the model with -m: it may be there.",
+            )
         return [str(one["id"]) for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
 
     async def health(self) -> dict[str, Any]:

@@ -177,7 +177,7 @@ async def events(response: httpx.Response, pieces: AsyncIterator[bytes] | None =
                     clock.heard()
                     yield _event(text)
     except EventTooLarge as error:
-        raise StreamError(f"The stream broke: {str(error).rstrip('.')}.", money=MAY_BE_CHARGED) from None
+        raise StreamError(f"The stream broke: {str(error).rstrip('.')}.", money=MAY_BE_CHARGED, remedy=KEPT) from None
     except httpx.TransportError as error:
         if not done:  # after [DONE] nothing is missing
             raise _cut(error) from error

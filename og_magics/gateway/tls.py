@@ -26,13 +26,13 @@ def pinned_context(certificate: bytes) -> ssl.SSLContext:
         def do_handshake(self) -> None:
             super().do_handshake()
             if self.getpeercert(binary_form=True) != certificate:
-                raise ssl.SSLCertVerificationError("the server's certificate is not the pinned one")
+                raise ssl.SSLCertVerificationError("the server's certificate is not the one that is known for it")
 
     class PinnedSocket(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             if self.getpeercert(binary_form=True) != certificate:
-                raise ssl.SSLCertVerificationError("the server's certificate is not the pinned one")
+                raise ssl.SSLCertVerificationError("the server's certificate is not the one that is known for it")
 
     context.sslobject_class = PinnedObject
     context.sslsocket_class = PinnedSocket

@@ -89,7 +89,7 @@ class Transcript:
             StreamError: none was taken.
         """
         if self._final is None:
-            raise StreamError("The answer ended without a result.", money=MAY_BE_CHARGED)
+            raise StreamError("The answer ended without a result.", money=MAY_BE_CHARGED, remedy="Ask again.")
         self._final.is_final = True
         self._add_others(self._final)
         return self._with_proof(self._final)

@@ -74,7 +74,9 @@ def replace_file(path: Path, content: bytes) -> Path:
         beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
-        raise LedgerError(f"{path} cannot be written: {error.strerror}.") from None
+        raise LedgerError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Name a place where files may be written."
+        ) from None
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -99,7 +101,10 @@ def import_receipts(path: str | os.PathLike[str]) -> list[Receipt]:
             raise TypeError("it is not a list")
         return [Receipt.from_json(form if isinstance(form, Mapping) else {}) for form in forms]
     except (ValueError, TypeError) as error:
-        raise LedgerError(f"{path} does not hold receipts that can be read: {error}.") from None
+        raise LedgerError(
+            f"{path} does not hold receipts that can be read: {error}.",
+            remedy="Name a file that export_receipts wrote.",
+        ) from None
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -124,7 +129,10 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
     except (ValueError, KeyError, TypeError, InvalidOperation, csv.Error, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise LedgerError(f"{path} does not hold receipts that can be read: {error}.") from None
+        raise LedgerError(
+            f"{path} does not hold receipts that can be read: {error}.",
+            remedy="Name a file that export_receipts wrote.",
+        ) from None
 
 
 def _json(receipts: list[Receipt]) -> bytes:
@@ -287,7 +295,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise LedgerError(f"{path} cannot be read: {error.strerror}.") from None
+        raise LedgerError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
+        ) from None
 
 
 def _unknown(path: Path, known: str) -> ConfigError:

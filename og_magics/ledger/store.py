@@ -51,6 +51,8 @@ from .transactions import RECORD
 from .wallet_errors import UNSENT, WalletFileError
 from .wallet_file import LedgerPayments, commitment_of
 
+_REPORT = "Please report it: the program should not have asked for this."
+
 
 @dataclass(slots=True)
 class _Running:
@@ -262,6 +264,7 @@ class Ledger(ReceiptReader):
                 raise LedgerError(
                     f"Receipt {receipt_id} is paid by authorization {row['authorization_hash']} already.",
                     money=f"Authorization {authorization_hash} does not pay for it.",
+                    remedy=_REPORT,
                 )
             signed = self._row(connection, "authorizations", authorization_hash)
             salt = journal.salt(connection)
@@ -335,7 +338,7 @@ class Ledger(ReceiptReader):
 
     def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any], attestation: bytes) -> None:
         if weight < 0:
-            raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD)
+            raise LedgerError(f"Receipt {receipt_id} cannot have the weight {weight}.", money=RECORD, remedy=_REPORT)
         if self._file.spool.find(receipt_id) is not None:
             return  # the first end stands
         running = self._running.get(receipt_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
 from .receipts import ReceiptsVariable, notebook
@@ -12,8 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..conversation import Turn
+    from ..core.errors import ConfigError
     from ..core.estimate import Estimate
     from ..session import Session
+
+
+def unsent(error: ConfigError) -> UsageError:
+    """Return the mistake in a prompt or a flag as IPython shows mistakes: in one paragraph, without a traceback."""
+    return UsageError(str(error if error.money else error.with_money("Nothing was sent, and nothing is paid.")))
 
 
 class NotebookMagics(Magics):

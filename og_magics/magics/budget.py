@@ -33,7 +33,7 @@ def budget(app: Session, line: str) -> str:
         if budget.limit is None or budget.left is None:
             lines.append(f"{budget.name:<13} no limit on {name}")
             continue
-        spent = f"{format_opg(budget.used)} of {format_opg(budget.limit)} OPG paid or authorized"
+        spent = f"{format_opg(budget.used)} of {format_opg(budget.limit)} OPG paid or signed"
         lines.append(f"{budget.name:<13} {spent}, {format_opg(budget.left)} left")
-    lines.append("What is authorized counts until it is settled or expires; the wallet's are of all its notebooks.")
+    lines.append("What is signed counts until it is paid or expires; the wallet's are of all its notebooks.")
     return "\n".join(lines)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from ..core.errors import AnswerError, ConfigError, OGError
-from .base import NotebookMagics
+from .base import NotebookMagics, unsent
 from .input_transform import ASSIGNED, unix_lines
 from .parser import chat_parser, check_variable, documented, options_of
 from .prompts import print_notes, prompt_of, show_context
@@ -95,7 +94,7 @@ class ChatMagics(NotebookMagics):
                 self._break_off(live, run.progress, error.what)
                 raise
         except ConfigError as error:
-            raise UsageError(str(error)) from None
+            raise unsent(error) from None
         self._finish(live, result.receipts, result.text, result.note, result.images or ())
         self._variable.refresh_after()
         if turn.format == "code" and result.text:

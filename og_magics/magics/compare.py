@@ -8,7 +8,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
 from ..core.errors import ConfigError
-from .base import NotebookMagics
+from .base import NotebookMagics, unsent
 from .input_transform import unix_lines
 from .parser import check_variable, compare_parser, documented, options_of
 from .prompts import print_notes, prompt_of, show_context
@@ -73,7 +73,7 @@ class CompareMagics(NotebookMagics):
                 self._leave(result, flags.output)  # what had arrived
                 raise
         except ConfigError as error:
-            raise UsageError(str(error)) from None
+            raise unsent(error) from None
         self._leave(result, flags.output)
 
     def _watch(self, comparison: Comparison) -> None:

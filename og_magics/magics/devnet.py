@@ -38,6 +38,8 @@ def devnet(app: Session, line: str) -> str:
         try:
             path.write_text(json.dumps(dict(info)) + "\n", encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+            raise ConfigError(
+                f"{path} cannot be written: {error.strerror}.", remedy="Name a place where files may be written."
+            ) from None
         lines.append(f"Written to {flags.file}: OG_DEVNET={flags.file} makes other notebooks and scripts use it.")
     return "\n".join(lines)

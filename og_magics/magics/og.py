@@ -202,7 +202,7 @@ class OgMagics(NotebookMagics):
             f"address    {account.address}",
             f"OPG        {format_opg(account.opg)}",
             f"gas        {format_opg(account.gas)} ETH",
-            f"allowance  {_allowance(account.allowance)} may be moved by Permit2",
+            f"allowance  {_allowance(account.allowance)} may be paid through the contract Permit2",
         ]
         if account.allowance < account.needed:
             lines.append("           approve once with %og approve")

@@ -55,7 +55,8 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
         (r"\b(?:served|settled|verified)\b", "(status)"),
         (r"\bblock \d+", "block (number)"),
         # What a wallet paid elsewhere.
-        (r"\b[\d.]+ of (?=\(cost\) paid or authorized)|(?<=paid or authorized, )[\d.]+(?= left\b)", "(cost)"),
+        (r"\b[\d.]+ of (?=\(cost\) paid or (?:authorized|signed))|(?<=paid or signed, )[\d.]+(?= left\b)", "(cost)"),
+        (r"(?<=paid or authorized, )[\d.]+(?= left\b)", "(cost)"),
         (r"\bhas \d+ payments?, \d+ wallets?", "has (count) payments"),
         (r"\b\d+ entries\b", "(count) entries"),
         (r"\b\d+(?:\.\d+)? [KM]iB\b", "(size)"),

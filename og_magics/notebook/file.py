@@ -85,12 +85,17 @@ def read_notebook(notebook: str | Path) -> dict[str, Any]:
     path = Path(notebook).expanduser()
     try:
         if path.stat().st_size > _LARGEST:
-            raise LedgerError(f"{path} is larger than {_LARGEST // 2**20} MiB, which no notebook is read of.")
+            raise LedgerError(
+                f"{path} is larger than {_LARGEST // 2**20} MiB, which no notebook is read of.",
+                remedy="Clear outputs that are large.",
+            )
         content = read_json(path.read_bytes(), DEEPEST)
         if not _is_notebook(content):
             raise ValueError("it has no cells")
     except OSError as error:
-        raise LedgerError(f"{path} cannot be read: {error.strerror}.") from None
+        raise LedgerError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
+        ) from None
     except ValueError:
         raise LedgerError(f"{path} is not a notebook.", remedy="Give the path of an .ipynb file.") from None
     return dict(content)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SIGNATURE_HEADER = "PAYMENT-SIGNATURE"
 CHALLENGE_HEADER = "PAYMENT-REQUIRED"
 
+_OTHER_GATEWAY = "Name another gateway with OG_GATEWAY_URL, or ask later."
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -125,9 +127,12 @@ def decode_challenge(header: str) -> PaymentRequired:
             status=402,
             body=f"{type(error).__name__}: {error}"[:500],
             money="Nothing was signed.",
+            remedy=_OTHER_GATEWAY,
         ) from None
     if not isinstance(required, PaymentRequired):
-        raise GatewayProtocolError("The gateway speaks x402 version 1.", status=402, money="Nothing was signed.")
+        raise GatewayProtocolError(
+            "The gateway speaks x402 version 1.", status=402, money="Nothing was signed.", remedy=_OTHER_GATEWAY
+        )
     return required
 
 
@@ -159,7 +164,9 @@ class _RecordingSigner:
         self, domain: Any, types: Mapping[str, Sequence[Any]], primary_type: str, message: Mapping[str, Any]
     ) -> bytes:
         if primary_type not in ("PermitWitnessTransferFrom", "TransferWithAuthorization"):
-            raise PaymentRefused(f"A signature of type {primary_type} was asked for.", money="Nothing was signed.")
+            raise PaymentRefused(
+                f"A signature of type {primary_type} was asked for.", money="Nothing was signed.", remedy=_OTHER_GATEWAY
+            )
         if not isinstance(domain, Mapping):
             domain = {
                 "name": domain.name,

@@ -298,7 +298,7 @@ class PaymentAuth(httpx.Auth):
             reason=reason,
             cap=session.payment.authorization.cap,
             money="The gateway says that it took nothing; what was signed stays within its cap and expires by itself.",
-            remedy="%og wallet shows balance and allowance, %og network the network.",
+            remedy="%og wallet shows the balance and what is approved, %og network the network.",
         )
         self._route.close(session, f"the gateway refused the one before it ({reason[:80]})", error)
         raise error

@@ -67,7 +67,7 @@ class Budget:
             )
         raise PaymentRefused(
             f"{self.name} does not allow it: {format_opg(committed)} of {format_opg(self.limit)} OPG are paid or "
-            f"authorized, and the gateway asks for up to {format_opg(cap)} more. It would take only what calls "
+            f"signed, and the gateway asks for up to {format_opg(cap)} more. It would take only what calls "
             "cost, but could take all of that.",
             money=_NOTHING,
             remedy=remedy,

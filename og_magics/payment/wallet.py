@@ -21,7 +21,9 @@ KEYRING_SERVICE = "og_magics"
 """Under which `keyring set og_magics private_key` keeps a key."""
 
 _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
-_REMEDY = "Set OG_PRIVATE_KEY to 0x and 64 hex digits; with no key at all, the local devnet is used and costs nothing."
+_REMEDY = (
+    "Set OG_PRIVATE_KEY to 0x and 64 hex digits; with no key at all, the practice network is used and costs nothing."
+)
 
 
 class Signed(NamedTuple):
@@ -135,7 +137,7 @@ def _from_keystore(settings: Settings) -> Wallet:
     try:
         key = _decrypted(path.read_text(), settings.keystore_password)
     except OSError as error:
-        raise ConfigError(f"The keystore {path} cannot be read: {error.strerror}.") from None
+        raise ConfigError(f"The keystore {path} cannot be read: {error.strerror}.", remedy="Check the path.") from None
     except ValueError:  # bytes that are no text
         key = None
     if key is None:

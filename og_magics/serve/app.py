@@ -114,7 +114,9 @@ async def _body(request: Request) -> Mapping[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, Mapping):
-        raise ConfigError("The request is not a JSON object.", money="Nothing was sent and nothing was paid.")
+        raise ConfigError(
+            "The request is not a JSON object.", money="Nothing was sent and nothing was paid.", remedy="Send one."
+        )
     return body
 
 

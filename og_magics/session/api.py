@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -142,6 +143,7 @@ class _Many:
         self._shell = shell()
         self.answers = BatchResult(prompts, app.ledger)
         self.batch = app.start_many(self.answers, turns, concurrency, approve=confirm_estimate)
+        self._began = time.monotonic()
         self._bar: ProgressBar | None = progress_bar_for(self._shell, len(prompts)) if shown else None
 
     def show(self, *, last: bool = False) -> None:
@@ -150,7 +152,8 @@ class _Many:
             if last and ended < len(self.answers):
                 why = self.batch.stopped_by
                 summary += f", {len(self.answers) - ended} not" + ("" if why is None else f": {why}")
-            self._bar.show(ended, summary, last=last)
+            pace = self.answers.pace(time.monotonic() - self._began, last=last)
+            self._bar.show(ended, f"{summary} · {pace}" if pace else summary, last=last)
 
     def left(self) -> None:
         """Keep an interrupted batch's answers in `_`, in IPython."""

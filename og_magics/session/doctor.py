@@ -306,13 +306,13 @@ def _account(app: Session) -> Iterator[HealthCheck]:
     else:
         yield HealthCheck("balance", True, summary)
     remedy = (
-        "%og approve, or LLM.ensure_opg_approval(); it costs gas, of which there is none."
+        "%og approve, or LLM.ensure_opg_approval(); it costs a fee (gas), for which there is no ETH."
         if held.gas == 0
         else ("%og approve, or LLM.ensure_opg_approval()")
     )
     summary = "any amount of OPG" if held.allowance >= 2**255 else f"{format_opg(held.allowance)} OPG"
     ok = None if 0 < held.allowance < needed else held.allowance > 0
-    yield HealthCheck("allowance", ok, f"{summary} may be moved by Permit2", "" if ok else remedy)
+    yield HealthCheck("allowance", ok, f"{summary} may be paid through the contract Permit2", "" if ok else remedy)
 
 
 def _count(number: int, what: str) -> str:

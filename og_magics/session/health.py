@@ -183,7 +183,11 @@ def _enclave(enclave: Enclave, attested: Verdict) -> HealthCheck:
         summary = f"{enclave.tee_id} by the gateway's own word"
         return HealthCheck("enclave", None, summary, "Leave OG_GATEWAY_URL out to use one of the registry.")
     hardware = attested.reason.partition(":")[0] if attested.ok else f"not attested: {attested.reason}"
-    return HealthCheck("enclave", True, f"{enclave.tee_id} in the registry, certificate pinned. {_sentence(hardware)}")
+    return HealthCheck(
+        "enclave",
+        True,
+        f"{enclave.tee_id} and its certificate are in the public list of gateways. {_sentence(hardware)}",
+    )
 
 
 def _sentence(text: str) -> str:

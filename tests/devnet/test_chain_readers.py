@@ -199,7 +199,7 @@ class TestApproval:
     def test_a_wallet_without_gas_is_told_about_gas(self, net: Devnet) -> None:
         account = Account.from_key("0x" + "77" * 32)
         devnet.transact(net.web3, OPERATOR, devnet.contract(net.web3, "OPG").functions.mint(account.address, 5 * OPG))
-        with pytest.raises(InsufficientBalance, match="not enough gas"):
+        with pytest.raises(InsufficientBalance, match="not enough for the fee"):
             chain.ensure_approval(net.network, account, OPG)
 
     def test_an_approval_is_capped_at_the_balance(self, net: Devnet) -> None:

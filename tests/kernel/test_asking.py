@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def paid_for(kernel: Kernel) -> int:
 class TestMany:
     def test_each_prompt_has_its_answer_its_receipt_and_its_row(self, kernel: Kernel) -> None:
         cell = kernel.ask("many = og.ask_many([f'number {n}' for n in range(20)], max_tokens=3)")
-        assert cell.last["text/plain"] == "20 of 20 answered"
+        assert re.fullmatch(r"20 of 20 answered · \d+\.\d s · ~\$0\.\d+", cell.last["text/plain"])
         assert '<progress value="20" max="20">' in cell.last["text/html"]
         assert kernel.eval("[len(many), len({r.receipt_id for r in many.receipts}), many.errors]") == [20, 20, {}]
         assert kernel.eval("[a.messages[0]['content'] for a in many]") == [f"number {n}" for n in range(20)]
@@ -173,7 +174,7 @@ class TestMany:
     def test_one_that_fails_does_not_end_the_others(self, kernel: Kernel) -> None:
         kernel.ask("%og use -n 3")
         cell = kernel.ask("many = og.ask_many(['a', 'b [[fail:stream]]', 'c'])")
-        assert cell.last["text/plain"] == "2 of 3 answered, 1 failed"
+        assert cell.last["text/plain"].startswith("2 of 3 answered, 1 failed · ")
         assert kernel.eval("[[type(m).__name__ for m in many], list(many.errors), many.texts[1]]") == [
             ["Answer", "StreamError", "Answer"], [1], None,
         ]  # fmt: skip
@@ -206,7 +207,7 @@ class TestMany:
         kernel.interrupt()
         cell = kernel.result(asked)
         assert "2 of 8 prompts were answered. They are in `_`" in cell.error("Interrupted")
-        assert cell.last["text/plain"] == "2 of 8 answered, 6 not"
+        assert cell.last["text/plain"].startswith("2 of 8 answered, 6 not · ")
         done, third, receipts = kernel.eval("[len(_.done), _.texts[2], len(_.receipts)]")
         assert (done, third) == (2, None)
         assert 2 <= receipts <= 6  # four are on their way at once, and each has a receipt once it has begun

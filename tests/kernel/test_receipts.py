@@ -150,7 +150,7 @@ class TestADevnetOfItsOwn:
     ) -> None:
         kernel = new_kernel(None)
         cell = kernel.ask("%%ogchat\nWhat is x402?")
-        assert any("starting the local devnet" in d["data"].get("text/markdown", "") for d in cell.displays)
+        assert any("starting the practice network" in d["data"].get("text/markdown", "") for d in cell.displays)
         assert cell.last["text/plain"].endswith("practice network, prepared answer")
         assert "402 Payment Required" in cell.answer
         rpc = kernel.eval("__import__('og_magics.session').session.current().network.rpc_url")

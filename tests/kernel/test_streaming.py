@@ -55,7 +55,7 @@ class TestTheDisplay:
         cell = new_kernel().ask("%%ogchat\nslowly [[slow:0.5]]")
         states = [d["data"].get("text/markdown", "") for d in cell.displays]
         states = [state for state in states if state.startswith("*openai/gpt-5: ") and state.endswith("…*")]
-        order = ["starting the local devnet", "paying", "waiting for the first token", "answering"]
+        order = ["starting the practice network", "paying", "waiting for the first token", "answering"]
         told = [state.removeprefix("*openai/gpt-5: ").removesuffix("…*") for state in states]
         seen = [order.index(state) for state in told if state != "connecting"]
         assert seen == sorted(set(seen))

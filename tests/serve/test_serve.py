@@ -196,7 +196,7 @@ class TestRefusals:
     def test_a_failure_of_the_gateway_says_what_it_means_for_the_money(self, server: Server) -> None:
         response = server.post(ASK | {"messages": [{"role": "user", "content": "[[fail:500]]"}]})
         assert response.status_code == 502
-        assert "Nothing was served; what was authorized expires by itself." in response.json()["error"]["message"]
+        assert "Nothing was answered; what was signed expires by itself, unpaid." in response.json()["error"]["message"]
 
     def test_a_failure_in_a_stream_is_an_event(self, server: Server) -> None:
         response = server.post(ASK | {"messages": [{"role": "user", "content": "a [[fail:stream]]"}], "stream": True})

@@ -146,7 +146,7 @@ class TestPinned:
         authority = identity.make(authority=True)
         impostor = Listener(identity.make(authority).context(tmp_path))
         Registry(own).only((impostor.url, authority.der))
-        with pytest.raises(GatewayUnreachable, match="not the pinned one"):
+        with pytest.raises(GatewayUnreachable, match="not the one that is known for it"):
             llm_of(own).chat_sync("openai/gpt-5", ASK)
         impostor.close()
         assert set(impostor.read) == {b""}
@@ -292,7 +292,7 @@ class TestChangedKeys:
         self, stale: LLM, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def away(_: Any) -> Any:
-            raise ChainError("The RPC at registry cannot be reached.")
+            raise ChainError("The blockchain node at registry cannot be reached.")
 
         monkeypatch.setattr("og_magics.chain.active_enclaves", away)
         stale.settings = stale.settings.replace(attest="off")

@@ -57,9 +57,9 @@ def test_the_wallets_budgets_stand_beside_the_notebooks(
     one.llm.chat_sync("openai/gpt-5", [{"role": "user", "content": "hello"}], max_tokens=3)
     shown = budget(other, "--notebook 9 --day 8 --wallet 30").splitlines()
     assert shown[1:4] == [
-        "notebook      0 of 9 OPG paid or authorized, 9 left",
-        "wallet, 24 h  5 of 8 OPG paid or authorized, 3 left",
-        "wallet, all   5 of 30 OPG paid or authorized, 25 left",
+        "notebook      0 of 9 OPG paid or signed, 9 left",
+        "wallet, 24 h  5 of 8 OPG paid or signed, 3 left",
+        "wallet, all   5 of 30 OPG paid or signed, 25 left",
     ]
     assert "of all its notebooks" in shown[-1]
 

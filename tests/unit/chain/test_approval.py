@@ -105,7 +105,7 @@ def test_a_node_without_a_priority_fee_method_is_asked_for_its_gas_price(
 
 def test_an_rpc_of_another_chain_is_told_before_anything_is_signed(node: Any, network: Network) -> None:
     node.methods["eth_chainId"] = "0x1"
-    with pytest.raises(ConfigError, match="serves chain 1; base is chain 8453"):
+    with pytest.raises(ConfigError, match="is of chain 1; base is chain 8453"):
         ensure_approval(network, ACCOUNT, 2 * OPG)
     assert node.sent == []
 
@@ -164,7 +164,7 @@ def test_an_approval_of_more_than_the_wallet_holds_is_cut_to_what_it_holds(
 
 def test_gas_that_does_not_reach_is_told_before_anything_is_signed(node: Any, network: Network) -> None:
     node.methods["eth_getBalance"] = hex(60_000 * 2_300 - 1)
-    with pytest.raises(InsufficientBalance, match="not enough gas"):
+    with pytest.raises(InsufficientBalance, match="not enough for the fee"):
         ensure_approval(network, ACCOUNT, 2 * OPG)
     assert node.sent == []
 
@@ -174,7 +174,7 @@ def test_gas_that_the_node_finds_too_little_is_told_as_that(node: Any, network: 
         raise refusal(-32000, "insufficient funds for gas * price + value")
 
     node.methods["eth_sendRawTransaction"] = refuse
-    with pytest.raises(InsufficientBalance, match="not enough gas"):
+    with pytest.raises(InsufficientBalance, match="not enough for the fee"):
         ensure_approval(network, ACCOUNT, 2 * OPG)
 
 

@@ -73,7 +73,7 @@ def test_a_ledger_that_is_not_there_is_an_error_and_is_not_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["receipts", "--ledger", str(tmp_path / "no.db")]) == 1
-    assert "There is no ledger" in capsys.readouterr().err
+    assert "There is no file of receipts" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

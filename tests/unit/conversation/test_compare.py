@@ -162,4 +162,6 @@ class TestTheFailure:
     def test_of_different_ones_it_tells_all(self):
         failure = compare(run(error=GatewayError("down")), run("x/y", error=ModelNotSupported("unknown"))).failure()
         assert type(failure) is OGError
-        assert str(failure) == "None of the 2 models answered. openai/gpt-5: down x/y: unknown"
+        assert failure.what == "None of the 2 models answered. openai/gpt-5: down x/y: unknown"
+        assert failure.money
+        assert failure.remedy

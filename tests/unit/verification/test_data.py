@@ -94,7 +94,7 @@ class TestBatch:
 
     def test_a_chain_that_could_not_be_read_leaves_it_open(self, chain: Any) -> None:
         receipt = chain.answer("ours")
-        chain.problem = "The RPC at x cannot be reached."
+        chain.problem = "The blockchain node at x cannot be reached."
         assert check_data(receipt, chain.settled).reason == chain.problem
         assert check_data(receipt, chain.settled).ok is None
 

@@ -200,7 +200,7 @@ def test_a_wrapped_exact_payment_moves_the_amount_but_cannot_be_read(receipt: An
         ({"payment_hash": None}, None, "Not settled yet"),
         ({"payment_hash": None, "status": "expired"}, None, "nothing was paid"),
         ({"payment_hash": None, "status": "paid"}, None, "transaction was not found yet"),
-        ({}, Unavailable("The RPC at x cannot be reached."), "cannot be reached"),
+        ({}, Unavailable("The blockchain node at x cannot be reached."), "cannot be reached"),
     ],
 )
 def test_what_cannot_be_told_yet_is_none_with_the_reason(receipt: Any, changes: Any, found: Any, words: str) -> None:

@@ -31,7 +31,7 @@ def test_an_id_that_the_registry_does_not_know_fails(chain: Any) -> None:
 
 
 def test_a_registry_that_could_not_be_asked_gives_none_with_the_reason(chain: Any) -> None:
-    verdict = check_registry(chain.answer("hello"), Unavailable("The RPC at x cannot be reached."))
+    verdict = check_registry(chain.answer("hello"), Unavailable("The blockchain node at x cannot be reached."))
     assert (verdict.ok, "cannot be reached" in verdict.reason) == (None, True)
 
 
