@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..core.cell_context import CellRun
+from ..core.cell_notes import CONTEXT_SENT
 from ..core.errors import ConfigError
 from ..core.types import ChatRequest
 
@@ -50,7 +51,8 @@ class Context:
         what = f"cells {', '.join(map(str, self.numbers))}" if count > 1 else f"cell {first}"
         if count > _MOST_NAMED:
             what = f"{count} cells, from {first} to {last}"
-        return f"Sent with the prompt: {what}, {len(self.text):,} characters." + (f" {self.note}" if self.note else "")
+        more = f" {self.note}" if self.note else ""
+        return CONTEXT_SENT.of(cells=what, count=f"{len(self.text):,}", more=more)
 
 
 def context_of(which: str, cells: Sequence[CellRun], limit: int = LIMIT) -> Context:

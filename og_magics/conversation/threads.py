@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.cell_context import CellExecution, execution
+from ..core.cell_notes import TURN_NOT_KEPT, TURNS_LEFT_OUT
 from ..core.errors import ConfigError, LedgerError
 from ..core.fork import new_lock
 from ..core.types import ChatRequest
@@ -65,10 +66,7 @@ class Place:
             return ""
         turns = "1 earlier turn" if self.left_out == 1 else f"{self.left_out} earlier turns"
         was = "was" if self.left_out == 1 else "were"
-        return (
-            f"{turns} of thread {self.name!r} {was} left out (about {self.left_tokens:,} tokens, the oldest). "
-            "%og use --thread-tokens N lets a thread send more."
-        )
+        return TURNS_LEFT_OUT.of(turns=turns, thread=repr(self.name), was=was, count=f"{self.left_tokens:,}")
 
     def keep(self, answer: Answer, question: ChatRequest) -> Answer:
         """Store the turn in the thread, note the thread in the answer, and return the answer.
@@ -83,7 +81,7 @@ class Place:
             try:
                 self._store.keep(self.name, self._thread, kept)
             except LedgerError as error:  # the answer is there, and is shown
-                self._store.note(f"{error.what} This turn is not in thread {self.name!r}: later ones go on without it.")
+                self._store.note(TURN_NOT_KEPT.of(why=error.what, thread=repr(self.name)))
         return answer
 
 

@@ -15,6 +15,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from . import cell_notes
 from .errors import ConfigError, UnknownModel
 from .facts import facts
 from .own_prices import read_prices
@@ -152,20 +153,12 @@ class Model:
         when = f" {'on' if self.since.count('-') == 2 else 'in'} {self.since}" if self.since else ""
         match self.status:
             case "redirected":
-                return (
-                    f"{self.id} was retired{when}: {self.answered_by} answers in its name, at its own price. "
-                    f"Use {self.use}."
-                )
+                return cell_notes.MODEL_RETIRED.of(model=self.id, when=when, by=self.answered_by, use=self.use)
             case "shut down":
-                return (
-                    f"{self.id} was shut down by its provider{when}: the call is likely to fail, and is not charged "
-                    f"then. Use {self.use}."
-                )
+                return cell_notes.MODEL_SHUT_DOWN.of(model=self.id, when=when, use=self.use)
             case "removed":
-                return f"{self.id} was removed from the gateways{when}. Use {self.use}."
-        return (
-            f"The provider ends {self.id} on {self.ends}; who answers from then on is not known." if self.ends else ""
-        )
+                return cell_notes.MODEL_REMOVED.of(model=self.id, when=when, use=self.use)
+        return cell_notes.MODEL_ENDS.of(model=self.id, date=self.ends) if self.ends else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +260,7 @@ def notice(model: str) -> str:
     """Return what to know before a "provider/model" is paid for: it is retired, or its price is not known; else ""."""
     row = known_model(model)
     if row is None:
-        return (
-            f"{model} is not in the price list of {catalogue().as_of}: its price is not known before it is paid. "
-            "No call costs more than its authorization allows."
-        )
+        return cell_notes.MODEL_WITHOUT_PRICE.of(model=model, date=catalogue().as_of)
     return "" if row.served else row.note
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import allowance, networks
+from . import allowance, cell_notes, networks
 from .front_end import running_notebook
 from .option import Secret as Secret  # noqa: PLC0414 - og_magics.core.settings.Secret is its known place
 from .options import SETTINGS, SettingsTable
@@ -71,10 +71,7 @@ class Settings(SettingsTable):
         if self.network or self.gateway_url or not (self.private_key or self.keystore):
             return ""
         main = networks.with_real_money().name
-        return (
-            f"No network is named, so this is the practice network ({networks.DEFAULT}): your key is not used and "
-            f"nothing real is paid. OG_NETWORK={main} or `%og network {main}` pays with it: real money."
-        )
+        return cell_notes.UNUSED_KEY.of(network=networks.DEFAULT, main=main)
 
     def budgets(self, network: networks.Network) -> Budgets:
         """Return what may be authorized or paid on a network, base units."""

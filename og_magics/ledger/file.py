@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..core import cell_notes
 from ..core.errors import LedgerError
 from ..core.fork import around_fork, new_lock
 from . import schema
@@ -218,10 +219,10 @@ class LedgerFile:
     def set_aside(self, entry: Entry, why: str) -> None:
         """Keep an entry that could not be written, to be taken in with the next write, or when the file is opened."""
         place = self.spool.keep(self.path, entry)
-        where = "in this kernel's memory alone" if place is None else f"in {named(place)}"
         self.add_note(
-            f"{why} The answer is complete, and its receipt is kept {where}: it is taken in when the file can be "
-            "written again."
+            cell_notes.RECEIPT_IN_MEMORY.of(why=why)
+            if place is None
+            else cell_notes.RECEIPT_SET_ASIDE.of(why=why, path=named(place))
         )
 
     def view_of(self, entry: Entry) -> sqlite3.Connection:
@@ -257,9 +258,8 @@ class LedgerFile:
         if self.connection is None and self.path == self.asked:
             self.path = place_of(self.asked)
             if self.path != self.asked:
-                self._notes.append(
-                    f"{named(self.asked.parent)} cannot be written: new receipts are kept in {named(self.path)}."
-                )
+                folder = named(self.asked.parent)
+                self._notes.append(cell_notes.LEDGER_AWAY.of(folder=folder, path=named(self.path)))
 
     def _open(self) -> sqlite3.Connection:
         """Return a connection to read by. Where there is no file, or none that can be written, it is one in memory."""
@@ -323,10 +323,7 @@ class LedgerFile:
             return
         self._lost = self._identity
         self.close()
-        self._notes.append(
-            f"{named(self.path)} was deleted or moved while it was in use: a new one is begun. Receipts from "
-            "before are in the old file, if there is one, and in the outputs of the notebook."
-        )
+        self._notes.append(cell_notes.LEDGER_LOST.of(path=named(self.path)))
 
     def _connect(self) -> sqlite3.Connection:
         if self.connection is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.accounts import WalletAccount
+from ..core.cell_notes import LEDGER_REPLACED
 from ..core.errors import LedgerError
 from ..core.payment_states import Block, Commitment, MoneyEvent, MoneyState, is_past, transition
 from ..core.receipt import Authorization
@@ -231,10 +232,7 @@ class MoneyLedger:
             ) from error
         if self._check.replaced:
             self._check.replaced = False
-            self._file.add_note(
-                f"{named(self.path)} is not the file that it was: an older copy, or written anew. Payments that it "
-                "lacks still count against the wallet's budgets."
-            )
+            self._file.add_note(LEDGER_REPLACED.of(path=named(self.path)))
 
     def _note(self, hash: str, event: MoneyEvent, block: Block, why: str) -> None:
         with self._file.writing() as connection:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..core.cell_notes import LEDGER_FOREIGN
 from ..core.errors import LedgerError
 from . import journal
 from .audit import audit
@@ -156,11 +157,7 @@ def note_foreign(file: MarkedFile) -> None:
     """Tell the user, once, that there is what was not made here."""
     if not file.ownership.said:
         file.ownership.said = True
-        file.add_note(
-            f"{named(file.path)} holds answers or conversations that were not made by you on this machine, or before "
-            "og_magics marked them: those conversations are not sent, and only proven answers stand in for a paid "
-            "call. If they are yours: og-magics receipts --adopt --ledger FILE."
-        )
+        file.add_note(LEDGER_FOREIGN.of(path=named(file.path)))
 
 
 def foreign_in(connection: sqlite3.Connection) -> Foreign:

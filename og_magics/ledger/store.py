@@ -34,6 +34,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..core.accounts import Committed, WalletCheck
+from ..core.cell_notes import WALLET_FILE_UNUSED
 from ..core.errors import LedgerError
 from ..core.protocols import EnclaveVerdict
 from ..core.receipt import Authorization
@@ -204,7 +205,7 @@ class Ledger(ReceiptReader):
         except WalletFileError as error:
             if wallet.account.real_money:
                 raise
-            self._file.add_note(f"{error.what} The wallet's budgets count what this notebook pays, and no other.")
+            self._file.add_note(WALLET_FILE_UNUSED.of(why=error.what))
             self._write_authorization(authorization, check, wallet, counted=True)
             return
         try:

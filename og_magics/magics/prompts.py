@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from ..core.cell_notes import NAMES_UNKNOWN, VALUE_CUT
 from ..core.gateway_notes import note_lines
 from ..core.redaction import holds_key
 
@@ -38,7 +39,7 @@ def prompt_of(shell: Any, typed: str, local: Mapping[str, Any] | None = None, *,
                 raise UsageError(f"{{{path}}} in the prompt holds a private key. It was not sent.")
         for path, value in filled.values.items():
             if value.left_out:
-                print(f"{{{path}}} is sent in part: {value.left_out}.")
+                print(VALUE_CUT.of(name=path, left_out=value.left_out))
         typed = filled.text
     return typed
 
@@ -57,7 +58,7 @@ def _point_out(unknown: Mapping[str, str]) -> None:
             )
     if unknown:
         shown = ", ".join(f"{{{path}}}" for path in unknown)
-        print(f"{shown} is sent as it stands: there is no variable of that name in this notebook.")
+        print(NAMES_UNKNOWN.of(names=shown))
 
 
 def _own(local: Mapping[str, Any] | None, shell: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import errors
+from ..core.cell_notes import is_note
 from ..core.estimate import is_estimate
 from ..core.gateway_notes import note_lines
 from ..core.receipt import MIME
@@ -30,24 +31,6 @@ _FACTS = (
 """Facts in the line below an answer. A line with three of them is taken for one."""
 _MANY = 3
 PROBLEM, UNPROVEN, NOTE = "problem", "unproven", "note"
-_NOTES = re.compile(
-    r"No network is named, so this is the practice network \([\w-]+\): your key is not used and nothing real is paid\. "
-    r"OG_NETWORK=[\w-]+ or `%og network [\w-]+` pays with it: real money\."
-    r"|(?:Thread [^:\n]{1,80}: )?\d+ earlier turns? (?:of thread .{1,80} )?(?:was|were) left out.{0,120}"
-    r"|[\w.-]+/\S{1,80} (?:is not in the price list of \S+: its price is not known before it is paid\. No call costs "
-    r"more than its authorization allows\.|was (?:retired|shut down by its provider|removed from the gateways)"
-    r"[^\n]{0,200})"
-    r"|The provider ends \S{1,80} on \S+; who answers from then on is not known\."
-    r"|\{[^{}\n]{1,120}\} is sent in part: [^\n]{1,120}\."
-    r"|\{[^{}\n]{1,120}\}(?:, \{[^{}\n]{1,120}\}){0,20} is sent as it stands: there is no variable of that name in "
-    r"this notebook\."
-    r"|\S{1,200} holds answers or conversations that were not made by you on this machine, or before og_magics marked "
-    r"them: [^\n]{1,300}"
-    r"|\S{1,200} was deleted or moved while it was in use: a new one is begun\. Receipts from [^\n]{1,160}"
-    r"|\S{1,200} cannot be written: new receipts are kept in \S{1,200}\."
-    r"|Sent with the prompt: cells? [^\n]{1,300}"
-)
-"""Lines that og_magics itself prints beside an answer: on a key, a thread, a model, a variable, a ledger, a context."""
 _WARNING = re.compile(r"(?:\S{1,300}:\d+: )?\w{0,60}Warning: ")
 _OURS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.OGError)}
 _ENDS = ("KeyboardInterrupt", "SystemExit")
@@ -217,7 +200,7 @@ def _printed(output: Mapping[str, Any], answers: Sequence[ShownAnswer], *, calle
     noted = {printable(line) for one in receipts for line in (*note_lines(one.gateway_notes), f"{one.model}:")}
     if output.get("name") == "stderr" and _WARNING.match(text):
         yield NOTE, "The cell has warnings on stderr; no receipt covers them."
-    elif output.get("name") == "stdout" and all(one in noted or _NOTES.fullmatch(one) for one in text.split("\n")):
+    elif output.get("name") == "stdout" and all(one in noted or is_note(one) for one in text.split("\n")):
         yield NOTE, f"The cell prints a line that no receipt covers: {ascii(text)[:80]}."
     elif called:
         yield UNPROVEN, "The cell prints what its functions may have printed; no receipt covers it."
