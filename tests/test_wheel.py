@@ -57,7 +57,9 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: set[s
     assert packaged == sources("og_magics")
 
 
-def test_the_sdist_holds_the_package_the_notebooks_and_its_tests_with_the_benchmarks_that_they_use(sdist: set[str]) -> None:
+def test_the_sdist_holds_the_package_the_notebooks_and_its_tests_with_the_benchmarks_that_they_use(
+    sdist: set[str],
+) -> None:
     rest = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
     assert sdist - rest == sources("og_magics", "tests", "benchmarks", "notebooks")
     assert sdist >= rest
