@@ -36,7 +36,7 @@ NOTHING = CallCost(None, 0)
 def served_cost(request: ChatRequest, outcome: Outcome) -> CallCost:
     """Return the cost of a complete answer. One without usage is not charged, where tokens are what is priced."""
     prompt, completion = outcome.prompt_tokens, outcome.completion_tokens
-    price = price_of(request.model)
+    price = price_of(request.model, request.prices)
     if prompt is None or completion is None:
         # What is priced by the picture or the call needs no usage.
         if price is None or not price.flat:

@@ -16,7 +16,7 @@ from ..core.amounts import parse_opg
 from ..core.cell_context import execution, origin
 from ..core.errors import ConfigError, StreamError
 from ..core.fork import after_fork, new_lock
-from ..core.models import TEE_LLM, use_prices
+from ..core.models import TEE_LLM, prices_of
 from ..core.networks import Network
 from ..core.progress import Progress
 from ..core.protocols import Journal
@@ -109,7 +109,7 @@ class LLM:
             registry_address=tee_registry_address,
             replay_from=replay_from,
         )
-        use_prices(self.settings.prices)
+        self._prices = prices_of(self.settings.prices)
         self._name, self._wallet = self.settings.network_name(), load_wallet(self.settings)
         needs_wallet = not networks.network_by_name(self._name).local and not self.settings.gateway_url
         if self._wallet is None and needs_wallet and self.settings.replay == "off":
@@ -323,6 +323,7 @@ class LLM:
             OGError: the call failed; nothing is recorded, where only recorded answers may be shown.
         """
         progress = progress or Progress()
+        request = request if request.prices else replace(request, prices=self._prices)
         recording = await recording_for(request, lambda: self.replays, self.settings.replay)
         if recording is not None:
             chunks = replayed(recording, request, progress, paced=(request.pace or self.settings.pace) == "recorded")

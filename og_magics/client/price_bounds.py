@@ -70,7 +70,7 @@ def most_output(body: Mapping[str, Any]) -> int:
 
 def usd_for(request: ChatRequest, prompt: int, completion: int) -> Decimal | None:
     """Return USD for so many tokens, and for the picture of a model that makes pictures; None for no known price."""
-    model, price = known_model(request.model), price_of(request.model)
+    model, price = known_model(request.model, request.prices), price_of(request.model, request.prices)
     if model is None or price is None:
         return None
     resolution = str(request.body.get("resolution") or "")

@@ -174,6 +174,10 @@ class Catalogue:
     names: Mapping[str, str]
 
 
+OwnPrices = Mapping[str, Price]
+"""Prices that a user adds, or puts in place of the catalogue's, by "provider/model"."""
+NO_PRICES: OwnPrices = MappingProxyType({})
+
 WEB_SEARCH = "opengradient/web-search"
 """Id under which a search stands in receipts: the gateway itself answers it."""
 
@@ -206,43 +210,41 @@ def _row(id: str, row: Mapping[str, Any]) -> Model:
     )  # fmt: skip
 
 
-def known_model(model: str) -> Model | None:
+def known_model(model: str, own: OwnPrices = NO_PRICES) -> Model | None:
     """Return the row of a "provider/model"; None for a model that neither the catalogue nor the user has a price for.
 
     Gateways go by the name after the provider, whatever the provider is called.
+
+    Args:
+        own: the user's own prices, of the session or the LLM that asks.
     """
     rows = catalogue()
     id = model if model in rows.models else rows.names.get(model.partition("/")[2].strip().lower(), "")
     row = rows.models.get(id)
-    own = _own.get(model) or _own.get(id)
-    return row if own is None else replace(row or Model(model, None), price=own, own=True)
+    price = own.get(model) or own.get(id)
+    return row if price is None else replace(row or Model(model, None), price=price, own=True)
 
 
-_own: dict[str, Price] = {}
-
-
-def use_prices(path: str) -> None:
-    """Use a file's prices from now on, in this process, in place of the catalogue's; "" for none.
+def prices_of(path: str) -> OwnPrices:
+    """Return the prices of a file, in place of the catalogue's for whoever is given them; none where it is "".
 
     Raises:
-        ConfigError: it cannot be read, or holds what is no price; those in use stay.
+        ConfigError: it cannot be read, or holds what is no price.
     """
     found = read_prices(path) if path else {}
-    prices = {
+    return MappingProxyType({
         id: Price(
             row.get("input", Decimal(0)), row.get("output", Decimal(0)), row.get("image", Decimal(0)),
             image_tokens=row.get("image_tokens"), call=row.get("call", Decimal(0)),
         )
         for id, row in found.items()
-    }  # fmt: skip
-    _own.clear()
-    _own.update(prices)
+    })  # fmt: skip
 
 
-def own_models() -> list[Model]:
+def own_models(own: OwnPrices) -> list[Model]:
     """Return the rows of models that only the user's prices name."""
     listed = catalogue().models
-    return [Model(id, price, own=True) for id, price in _own.items() if id not in listed]
+    return [Model(id, price, own=True) for id, price in own.items() if id not in listed]
 
 
 def offered() -> list[str]:
@@ -250,15 +252,15 @@ def offered() -> list[str]:
     return [id for id, model in catalogue().models.items() if model.served and id != WEB_SEARCH]
 
 
-def price_of(model: str) -> Price | None:
+def price_of(model: str, own: OwnPrices = NO_PRICES) -> Price | None:
     """Return the price of a "provider/model", or None where it is not known."""
-    row = known_model(model)
+    row = known_model(model, own)
     return None if row is None else row.price
 
 
-def notice(model: str) -> str:
+def notice(model: str, own: OwnPrices = NO_PRICES) -> str:
     """Return what to know before a "provider/model" is paid for: it is retired, or its price is not known; else ""."""
-    row = known_model(model)
+    row = known_model(model, own)
     if row is None:
         return cell_notes.MODEL_WITHOUT_PRICE.of(model=model, date=catalogue().as_of)
     return "" if row.served else row.note

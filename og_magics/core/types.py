@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from .cell_context import NO_CELL, CellExecution
 from .enclave import Enclave as Enclave  # noqa: PLC0414 - values that cross the house are imported from here
 from .errors import ConfigError
-from .models import nearest
+from .models import OwnPrices, nearest
 from .receipt import Receipt
 from .spending import Spending
 
@@ -288,6 +288,7 @@ class ChatRequest:
         pace: "instant" or "recorded"; "" for what the settings say.
         spending: what the calls of its cell or batch may come to; None for a call that stands alone.
         replay_from: paths of notebooks, with commas, whose answers may be shown too.
+        prices: the user's own, in place of the catalogue's.
     """
 
     path: str
@@ -303,6 +304,7 @@ class ChatRequest:
     pace: str = ""
     spending: Spending | None = field(default=None, compare=False, repr=False)
     replay_from: str = ""
+    prices: OwnPrices = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def provider(self) -> str:

@@ -256,5 +256,5 @@ def _usable_environment() -> Iterator[None]:
 
 def bounds_of(request: ChatRequest, bounds: Bounds) -> Bounds:
     """Return the bounds of a request's answer: `max_tokens` bounds a text, and not pictures."""
-    model = known_model(request.model)
+    model = known_model(request.model, request.prices)
     return bounds if model is None or model.draws else bounds.for_text(request.body.get("max_tokens"))

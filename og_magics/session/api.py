@@ -297,11 +297,10 @@ def models() -> pd.DataFrame:
     """
     import pandas as pd
 
-    current()  # whose settings name the file of one's own prices
-    rows = []
+    rows, prices = [], current().prices
     members = {known.id: member.name for member in TEE_LLM if (known := known_model(member.value))}
-    for listed in (*catalogue().models.values(), *own_models()):
-        model = known_model(listed.id) or listed
+    for listed in (*catalogue().models.values(), *own_models(prices)):
+        model = known_model(listed.id, prices) or listed
         price = model.price
         tokens = (None, None) if price is None or price.flat else (price.input, price.output)
         flat = None if price is None else price.image or price.call or None

@@ -31,7 +31,7 @@ from ..core.cell_context import cell_history, execution, namespace
 from ..core.errors import ConfigError, LedgerError
 from ..core.estimate import Estimate
 from ..core.fork import new_rlock
-from ..core.models import known_model, notice, use_prices
+from ..core.models import known_model, notice, prices_of
 from ..core.networks import Network, described
 from ..core.options import BODY, LIMITS, SETTINGS, known
 from ..core.receipt import Receipt
@@ -61,7 +61,8 @@ class Session:
     def __init__(self, settings: Settings | None = None) -> None:
         self._lock = new_rlock()
         self._settings = settings or Settings.from_env()
-        use_prices(self._settings.prices)
+        self.prices = prices_of(self._settings.prices)
+        """The user's own, in place of the catalogue's."""
         self._network_noted = False
         self._llm: LLM | None = None
         self._ledger: Ledger | None = None
@@ -165,9 +166,9 @@ class Session:
         Of a model that is not in the catalogue nothing is said where its price costs nobody anything: on a devnet, and
         where a server is given by URL, which may take no payment.
         """
-        said, settings = notice(model), self._settings
+        said, settings = notice(model, self.prices), self._settings
         free = settings.gateway_url or described(settings.network_name()).local
-        if model in self._noticed or (free and known_model(model) is None):
+        if model in self._noticed or (free and known_model(model, self.prices) is None):
             return ""
         self._noticed.add(model)
         return said
@@ -230,6 +231,7 @@ class Session:
             replay=settings.replay,
             pace=settings.pace,
             replay_from=settings.replay_from,
+            prices=self.prices,
         )
 
     def build_turn(self, prompt: str, options: Options = Options(), *, counted: bool = True) -> Turn:  # noqa: B008 - a value that nobody changes

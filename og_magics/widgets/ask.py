@@ -11,7 +11,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..conversation import Run, follow
-from ..core.models import known_model
+from ..core.errors import ConfigError
+from ..core.models import OwnPrices, known_model
 from ..core.receipt import Receipt
 from ..core.settings import Settings
 from ..display.panel_snapshot import ChatText
@@ -89,7 +90,7 @@ class Ask:
 
     def settings_are(self, settings: Settings) -> None:
         """Update the estimate."""
-        self._worker.put(self.estimate, value=_estimate(settings, self.prompt.value))
+        self._worker.put(self.estimate, value=_estimate(settings, self.prompt.value, self._worker.app.prices))
 
     def receipts_are(self, changed: Collection[str], receipts: Mapping[str, Receipt]) -> None:
         """Update the lines below the answers."""
@@ -232,11 +233,11 @@ def _no_link(_: str) -> str:
     return ""
 
 
-def _estimate(settings: Settings, prompt: str) -> str:
+def _estimate(settings: Settings, prompt: str, own: OwnPrices) -> str:
     """Return about the most that the prompt can cost: four characters a token, and the longest answer."""
     tokens = (len(prompt) + len(settings.system) + 3) // 4
     amount = f"about {tokens} tokens in, {settings.max_tokens} out at most"
-    model = known_model(settings.model)
+    model = known_model(settings.model, own)
     if model is None or model.price is None:
         return line(f"price not known · {amount}", "og-estimate-line")
     usd = model.price.usd(tokens, settings.max_tokens, images=int(model.draws))

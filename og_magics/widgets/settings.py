@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..conversation import registered
-from ..core.models import DEFAULTS, known_model, offered
+from ..core.models import DEFAULTS, OwnPrices, known_model, offered
 from ..core.option import Option
 from ..core.options import SETTINGS
 from ..core.settings import Settings
@@ -63,7 +63,10 @@ class Choice:
         worker.put(self.provider, value=provider if provider in DEFAULTS else None)
         known = [model for model in offered() if model.startswith(provider + "/")]
         models = known if settings.model in known else [settings.model, *known]
-        worker.put(self.model, options=tuple((f"{name.partition('/')[2]}   {price(name)}", name) for name in models))
+        worker.put(
+            self.model,
+            options=tuple((f"{name.partition('/')[2]}   {price(name, worker.app.prices)}", name) for name in models),
+        )
         worker.put(self.model, value=settings.model)
         worker.put(self.mode, value=settings.settlement)
         worker.put(self.about, value=line(MODES[settings.settlement].about))
@@ -169,9 +172,9 @@ def use(
     worker.later(work, lambda error: worker.put(failed, value=problem(error)))
 
 
-def price(model: str) -> str:
+def price(model: str, own: OwnPrices) -> str:
     """Return USD for a million tokens or an image, and a word for a model that is retired."""
-    known = known_model(model)
+    known = known_model(model, own)
     if known is None or known.price is None:
         return "price not known" if known is None else known.status
     cost, drawn = known.price, known.price.image_tokens

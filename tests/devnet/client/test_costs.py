@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +54,7 @@ def session_of(llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, offer: str
         events = "".join(f"data: {json.dumps(event)}\n\n" for event in (text, end)) + "data: [DONE]\n\n"
         return reply(200, events.encode(), headers=headers | {"Content-Type": "text/event-stream"})
 
-    return lambda: llm_of(devnet, gateway_url=serve(answer).url, watch=False)
+    return lambda **settings: llm_of(devnet, gateway_url=serve(answer).url, watch=False, **settings)
 
 
 def settle(llm: LLM, amount: int) -> list[tuple[int | None, str | None]]:
@@ -112,3 +114,15 @@ def test_a_session_is_left_before_what_the_gateway_says_comes_to_its_cap(session
         ask(llm, json.dumps({"cost": str(3 * 10**16)}))
     reasons = [authorization.reason for authorization in llm.journal.pending()]
     assert reasons == ["first", "the session before it came near its cap"]
+
+
+def test_prices_of_ones_own_are_those_of_the_llm_that_names_them(session_of: Any, tmp_path: Path) -> None:
+    llms = []
+    for usd in ("1", "7"):
+        path = tmp_path / f"{usd}.json"
+        path.write_text(json.dumps({"openai/gpt-5": {"input": usd, "output": "0"}}))
+        llms.append(session_of(prices=str(path)))
+    for llm in (*llms, *llms):
+        ask(llm, "{}")
+    costs = [{receipt.cost_usd for receipt in llm.journal.receipts()} for llm in llms]
+    assert [{Decimal(one) for one in several} for several in costs] == [{Decimal("0.000012")}, {Decimal("0.000084")}]

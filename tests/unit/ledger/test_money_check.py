@@ -265,7 +265,7 @@ class TestWhereItBegins:
     def test_a_wallet_s_file_of_an_earlier_version_gets_the_table(self, paid: Ledger, make: Any) -> None:
         self.pay(paid, make, 3)
         with sqlite3.connect(WalletFile().path) as connection:
-            connection.execute("DROP TABLE checkpoints")
+            connection.executescript("DROP TABLE checkpoints; DROP TABLE before_marks")
         connection.close()
         assert self.entries_read(paid) == paid.head()[0]
         self.pay(paid, make, 4)
