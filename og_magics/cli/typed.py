@@ -6,8 +6,10 @@ that IPython filled in: only the receipt has it.
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +22,9 @@ from ..core.receipt import Column, Receipt
 from ..core.types import x402SettlementMode
 from ..notebook.file import ShownAnswer
 
+_BELOW = re.compile(r"^%%og(?:chat|compare)(?!\w)", re.M)
+"""The magic below others, as `%%time`, or below comments, with which it would not run."""
+_NAMED = re.compile(r"\A\s*\w+\s*=\s*(?=%ogchat(?!\w))")
 _REPAIR = repair_of("").partition(".")[0]
 _WORD = re.compile(r"""\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)""", re.S)
 _TAKES = {flag: name for name, one in CALL.items() for flag in one.value_flags} | {"-o": "", "--output": ""}
@@ -35,7 +40,34 @@ def sources_of(answers: Sequence[ShownAnswer]) -> Iterator[str]:
             lines = [one.strip() for one in answer.source.splitlines() if one.strip() and one.strip()[0] != "#"]
         at += answer.place == 0
         own = len(lines) > 1 and all(re.match(r"%ogchat(?!\w)", one) and one[-1] != "\\" for one in lines)
-        yield lines[at] if own and at < len(lines) else answer.source
+        yield lines[at] if own and at < len(lines) else _question(answer.source)
+
+
+def _question(source: str) -> str:
+    """Return what a cell asks, without what stands above its magic or names its result."""
+    found = _BELOW.search(source)
+    if found is None:
+        return _NAMED.sub("", source, count=1)
+    above = "\n".join(line for line in source[: found.start()].splitlines() if not line.lstrip().startswith(("%", "!")))
+    return source if _tree(above) is None else source[found.start() :]  # None: it is in a text that Python code holds
+
+
+def asks_nothing(source: str) -> bool:
+    """Return True for a cell of comments, constants and prints alone: nothing in it asks, or shows an answer."""
+    tree = _tree(source)
+    if tree is None:
+        return False
+    names = (ast.Name, ast.Attribute, ast.Import, ast.ImportFrom, ast.JoinedStr)
+    return not any(isinstance(one, names) and getattr(one, "id", "") != "print" for one in ast.walk(tree))
+
+
+def _tree(source: str) -> ast.Module | None:
+    """Return Python code as its tree, None for magics, and for what is no code."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of escapes in a stranger's texts
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def other_prompt(source: str, receipt: Receipt) -> bool:

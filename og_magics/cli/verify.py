@@ -23,7 +23,7 @@ from ..session import configured_networks
 from ..verification import Verdict
 from ..verification.verifier import Proof, complete_costs, prove, reason_of, with_payments
 from .receipts import existing_ledger
-from .typed import other_flags, other_prompt, sources_of
+from .typed import asks_nothing, other_flags, other_prompt, sources_of
 
 OFFLINE = ("enclave", "attestation")
 ONLINE = ("registry", "payment", "data")
@@ -178,15 +178,19 @@ def _against_notebook(
         source: that asked: the cell's, or a line of it.
     """
     problems = [shown[1]] if shown and shown[0] else []
+    if asks_nothing(answer.source):
+        problems.append("The cell asks nothing: its source is another one than was run.")
     first = answer.turn[0] if answer.turn else receipt
     if other := other_flags(source, first, answer.columns, answer.place if answer.columns else 0):
         problems.append(other)
     if receipt.scrubbed:
-        return _scrubbed_against_notebook(answer.source, problems, shown, signed)
+        return _scrubbed_against_notebook((answer.source, source), problems, shown, signed)
     if other_prompt(source, first):
         problems.append("The cell's prompt is another one than was answered.")
     if receipt.request.get("model") != receipt.model.partition("/")[2]:
         problems.append("The receipt names another model than was asked.")
+    if receipt.provider != receipt.model.partition("/")[0]:
+        problems.append("The receipt names another provider than its model's.")
     if problems:
         return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))
     if signed.ok and shown:
@@ -200,10 +204,10 @@ def _against_notebook(
 
 
 def _scrubbed_against_notebook(
-    source: str, problems: list[str], shown: tuple[bool, str] | None, signed: Verdict
+    sources: Sequence[str], problems: list[str], shown: tuple[bool, str] | None, signed: Verdict
 ) -> Verdict:
     """Check a receipt without a text: neither a prompt nor an answer may stand beside it."""
-    if scrubbed_source(source) != source:
+    if any(scrubbed_source(one) != one for one in sources):
         problems.append("The cell holds a prompt, and the receipt holds none: its text was removed.")
     if problems:
         return Verdict(False, " ".join([*problems, *([signed.reason] if signed.ok is False else [])]))

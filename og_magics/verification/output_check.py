@@ -68,6 +68,8 @@ def open_output(kind: str, content: str, receipts: Sequence[Receipt]) -> tuple[C
     if kind == PLAIN:
         return Cursor(content), None
     seen = visible_markdown(content) if kind == MARKDOWN else visible_html(content)
+    if seen.frames:
+        return Cursor(""), (True, "The output embeds a page, which such answers are not shown as.")
     known = {name for one in receipts for name in references(one.text)} if kind == MARKDOWN else set()
     return Cursor(seen.text, loose=loose), hidden_problem(seen, known)
 
@@ -255,7 +257,7 @@ def _summary(columns: Sequence[Column], text: str) -> Findings:
 
 def _html_problems(columns: Sequence[Column], content: str) -> list[Problem]:
     seen, count = visible_html(content, cells=True), len(columns)
-    if seen.strange or len(seen.cells) not in (2 * count, 3 * count):
+    if seen.strange or seen.frames or len(seen.cells) not in (2 * count, 3 * count):
         return [_MORE] * count
     found: list[Problem] = []
     for place, (name, column) in enumerate(zip(_names(columns), columns, strict=True)):

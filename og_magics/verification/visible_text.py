@@ -20,6 +20,9 @@ from ..core.urls import may_open
 LINK_START, LINK_END = "\ue000", "\ue001"
 """Around the target of a link, behind the link's text. Both are removed from any text that is read."""
 
+_STRUCK = {"s": "\ue002", "del": "\ue002"}
+"""Stands where a text begins or ends to be struck out: what is struck out says the opposite."""
+
 _BLOCKS = frozenset(
     "p div table thead tbody tr td th ul ol li h1 h2 h3 h4 h5 h6 hr blockquote pre details summary iframe".split()
 )
@@ -62,7 +65,7 @@ _STYLES = {
 
 _SPACES = re.compile(r"[ \t\n\r\f\v]+")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_DROPPED = re.compile("[\u2060\ue000\ue001]")
+_DROPPED = re.compile("[\u2060\ue000-\ue002]")
 _WEB = re.compile(r"(https?:|mailto:|#)", re.I)
 
 
@@ -176,6 +179,7 @@ class _Reader(HTMLParser):
             self._found.frames.append({name: value or "" for name, value in attrs})
         if tag == "br":
             self.handle_data(" ")
+        self._line += _STRUCK.get(tag, "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in _BLOCKS | _INLINE:
@@ -183,6 +187,7 @@ class _Reader(HTMLParser):
         if tag == "a" and self._links:
             target, title = self._links.pop()
             self._line += f"{LINK_START}{_target(target)}{' ' + title if title else ''}{LINK_END}"
+        self._line += _STRUCK.get(tag, "")
         if tag in _BLOCKS:
             self._flush()
         self._pre -= tag == "pre" and self._pre > 0

@@ -17,6 +17,7 @@ from og_magics.notebook.file import read_notebook
 
 from .answers import ANSWERS
 from .footers import FOOTERS
+from .forgeries import FORGERIES
 from .notebook import Change, Notebook, asking
 from .outputs import OUTPUTS
 from .receipts import RECEIPTS
@@ -24,7 +25,7 @@ from .sources import SOURCES
 
 KEPT = Path(__file__).resolve().parents[1]
 
-KINDS: dict[str, Change] = ANSWERS | OUTPUTS | FOOTERS | SOURCES | RECEIPTS
+KINDS: dict[str, Change] = ANSWERS | OUTPUTS | FOOTERS | SOURCES | RECEIPTS | FORGERIES
 
 
 @dataclass

@@ -10,6 +10,8 @@ import pytest
 from og_magics.cli.typed import _asked
 from og_magics.conversation.structured_output import repair_of
 
+from .conftest import answered
+
 if TYPE_CHECKING:
     from og_magics.core.receipt import Receipt
 
@@ -98,3 +100,70 @@ class TestLineEnds:
         self, verify: Verifier, receipt: Receipt
     ) -> None:
         assert not accused(verify, receipt, "%%ogchat\r\none\r\ntwo\r\n", [{"role": "user", "content": "one\r\ntwo\r"}])
+
+
+PROMPT = "What is a receipt?"
+
+
+class TestWhatStandsAroundTheMagic:
+    @pytest.mark.parametrize(
+        "above", ["%%time\n", "\n\n", "# checked\n", "%%capture out\n# note\n", "checked = True\n", "'''a\nb'''\n"]
+    )
+    def test_nothing_above_it_hides_another_prompt(self, verify: Verifier, receipt: Receipt, above: str) -> None:
+        assert not accused(verify, receipt, f"{above}%%ogchat -p openai\n{PROMPT}")
+        assert accused(verify, receipt, f"{above}%%ogchat -p openai\nWhat is a cat?")
+
+    def test_nor_does_the_name_of_its_result(self, verify: Verifier, receipt: Receipt) -> None:
+        assert not accused(verify, receipt, f"answer = %ogchat {PROMPT}")
+        assert accused(verify, receipt, "answer = %ogchat What is a cat?")
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            f"run('''\n%%ogchat\n{PROMPT}\n''')",
+            "run('''\n%%ogchat\nWhat is a cat?\n''')",
+            "answer",
+            "display(answer)",
+            "report()",
+            "og.ask(prompt)",
+            "%run other.ipynb",
+            "print(og.ask('a'))",
+        ],
+    )
+    def test_what_code_asks_is_not_read_in_it(self, verify: Verifier, receipt: Receipt, source: str) -> None:
+        content = verify.notebook(receipt)
+        content["cells"][0]["source"] = source
+        found = verify(content)
+        assert (found.status, found.ok()) == (0, [True])
+
+    @pytest.mark.parametrize(
+        "source", ["", "  \n", "# %%ogchat\n# What?", "print('42')", "42", "'''\n%%ogchat\nWhat?'''"]
+    )
+    def test_a_cell_that_asks_nothing_has_no_answer(self, verify: Verifier, receipt: Receipt, source: str) -> None:
+        content = verify.notebook(receipt)
+        content["cells"][0]["source"] = source
+        found = verify(content)
+        assert (found.status, found.ok()) == (1, [False])
+        assert "asks nothing" in found.reason()
+
+
+class TestWhatIsStruckOutOrEmbedded:
+    def shown(self, verify: Verifier, receipt: Receipt, old: str, new: str) -> Any:
+        content = verify.notebook(receipt)
+        data = content["cells"][0]["outputs"][0]["data"]
+        assert old in data["text/markdown"]
+        data["text/markdown"] = data["text/markdown"].replace(old, new)
+        return verify(content)
+
+    @pytest.mark.parametrize("new", ["<s>answer</s>", "<del>answer</del>", "~~answer~~"])
+    def test_a_word_that_was_struck_out_is_another_answer(self, verify: Verifier, receipt: Receipt, new: str) -> None:
+        assert self.shown(verify, receipt, "answer", new).ok() == [False]
+
+    def test_what_the_model_struck_out_is_its_answer(self, verify: Verifier, enclave: Any) -> None:
+        receipt = answered(enclave, PROMPT, "It is ~~a bill~~ a proof.")
+        assert verify(verify.notebook(receipt)).ok() == [True]
+        assert self.shown(verify, receipt, "~~a bill~~", "a bill").ok() == [False]
+
+    def test_an_embedded_page_is_no_part_of_an_answer(self, verify: Verifier, receipt: Receipt) -> None:
+        found = self.shown(verify, receipt, "answer", 'answer<iframe srcdoc="42"></iframe>')
+        assert "embeds a page" in found.reason()
