@@ -3,7 +3,7 @@
     python -m tests.remake_notebooks [NAME ...]
 
 Each is run by `og-magics run` in an empty folder, without a key, at the pace of the practice network; a name is a part of a
-file's name. A notebook that fails, or whose saved file does not prove its answers, is left as it was.
+file's name. A notebook that fails, or whose saved file does not prove its answers and their hardware, is left as it was.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ def remade(notebook: Path, devnet: Devnet) -> bool:
         env |= {"HOME": folder, "OG_DEVNET": json.dumps(devnet.info)}
         fresh = Path(folder) / notebook.name
         fresh.write_bytes(notebook.read_bytes())
-        for command in (["run", fresh.name, "-o", fresh.name], ["verify", fresh.name]):
+        for command in (
+            ["run", fresh.name, "-o", fresh.name],
+            ["verify", fresh.name, "--proofs", "enclave,attestation"],
+        ):
             if subprocess.run(
                 [sys.executable, "-m", "og_magics", *command], cwd=folder, env=env, check=False
             ).returncode:

@@ -1,4 +1,4 @@
-"""Whose model a name is."""
+"""Provider of a model, by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model reads in a request: its messages, their texts, and the results of functions."""
+"""Reading of a request by a model: its messages, their texts, and the results of functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who made an answer on a practice network: the line below says it, and an audit finds a line that says another thing."""
+"""The maker of an answer on a practice network: the line below names it, and an audit finds a line that names another."""
 
 from __future__ import annotations
 
