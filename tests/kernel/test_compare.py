@@ -23,7 +23,7 @@ HALF = "%%ogcompare -m gpt-5 -m openai/nope -m gemini-2.5-flash"
 NONE = "%%ogcompare -m openai/nope -m openai/neither"
 FRAME = (
     "model", "text", "latency_s", "ttft_s", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "status",
-    "finish_reason", "receipt_id", "payment_hash", "error",
+    "finish_reason", "ending", "receipt_id", "payment_hash", "rating", "error",
 )  # fmt: skip
 
 
