@@ -15,6 +15,7 @@ from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
 from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, shown_answer, sorted_images
+from .code import with_colors
 from .footer import folded_footer, footer
 from .live import status
 from .markdown import to_html
@@ -62,7 +63,7 @@ def _html_body(column: Column) -> str:
     """Return an answer as HTML, and why it is not complete."""
     text = column.receipt.text if column.receipt else ""
     calls = "" if text or column.receipt is None else shown_answer(column.receipt, "")["text/plain"]
-    parts = [_scrolling(to_html(text))] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
+    parts = [_scrolling(with_colors(to_html(text)))] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
     if column.error:
         parts.append(f'<p style="{_RED}">{escape(_flat(column.error))}</p>')
     elif note := _ending(column):

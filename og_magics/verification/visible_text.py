@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ..core.code_colors import COLORS
 from ..core.formulas import with_formulas
 from ..core.urls import may_open
 
@@ -40,7 +41,8 @@ _STYLES = {
     for name, pattern in {
         "background": "none|#fff",
         "border": r"1px solid #\w{3,8}",
-        "color": r"var\(--jp-(?:success|error|warn|ui-font)-color\d,\s?#[0-9a-f]{6}\)",
+        "color": r"var\(--jp-(?:success|error|warn|ui-font)-color\d,\s?#[0-9a-f]{6}\)|"
+        + "|".join(map(re.escape, COLORS.values())),
         "font-size": "inherit|1em",
         "font-weight": "normal|bold|600",
         "height": r"\d\d+em",

@@ -114,6 +114,16 @@ class TestTheBundle:
         ):
             assert None not in columns_problems(columns, bundle | {"text/html": changed})
 
+    @pytest.mark.parametrize("language", ["python", "js", "nothing-known", "html", "c++"])
+    def test_code_has_colours_and_the_same_text(self, language):
+        code = 'def f(x):  # <b>&amp;\n\n    return "</code></pre><script>" + 1\n'
+        columns = [Column(TWO.model, replace(TWO, text=f"```{language}\n{code}```\n\nIt is $1."))] * 2
+        bundle = {kind: one for kind, one in columns_bundle(columns, nowhere).items() if kind != MIME}
+        assert ("--jp-mirror-editor-" in bundle["text/html"]) is (language != "nothing-known")
+        assert columns_problems(columns, bundle) == [None, None]
+        forged = bundle | {"text/html": bundle["text/html"].replace("return", "yield ")}
+        assert columns_problems(columns, forged)[0] is not None
+
     def test_a_payment_links_to_its_page(self):
         html = columns_bundle([Column("openai/gpt-5", PAID)] * 2, page)["text/html"]
         assert (
