@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.endings import ending_of
-from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, NotRecorded, OGError, ProofError
+from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, ConfigError, NotRecorded, OGError, ProofError
 from ..core.progress import INTERRUPTED
 from ..core.protocols import Journal
 from ..core.receipt import Column, Receipt, labels
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 Renderer = Callable[[Sequence[Column]], dict[str, Any]]
 """Makes a MIME bundle of columns."""
 
+_BEST = 5
+"""The highest rating."""
 _FIRST = (
     "model", "text", "latency_s", "ttft_s", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "status",
-    "finish_reason", "ending", "receipt_id", "payment_hash", "error",
+    "finish_reason", "ending", "receipt_id", "payment_hash", "rating", "error",
 )  # fmt: skip
 """Columns of the frame, in this order; further ones that are compared follow."""
 
@@ -113,6 +115,27 @@ class Comparison(Sequence[Compared]):
         names = labels([run.model for run in runs])
         self._parts = [Compared(name, run, journal) for name, run in zip(names, runs, strict=True)]
         self._renderer = renderer
+        self._ratings: dict[str, int] = {}
+
+    def rate(self, which: int | str, rating: int | None) -> None:
+        """Keep a rating of one answer, which `.frame` shows in its column `rating`; None takes it back.
+
+        Raises:
+            IndexError, KeyError: there is no such part.
+            ConfigError: the rating is no whole number from 1 to 5.
+        """
+        label = self[which].label
+        if rating is None:
+            self._ratings.pop(label, None)
+        elif isinstance(rating, int) and not isinstance(rating, bool) and 1 <= rating <= _BEST:
+            self._ratings[label] = rating
+        else:
+            raise ConfigError(f"A rating must be a whole number from 1 to {_BEST}, got {rating!r}.")
+
+    @property
+    def ratings(self) -> dict[str, int]:
+        """The ratings by label, of the answers that have one."""
+        return dict(self._ratings)
 
     @property
     def runs(self) -> list[Run]:
@@ -151,9 +174,12 @@ class Comparison(Sequence[Compared]):
         Columns: `model`, `text`; `latency_s`, `ttft_s` (seconds, NaN when unknown); `prompt_tokens`,
         `completion_tokens` (nullable integers); `cost_opg` (once settled), `cost_usd` (Decimal or None); `status`,
         `finish_reason`, `ending` ("cut at max_tokens", "content filter", "refused", "empty"; None for an answer that
-        is complete), `receipt_id`, `payment_hash` (None until settled), `error`.
+        is complete), `receipt_id`, `payment_hash` (None until settled), `rating` (1 to 5, nullable; see `rate` and
+        `%%ogcompare --rate`), `error`.
         """
-        return frame_of([_row(part) for part in self._parts], compared_columns(*_FIRST))
+        rows = [_row(part) | {"rating": self._ratings.get(part.label)} for part in self._parts]
+        frame = frame_of(rows, compared_columns(*_FIRST))
+        return frame.assign(rating=frame["rating"].astype("Int64"))
 
     def failure(self) -> BaseException | None:
         """Return the error to raise if no model answered or one could not be replayed, None otherwise."""

@@ -160,6 +160,14 @@ class Receipt:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def speed(self) -> float | None:
+        """The tokens a second from the first one to the last; None where not known."""
+        if self.latency_s is None or self.ttft_s is None or not self.completion_tokens:
+            return None
+        took = self.latency_s - self.ttft_s
+        return self.completion_tokens / took if took > 0 else None
+
+    @property
     def messages(self) -> list[Mapping[str, Any]]:
         """Of the request, as far as they are any; what is no object is an empty one."""
         messages = self.request.get("messages")

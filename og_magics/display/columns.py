@@ -9,11 +9,13 @@ from html import escape
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..core.column_style import stacked_class, stacking
 from ..core.endings import ending_note
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
 from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, shown_answer, sorted_images
+from .code import with_colors
 from .footer import folded_footer, footer
 from .live import status
 from .markdown import to_html
@@ -31,6 +33,7 @@ _RED = "color:var(--jp-error-color1,#d1242f)"
 _FAINT = "opacity:.75"
 _CELL = "text-align:left;vertical-align:top;padding:.5em .75em;white-space:normal;line-height:1.5"
 _WRAP = "overflow-x:auto;overflow-wrap:break-word"
+_CODE = "white-space:pre;overflow-x:auto;overflow-wrap:normal"
 
 
 def columns_bundle(
@@ -60,12 +63,17 @@ def _html_body(column: Column) -> str:
     """Return an answer as HTML, and why it is not complete."""
     text = column.receipt.text if column.receipt else ""
     calls = "" if text or column.receipt is None else shown_answer(column.receipt, "")["text/plain"]
-    parts = [to_html(text)] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
+    parts = [_scrolling(with_colors(to_html(text)))] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
     if column.error:
         parts.append(f'<p style="{_RED}">{escape(_flat(column.error))}</p>')
     elif note := _ending(column):
         parts.append(f"<p><strong>{escape(note)}</strong></p>")
     return "".join(parts)
+
+
+def _scrolling(html: str) -> str:
+    """Return an answer's HTML, in which code keeps its lines and scrolls; each text in it is escaped."""
+    return html.replace("<pre><code", f'<pre style="{_CODE}"><code')
 
 
 def _html_foot(column: Column, page: PaymentPage) -> str:
@@ -196,7 +204,7 @@ class _Rich:
         """Head, body and foot of a column; made once where it has ended."""
         name, progress = self._names[place], self._progress[place]
         if ended is None:
-            return _html_head(name, "", status(progress)), to_html(progress.text), ""
+            return _html_head(name, "", status(progress)), _scrolling(to_html(progress.text)), ""
         if place not in self._kept:
             foot = _html_foot(ended, lambda network, transaction: "")
             self._kept[place] = _html_head(name, *_summary_of(ended)), _html_body(ended), foot
@@ -259,6 +267,8 @@ def _summary_of(column: Column) -> tuple[str, str]:
         times.append(f"{receipt.latency_s:.2f} s")
     if receipt is not None and receipt.ttft_s is not None:
         times.append(f"first token {receipt.ttft_s:.2f} s")
+    if receipt is not None and receipt.speed is not None:
+        times.append(f"{receipt.speed:.0f} tokens/s")
     if column.error:
         return "✗", " · ".join(["broke off" if receipt else "no answer", *times])
     return "✓", " · ".join(times or ["answered"])
@@ -290,7 +300,8 @@ def _table(heads: Sequence[str], bodies: Sequence[str], feet: Sequence[str]) -> 
         _row("td", body),
         _row("td", feet, _FAINT) if any(feet) else "",
     ]
-    return f'<div style="overflow-x:auto"><table style="{width}">{"".join(rows)}</tbody></table></div>'
+    box = f'<div class="{stacked_class(len(heads))}" style="overflow-x:auto">'
+    return f'{stacking(len(heads))}{box}<table style="{width}">{"".join(rows)}</tbody></table></div>'
 
 
 def _row(tag: str, cells: Sequence[str], style: str = "") -> str:

@@ -69,12 +69,22 @@ class CompareMagics(NotebookMagics):
             result = self._app.compare(turns, approve=confirm_estimate)
             try:
                 self._watch(result)
+                if flags.rate and getattr(self._shell, "kernel", None) is not None:
+                    self._show_stars(result)
             except KeyboardInterrupt:
                 self._leave(result, flags.output)  # what had arrived
                 raise
         except ConfigError as error:
             raise unsent(error) from None
         self._leave(result, flags.output)
+
+    def _show_stars(self, comparison: Comparison) -> None:
+        from IPython import display
+
+        from ..widgets.rating import rating_box
+
+        show: Any = display.display  # it has no types
+        show(rating_box(comparison))
 
     def _watch(self, comparison: Comparison) -> None:
         from ..conversation import follow

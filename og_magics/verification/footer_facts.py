@@ -55,7 +55,9 @@ _SEGMENTS = re.compile(r"[·•;|\n]+|,(?!\d)|──+")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?")
 _HASH = re.compile(r"\b0x(\w+)(…?)")
 _LINK = re.compile(f"{LINK_START}([^{LINK_END}]*){LINK_END}")
-_NUMBER = re.compile(r"(?P<usd>\$\s?)?(?P<number>\d[\d,]*(?:\.\d+)?)(?:\s?(?P<unit>OPG|USD|ms|seconds|sec|s)\b)?", re.I)
+_NUMBER = re.compile(
+    r"(?P<usd>\$\s?)?(?P<number>\d[\d,]*(?:\.\d+)?)(?:\s?(?P<unit>tokens/s|OPG|USD|ms|seconds|sec|s)\b)?", re.I
+)
 _WORD = re.compile(r"[^\W\d_]+(?:\d+)?")
 _PAIR = re.compile(r"\d[\d,]*\s*\+\s*\d")
 
@@ -70,6 +72,7 @@ class Facts:
         tokens: of prompt and completion, None where not reported.
         opg, usd, seconds, counts, times: amounts, durations, numbers of calls or models, unix seconds.
         maker: who made the answer, by the gateway's note: `PREPARED`, a name that may be shown, or "".
+        speeds: tokens a second.
         settlement, network, status, enclave_ok, replayed, paid: as in the receipt. attested: it names an attestation.
         marks: what a mark without a word about a proof says: an answer is complete (True) or not.
     """
@@ -80,6 +83,7 @@ class Facts:
     opg: Sequence[Decimal] = ()
     usd: Sequence[Decimal] = ()
     seconds: Sequence[float] = ()
+    speeds: Sequence[float] = ()
     counts: Sequence[int] = ()
     times: Sequence[float] = ()
     settlement: str = ""
@@ -263,6 +267,8 @@ def _numbers(segment: str, words: set[str], facts: Facts, found: Findings) -> No
             good = _rounded(value, places, facts.usd)
         elif unit == "opg":
             good = _rounded(value, places, facts.opg)
+        elif unit == "tokens/s":
+            good = _rounded(value, places, [Decimal(str(one)) for one in facts.speeds])
         elif unit == "ms":
             good = _rounded(value, places, [Decimal(str(one * 1000)) for one in facts.seconds])
         elif unit:

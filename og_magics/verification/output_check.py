@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from ..core.column_style import stacking
 from ..core.endings import ending_note, limit_of
 from ..core.progress import SCRUBBED, STATUS_NOTES
 from ..core.receipt import Column, Receipt, labels
@@ -233,7 +234,8 @@ def _error(column: Column) -> str:
 def _head_problem(name: str, column: Column, head: str) -> Problem:
     receipt = column.receipt
     seconds = [one for one in (receipt.latency_s, receipt.ttft_s) if one is not None] if receipt else []
-    facts = Facts(names=[name], seconds=seconds, marks=not column.error, required=False)
+    speeds = [receipt.speed] if receipt and receipt.speed is not None else []
+    facts = Facts(names=[name], seconds=seconds, speeds=speeds, marks=not column.error, required=False)
     found = findings(head, facts)
     if "name" not in found.stated:
         return ANOTHER
@@ -256,7 +258,8 @@ def _summary(columns: Sequence[Column], text: str) -> Findings:
 
 
 def _html_problems(columns: Sequence[Column], content: str) -> list[Problem]:
-    seen, count = visible_html(content, cells=True), len(columns)
+    count = len(columns)
+    seen = visible_html(content.removeprefix(stacking(count)), cells=True)
     if seen.strange or seen.frames or len(seen.cells) not in (2 * count, 3 * count):
         return [_MORE] * count
     found: list[Problem] = []

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ..core.code_colors import COLORS
 from ..core.formulas import with_formulas
 from ..core.urls import may_open
 
@@ -43,7 +44,8 @@ _STYLES = {
     for name, pattern in {
         "background": "none|#fff",
         "border": r"1px solid #\w{3,8}",
-        "color": r"var\(--jp-(?:success|error|warn|ui-font)-color\d,\s?#[0-9a-f]{6}\)",
+        "color": r"var\(--jp-(?:success|error|warn|ui-font)-color\d,\s?#[0-9a-f]{6}\)|"
+        + "|".join(map(re.escape, COLORS.values())),
         "font-size": "inherit|1em",
         "font-weight": "normal|bold|600",
         "height": r"\d\d+em",
@@ -51,18 +53,20 @@ _STYLES = {
         "margin": f"{_SIZE}(?: {_SIZE})*",
         "min-width": r"\d+em",
         "opacity": r"0?\.[6-9]\d*|1",
-        "overflow-wrap": "break-word|anywhere",
+        "overflow-wrap": "break-word|anywhere|normal",
         "overflow-x": "auto",
         "padding": f"{_SIZE}(?: {_SIZE})*",
         "table-layout": "fixed",
         "text-align": "left|right|center",
         "vertical-align": "top|middle|baseline",
-        "white-space": "normal|pre-wrap",
+        "white-space": "normal|pre|pre-wrap",
         "width": "100%",
     }.items()
 }
 """Declarations that hide nothing. Any other may: `display:none`, white on white, a size of 0."""
 
+_STACKED = re.compile(r"og-columns-\d")
+"""The class of a comparison's table: no style but our own knows it."""
 _SPACES = re.compile(r"[ \t\n\r\f\v]+")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DROPPED = re.compile("[\u2060\ue000-\ue002]")
@@ -211,7 +215,7 @@ class _Reader(HTMLParser):
         for name, value in attrs:
             if name == "style":
                 self._found.restyled += [one for one in (value or "").split(";") if one.strip() and not _shows(one)]
-            elif name not in known:
+            elif name not in known and not (tag == "div" and name == "class" and _STACKED.fullmatch(value or "")):
                 self._found.strange.append(f"{tag} with {name}"[:60])
 
     def handle_comment(self, data: str) -> None:

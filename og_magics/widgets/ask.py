@@ -11,7 +11,6 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..conversation import Run, follow
-from ..core.errors import ConfigError
 from ..core.models import OwnPrices, known_model
 from ..core.receipt import Receipt
 from ..core.settings import Settings

@@ -34,7 +34,7 @@ class Choice:
         self.model = widgets.Dropdown(
             options=[], description="Model", tooltip="The provider's models, with USD for a million tokens in and out"
         )
-        self._found = {f"{name}   {price(name)}": name for name in offered()}
+        self._found = {f"{name}   {price(name, worker.app.prices)}": name for name in offered()}
         self.other = widgets.Combobox(
             description="or find", placeholder="any model", continuous_update=False, ensure_option=False,
             options=tuple(self._found), tooltip="Type a part of its name or price, or any other provider/model; Enter",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ HALF = "%%ogcompare -m gpt-5 -m openai/nope -m gemini-2.5-flash"
 NONE = "%%ogcompare -m openai/nope -m openai/neither"
 FRAME = (
     "model", "text", "latency_s", "ttft_s", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "status",
-    "finish_reason", "receipt_id", "payment_hash", "error",
+    "finish_reason", "ending", "receipt_id", "payment_hash", "rating", "error",
 )  # fmt: skip
 
 
@@ -77,11 +78,13 @@ class TestSideBySide:
         for html, receipt in zip(cell.last["text/html"].split("</tr>")[2].split("</td>"), receipts(cell), strict=False):
             assert f"{receipt['prompt_tokens']} + {receipt['completion_tokens']} tokens" in html
             assert "proof ✓" in html
-            assert f"authorized {receipt['authorization_hash'][:10]}" in html
+            assert f"authorization {receipt['authorization_hash'][:10]}" in html
         for receipt in receipts(cell):
             told = f"{receipt['latency_s']:.2f} s · first token {receipt['ttft_s']:.2f} s"
             assert told in cell.last["text/html"]
-            assert f"── {receipt['model']} · ✓ {told}\n\n{receipt['text']}\n\n" in cell.last["text/plain"]
+            head, _, rest = cell.last["text/plain"].partition(f"── {receipt['model']} · ✓ {told} · ")[2].partition("\n")
+            assert re.fullmatch(r"\d+ tokens/s", head)
+            assert rest.startswith(f"\n{receipt['text']}\n\n")
         assert "3 of 3 models answered" in cell.last["text/plain"]
 
     def test_a_model_may_be_asked_twice(self, kernel: Kernel) -> None:

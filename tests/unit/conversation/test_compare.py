@@ -12,6 +12,7 @@ from og_magics.conversation import Answer, Comparison, Run
 from og_magics.core.errors import ConfigError, GatewayError, ModelNotSupported, OGError
 from og_magics.core.receipt import Receipt
 from og_magics.core.types import TextGenerationOutput
+from og_magics.widgets.rating import rating_box
 
 RECEIPT = Receipt(
     receipt_id="01", time=1795343449.0, cell="3", notebook="n.ipynb", network="base", provider="openai",
@@ -95,7 +96,7 @@ class TestTheFrame:
         assert found.frame.to_dict("records")[0] == {
             "model": "openai/gpt-5", "text": "hi", "latency_s": 1.5, "ttft_s": 0.25, "prompt_tokens": 7,
             "completion_tokens": 28, "cost_opg": None, "cost_usd": Decimal("0.000289"), "status": "served",
-            "finish_reason": "stop", "ending": None, "receipt_id": "01", "payment_hash": None, "error": None,
+            "finish_reason": "stop", "ending": None, "receipt_id": "01", "payment_hash": None, "rating": None, "error": None,
         }  # fmt: skip
         rows.rows["01"] = replace(RECEIPT, status="settled", payment_hash="0xcd", cost=10**15)
         row = found.frame.iloc[0]
@@ -165,3 +166,22 @@ class TestTheFailure:
         assert failure.what == "None of the 2 models answered. openai/gpt-5: down x/y: unknown"
         assert failure.money
         assert failure.remedy
+
+
+class TestRatings:
+    def test_a_click_and_a_call_are_kept_in_the_frame(self):
+        rows = Rows(RECEIPT)
+        found = compare(run(receipt=RECEIPT, rows=rows), run(receipt=RECEIPT, rows=rows), rows=rows)
+        stars = rating_box(found).children[1].children[1]
+        stars.value = 4
+        found.rate(0, 2)
+        assert found.frame["rating"].tolist() == [2, 4]
+        assert found.ratings == {"openai/gpt-5": 2, "openai/gpt-5 #2": 4}
+        stars.value = None
+        assert found.frame["rating"].isna().tolist() == [False, True]
+
+    @pytest.mark.parametrize("rating", [0, 6, "5", 2.0, True])
+    def test_anything_else_is_refused(self, rating):
+        rows = Rows(RECEIPT)
+        with pytest.raises(ConfigError, match="from 1 to 5"):
+            compare(run(receipt=RECEIPT, rows=rows), rows=rows).rate(0, rating)

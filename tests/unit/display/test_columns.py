@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from og_magics.core.column_style import stacking
 from og_magics.core.progress import Progress
 from og_magics.core.receipt import MIME, Column, Receipt
 from og_magics.display import columns_bundle, live_columns_for
@@ -71,10 +72,10 @@ class TestTheBundle:
 
     def test_plain_text_has_the_columns_one_under_another(self):
         assert columns_bundle(COLUMNS, nowhere)["text/plain"].split("\n\n") == [
-            "── openai/gpt-5 · ✓ 1.50 s · first token 0.25 s",
+            "── openai/gpt-5 · ✓ 1.50 s · first token 0.25 s · 22 tokens/s",
             "**One** answer",
             "7 + 28 tokens · ~$0.000289 · proof ✓ · payment: pending 0xabababab… · batch",
-            "── x/y · ✓ 0.50 s · first token 0.25 s",
+            "── x/y · ✓ 0.50 s · first token 0.25 s · 112 tokens/s",
             TWO.text,
             "7 + 28 tokens · ~$0.100000 · proof ✓ · payment: pending 0xabababab… · batch",
             "── x/nope · ✗ no answer",
@@ -90,6 +91,38 @@ class TestTheBundle:
         tags = Tags(html)
         assert tags.open == 0
         assert sum(tag == "th" and "style" in attrs for tag, attrs in tags.tags) == 3
+
+    def test_code_scrolls_and_narrow_columns_stack(self):
+        html = columns_bundle([Column("x/y", replace(TWO, text="```python\na_long_line = 1\n```"))] * 2, nowhere)[
+            "text/html"
+        ]
+        assert html.startswith("<style>.og-columns-2{container-type:inline-size}")
+        assert '<pre style="white-space:pre;overflow-x:auto;overflow-wrap:normal"><code' in html
+
+    @pytest.mark.parametrize(
+        "more", ["body{display:none}", ".og-columns-2{display:none}", "@import 'https://e.example'"]
+    )
+    def test_another_style_is_found(self, more):
+        columns = [Column(ONE.model, ONE)] * 2
+        bundle = {kind: one for kind, one in columns_bundle(columns, nowhere).items() if kind != MIME}
+        assert columns_problems(columns, bundle) == [None, None]
+        html = bundle["text/html"]
+        for changed in (
+            html.replace("</style>", f"{more}</style>", 1),
+            f"{html}<style>{more}</style>",
+            html.replace("og-columns-2", "jp-hidden"),
+        ):
+            assert None not in columns_problems(columns, bundle | {"text/html": changed})
+
+    @pytest.mark.parametrize("language", ["python", "js", "nothing-known", "html", "c++"])
+    def test_code_has_colours_and_the_same_text(self, language):
+        code = 'def f(x):  # <b>&amp;\n\n    return "</code></pre><script>" + 1\n'
+        columns = [Column(TWO.model, replace(TWO, text=f"```{language}\n{code}```\n\nIt is $1."))] * 2
+        bundle = {kind: one for kind, one in columns_bundle(columns, nowhere).items() if kind != MIME}
+        assert ("--jp-mirror-editor-" in bundle["text/html"]) is (language != "nothing-known")
+        assert columns_problems(columns, bundle) == [None, None]
+        forged = bundle | {"text/html": bundle["text/html"].replace("return", "yield ")}
+        assert columns_problems(columns, forged)[0] is not None
 
     def test_a_payment_links_to_its_page(self):
         html = columns_bundle([Column("openai/gpt-5", PAID)] * 2, page)["text/html"]
@@ -112,7 +145,8 @@ class TestTheBundle:
     def test_nothing_untrusted_becomes_markup(self, payload, field):
         columns = [Column("x/y", replace(PAID, **{field: payload})), Column(payload, None, payload)]
         for where in (nowhere, page):
-            tags = Tags(columns_bundle(columns, where)["text/html"])
+            html = columns_bundle(columns, where)["text/html"]
+            tags = Tags(html.removeprefix(stacking(len(columns))))
             assert tags.open == 0
             for tag, attrs in tags.tags:
                 assert tag not in ("script", "img", "style", "svg", "iframe", "b")
