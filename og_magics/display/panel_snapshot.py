@@ -21,6 +21,8 @@ from .sanitize import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+SUMMARY = "og-summary-"
+"""Begin of the CSS class by which a summary is found."""
 _TURNS, _PROMPT, _ANSWER = 10, 500, 3_000
 """Turns of the chat that are kept, and characters of each prompt and of each answer."""
 _LONGEST_NAME = 100

@@ -21,6 +21,7 @@ from ..core.redaction import private_in, redacted
 from ..core.secret import holds_session_id, note_secret
 from ..core.settings import Settings
 from ..display import answer_bundle
+from ..display.panel_snapshot import SUMMARY
 from ..notebook.file import answers_of, joined, read_notebook, write_notebook
 from .answer_uses import uses_of_answers
 from .known_texts import Known, is_binary, known_of
@@ -207,7 +208,7 @@ class _Scrubbing:
 
     def _honest(self, outputs: Sequence[Mapping[str, Any]], *, near: bool) -> list[Mapping[str, Any]]:
         """Return the outputs that repeat nothing: neither one alone, nor several one after the other."""
-        kept = [one for one in outputs if _WIDGET not in one.get("data", {}) and not self._tells(one, near=near)]
+        kept = [one for one in outputs if not _is_panel(one) and not self._tells(one, near=near)]
         for kinds in (("stdout",), ("stderr",), ("stdout", "stderr"), ()):
             those = [one for one in kept if not kinds or one.get("name") in kinds]
             texts = list(map(_main_text, those))
@@ -294,6 +295,12 @@ def _mark_checked(cell: dict[str, Any]) -> None:
 def _is_checked(cell: Mapping[str, Any]) -> bool:
     ours = _metadata(cell).get(_OURS)
     return isinstance(ours, Mapping) and ours.get(_CHECKED) == _digest(cell)
+
+
+def _is_panel(output: Mapping[str, Any]) -> bool:
+    """Return True for a widget, and for the summary of a panel: it shows the chat."""
+    data = output.get("data", {})
+    return _WIDGET in data or f'class="{SUMMARY}' in str(joined(data.get("text/html", "")))
 
 
 def _holds_picture(output: Mapping[str, Any]) -> bool:

@@ -54,6 +54,7 @@ class Ask:
             tooltip="Enter sends the prompt; otherwise Ctrl-Enter does, and Enter begins a new line",
         )  # fmt: skip
         self.estimate = widgets.HTML()
+        self.spoken = widgets.HTML()  # for screen readers: the script makes it a status
         self.older = widgets.HTML(line("Nothing is asked yet. Answers stand here, each with its receipt.", "og-empty"))
         self._list = widgets.VBox([self.older])
         # The outer box scrolls. Its contents stand in reverse, so it stays at their end until a reader scrolls up.
@@ -62,9 +63,10 @@ class Ask:
         for widget, name in (
             (self.prompt, "og-prompt"), (self.send, "og-send"), (self.stop, "og-stop"), (self.enter, "og-enter"),
             (self.estimate, "og-estimate"), (row, "og-row"), (scrolls, "og-turns"), (self.older, "og-older"),
+            (self.spoken, "og-spoken"),
         ):  # fmt: skip
             widget.add_class(name)
-        self.box = widgets.VBox([scrolls, self.question.box, self.prompt, row, self.keys.box])
+        self.box = widgets.VBox([scrolls, self.question.box, self.prompt, row, self.spoken, self.keys.box])
         self.box.add_class("og-enter-sends")
         self.box.add_class("og-chat")
         self.prompt.observe(self._typing, "value")
@@ -211,6 +213,8 @@ class Ask:
 
     def _buttons(self) -> None:
         busy = self._busy
+        if busy or self.turns:
+            self._worker.put(self.spoken, value="Answering" if busy else "The answer has ended")
         self._worker.put(self.send, disabled=busy)
         self._worker.put(self.stop, disabled=not busy)
         for turn in self.turns:

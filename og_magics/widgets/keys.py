@@ -20,13 +20,22 @@ _SCRIPT = """
 (() => {
   if (window.ogMagicsKeys) return;
   window.ogMagicsKeys = true;
+  // After Enter, the box for the next prompt stays in view while the chat grows, until the reader scrolls.
+  let sender = null;
+  for (const event of ["wheel", "touchmove", "pointerdown"])
+    window.addEventListener(event, () => sender = null, { capture: true, passive: true });
+  const grown = new ResizeObserver(() => sender?.scrollIntoView({ block: "nearest" }));
   const prepare = () => {
     document.querySelectorAll(".og-panel:not([data-keys])").forEach(panel => panel.dataset.keys = "yes");
-    for (const [name, role, label] of [["turns", "log", "conversation"], ["column-text", "region", "answer"]])
+    for (const [name, role, label] of
+         [["turns", "log", "conversation"], ["column-text", "group", "answer"], ["spoken", "status", "progress"]])
       for (const box of document.querySelectorAll(`.og-panel .og-${name}:not([role])`)) {
         box.setAttribute("role", role);
         box.setAttribute("aria-label", label);
+        if (role === "status") continue;
         box.tabIndex = 0;
+        box.setAttribute("aria-live", "off");  // who listens to a growing answer hears each word many times
+        if (role === "log") grown.observe(box);
       }
   };
   new MutationObserver(prepare).observe(document.body, { childList: true, subtree: true });
@@ -52,6 +61,7 @@ _SCRIPT = """
     box.value = `${text}\\u001e${mark}`;
     box.dispatchEvent(new Event("input", { bubbles: true }));
     box.value = text;
+    sender = box.closest(".og-chat").querySelector(".og-send");
   }, true);
   const copy = async text => {
     try {

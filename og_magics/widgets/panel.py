@@ -14,7 +14,7 @@ import ipywidgets as widgets
 
 from ..core.errors import OGError
 from ..core.receipt import Receipt
-from ..display.panel_snapshot import Totals, summary_bundle
+from ..display.panel_snapshot import SUMMARY, Totals, summary_bundle
 from ..ledger import receipts_frame
 from ..session import Session, current
 from .ask import Ask
@@ -56,7 +56,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def __init__(self, app: Session) -> None:
         self._worker = worker = PanelWorker(app)
-        self._name = f"og-summary-{uuid4().hex[:12]}"
+        self._name = f"{SUMMARY}{uuid4().hex[:12]}"
         self._reader = LedgerReader()
         self._summary: dict[str, str] = {}
         self._summary_due = 0.0

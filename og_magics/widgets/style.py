@@ -75,7 +75,7 @@ CSS = """
   white-space: nowrap; }
 .og-good { background: #1a7f37; } .og-open { background: #8a5a00; } .og-bad { background: #c21f2b; }
 .og-plain { background: #59636e; }
-.og-panel .og-turns, .og-panel .og-column-text { max-height: min(560px, 62vh); min-height: 0; overflow-y: auto;
+.og-panel .og-turns, .og-panel .og-column-text { max-height: min(560px, 55vh); min-height: 0; overflow-y: auto;
   display: flex; flex-direction: column-reverse; margin: 6px 2px; border: 1px solid var(--og-line);
   border-radius: 6px; background: var(--og-area); }
 .og-panel .og-turns > .widget-vbox, .og-panel .og-column-text > .widget-vbox { flex: none; margin-bottom: auto;
@@ -95,8 +95,8 @@ CSS = """
 .og-panel .og-actions { flex-wrap: wrap; gap: 2px 4px; overflow: visible; }
 .og-panel .og-actions .jupyter-button { width: auto; height: 26px; line-height: 24px; padding: 0 10px; margin: 0;
   background: transparent; border: 1px solid var(--og-line); font-size: .92em; }
-.og-panel .og-prompt > .widget-label { position: absolute; width: 1px; height: 1px; overflow: hidden;
-  clip-path: inset(50%); }
+.og-panel .og-prompt > .widget-label, .og-panel .og-spoken { position: absolute; width: 1px; height: 1px;
+  overflow: hidden; clip-path: inset(50%); }
 .og-panel .og-prompt textarea { field-sizing: content; min-height: 3.4em; max-height: 40vh; padding: 8px 12px;
   resize: vertical; border-radius: 6px; }
 .og-panel .og-enter { width: auto; margin: 0 8px; }

@@ -88,8 +88,11 @@ class Hand:
         self["prompt"].locator("textarea").fill(prompt)
 
     def ask(self, prompt: str) -> None:
+        """Send a prompt, and wait until its turn stands in the chat."""
+        before = self.turns.count()
         self.type(prompt)
         self.click("Send")
+        expect(self.turns).to_have_count(before + 1)
 
     def chosen(self, group: str) -> Locator:
         """The button of a group that is pressed."""

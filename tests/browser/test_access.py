@@ -56,6 +56,11 @@ def filled(panel: Hand, tab: str) -> None:
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_axe_finds_nothing_in_any_tab(lab: Lab, axe: str, theme: str) -> None:
     panel = opened(lab, theme)
+    panel.type("hello [[words:60]]")
+    panel.tab("Compare")
+    panel.click("Ask all")
+    expect(panel["columns"].locator(".og-column").last).to_contain_text("simulated")
+    expect(panel["ask-all"]).to_be_enabled()
     lab.page.evaluate(axe)
     for tab in TABS:
         filled(panel, tab)

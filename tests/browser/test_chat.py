@@ -61,6 +61,7 @@ def test_enter_sends_shift_enter_breaks_and_the_box_is_empty_after(panel: Hand, 
     expect(panel.answer).to_contain_text("Two lines came.")
     expect(box).to_have_value("")
     expect(box).to_be_focused()
+    expect(panel["send"]).to_be_in_viewport()
     keys.press("Enter")  # nothing is typed
     keys.type("show")
     keys.press("Enter")
@@ -131,6 +132,7 @@ def test_copy_takes_the_answers_own_text(panel: Hand) -> None:
 
 
 def test_the_chat_follows_an_answer_and_stays_where_a_reader_has_scrolled(panel: Hand) -> None:
+    panel.lab.width(1200, 1200)
     panel.ask("long")
     expect(panel["send"]).to_be_enabled()
     expect(panel.answer).to_contain_text("Paragraph 149")

@@ -181,6 +181,9 @@ display(shown)
 """
 
 CLICKS = """
+import og_magics.widgets.ask as chat
+chat.MOST_TURNS = 3  # at each change the audit reads the whole panel, and the payloads are many
+
 def ask(prompt, model=""):
     if model:
         shown.choice.other.value = "x/" + "".join(model.split())

@@ -16,9 +16,12 @@ import yaml
 from og_magics.cli import main
 from og_magics.core.progress import SCRUBBED
 from og_magics.core.receipt import MIME, Column, Receipt
+from og_magics.core.settings import Settings
 from og_magics.devnet.gateway.enclave import Enclave
 from og_magics.display import answer_bundle, columns_bundle
+from og_magics.display.panel_snapshot import SUMMARY, ChatText, Totals, summary_bundle
 from og_magics.display.turn_bundle import turn_bundle
+from og_magics.ledger import receipts_frame
 from og_magics.magics.og_parsers import use_parser
 from og_magics.magics.parser import chat_parser, compare_parser
 from og_magics.notebook.file import receipts_in
@@ -170,9 +173,14 @@ class TestWhatIsTakenOut:
             "kernelspec": {"name": "python3"},
         }
         view = shown({"application/vnd.jupyter.widget-view+json": {"model_id": "a"}, "text/plain": "Panel(secret)"})
-        _, kept, _ = scrub({"cells": [code("%og panel", view), code("panel", view)], "metadata": metadata})
+        chat = [ChatText("secret", "openai/gpt-5", "secret")]
+        summary = summary_bundle(
+            Settings(), "", receipts_frame([]), Totals.of([]), lambda *_: "", {}, name=f"{SUMMARY}1", chat=chat
+        )
+        cells = [code("%og panel", view), code("og.panel()", shown(summary), view), code("1", shown(summary), view)]
+        _, kept, _ = scrub({"cells": cells, "metadata": metadata})
         assert kept["metadata"] == {"kernelspec": {"name": "python3"}}
-        assert [cell["outputs"] for cell in kept["cells"]] == [[], []]
+        assert [cell["outputs"] for cell in kept["cells"]] == [[], [], []]
 
     def test_what_is_public_on_chain_is_told(self, scrub: Any, verify: Verifier, secret: Receipt) -> None:
         _, _, told = scrub(verify.notebook(replace(secret, settlement="individual")))

@@ -78,8 +78,8 @@ met["%config"] = current().settings.top_p
 og.ask("Hello", model="m", stream=False, top_p=0.1)
 met["og.ask, in the body that left"] = sent[-1]["top_p"]
 panel = og.panel()
-slider = panel.parameters.fields["top_p"]
-met["the panel's widget"] = [type(slider).__name__, slider.description, slider.max]
+field = panel.parameters.fields["top_p"]
+met["the panel's widget"] = [type(field).__name__, field.description, field.max]
 met["the panel's cell"] = "--top-p 0.2" in cell_of(current().settings, "Hello")
 completion = Completion(shell, lambda: {}, lambda: [])
 met["completion"] = list(completion.offer("%%ogchat --top", 0, 14).texts)
@@ -124,7 +124,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("%og use", 0.3),
         ("%config", 0.2),
         ("og.ask, in the body that left", 0.1),
-        ("the panel's widget", ["FloatSlider", "Top p", 1.0]),
+        ("the panel's widget", ["BoundedFloatText", "Top p", 1.0]),
         ("the panel's cell", True),
         ("completion", ["--top-p"]),
         ("a scrubbed cell", "%%ogchat --top-p 0.5"),
