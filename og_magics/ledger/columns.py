@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from ..core.receipt_columns import RECEIPT_COLUMNS
+from ..core.receipt_columns import RECEIPT_COLUMNS, ReceiptColumn
 from ..core.redaction import without_logins
 from ..core.secret import fingerprint_of_old
 from ..core.shares import parts_of
@@ -29,10 +29,11 @@ Values = dict[str, Any]
 microseconds."""
 
 _SHARED = (
-    "authorization_hash", "session_id", "ended", "cell", "notebook", "network", "provider", "model", "settlement",
+    "authorization_hash", "session_id", "ended", "notebook", "network", "provider", "model", "settlement",
     "attestation_hash",
 )  # fmt: skip
-"""Columns in which many rows agree. Their texts are ours: none has a NUL, which would end it for SQLite's printf."""
+"""Columns in which many rows agree: as a rule, all of a session. Their texts are ours: none has a NUL, which would end
+it for SQLite's printf."""
 _OF_PAYMENT = ("payment_hash", "payer", "pay_to", "cap")
 """Fields of a receipt that are its authorization's, or its settlement's."""
 _WORKED_OUT = {*_OF_PAYMENT, "status", "cost", "cost_basis", "replayed", *_SHARED}
@@ -93,7 +94,7 @@ def read_columns(
     texts = [[None if one == null else one for one in text.split(between)] for text in which_text]
     fields = own | _worked_out(texts, which, own, payments)
     shown: Values = {
-        name: _microseconds(own["time"]) if name == "time" else column.convert_all(fields[column.receipt_field])
+        name: _microseconds(own["time"]) if name == "time" else _converted(column, fields[column.receipt_field])
         for name, column in RECEIPT_COLUMNS.items()
     }
     for name in unknown:
@@ -169,6 +170,7 @@ def _worked_out(
         "status": list(map(rows.status_of, states)),
         "session_id": list(map(fingerprint_of_old, shared["session_id"], hashes)),
     }
+    of_texts["cap"] = RECEIPT_COLUMNS["cap_opg"].convert_all(of_texts["cap"])
     fields: dict[str, Any] = {name: _objects(values)[rows_of] for name, values in of_texts.items()}
     for i, verified in enumerate(own["verified_hash"]):
         if verified is not None:
@@ -178,6 +180,11 @@ def _worked_out(
     fields["turn"] = [turn or itself for turn, itself in zip(own["turn"], own["receipt_id"], strict=True)]
     fields["replayed"] = [False] * len(which)
     return fields
+
+
+def _converted(column: ReceiptColumn, held: Sequence[Any]) -> Sequence[Any]:
+    """Return a column's values of its field's; a cap was converted once for all receipts of its authorization."""
+    return held if column.receipt_field == "cap" else column.convert_all(held)
 
 
 def _objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:

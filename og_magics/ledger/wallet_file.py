@@ -46,7 +46,7 @@ _TABLES = (
         path TEXT PRIMARY KEY, length INTEGER NOT NULL, head TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL
     )""",
     f"PRAGMA application_id = {_APPLICATION_ID}",
-    "CREATE TABLE before_marks AS SELECT length, head FROM checkpoints",
+    "CREATE TABLE IF NOT EXISTS before_marks AS SELECT length, head FROM checkpoints",
 )
 _ENTER = """INSERT INTO payments (hash, payer, chain, cap, created, deadline, ledger, signed, paid)
     VALUES (:hash, :payer, :chain, :cap, :created, :deadline, :ledger, :signed, :paid)
@@ -287,7 +287,9 @@ class WalletFile:
             _look_at(path, make_private)
             with contextlib.closing(_connect(path, wait)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if _application(connection, path) == 0 or not _has(connection, "before_marks"):
+                if _application(connection, path) == 0 or not (
+                    _has(connection, "checkpoints") and _has(connection, "before_marks")
+                ):
                     for step in _TABLES:
                         connection.execute(step)
                 yield connection

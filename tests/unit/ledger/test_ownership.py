@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from og_magics.conversation import Threads
 from og_magics.core.cell_context import CellExecution
 from og_magics.core.recording import request_fingerprint
 from og_magics.ledger import KeptTurn, Ledger
@@ -252,3 +253,16 @@ def test_what_is_adopted_is_named_first_and_is_ones_own_after_a_yes(
     ledger.close()
     assert recorded(ledger, make) == [True]
     assert [turn.own for turn in ledger.threads.find("talk\x1b[31m")[1]] == [True]
+
+
+def test_a_question_in_a_thread_from_elsewhere_sends_only_what_was_said_here(
+    ledger: Ledger, make: Any, elsewhere: Move
+) -> None:
+    ledger.threads.keep("talk", "", turn_of("their words"))
+    ledger.close()
+    elsewhere()
+    threads = Threads(lambda: ledger)
+    ledger.threads.keep("talk", "", turn_of("my words"))
+    sent, _ = threads.place("talk", make.question("And now?"), 10_000)
+    assert [one["content"] for one in sent.body["messages"]] == ["my words", "42", "And now?"]
+    assert len(threads.show("talk")) == 2
