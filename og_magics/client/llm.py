@@ -32,7 +32,6 @@ from ..core.types import (
     TextGenerationOutput,
     x402SettlementMode,
 )
-from ..gateway.bounds import MAY_BE_CHARGED
 from ..ledger import notebook_ledger
 from ..notebook.recordings import NotebookRecordings, named_files
 from ..payment import Wallet, load_wallet
@@ -344,7 +343,7 @@ class LLM:
             async for chunk in chunks:
                 output = chunk.output or output
         if output is None:
-            raise StreamError("The answer ended without a result.", money=MAY_BE_CHARGED, remedy="Ask again.")
+            raise StreamError("The answer ended without a result.", money="It may be charged.", remedy="Ask again.")
         return output
 
     async def gateway(self) -> tuple[Enclave, dict[str, Any]]:

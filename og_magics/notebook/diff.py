@@ -45,14 +45,15 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
         (r"~\$\d+(?:\.\d+)?|\b\d+(?:\.\d+)?(?:E-?\d+)? OPG\b|\b(?:OPG|gas) +\d+(?:\.\d+)?", "(cost)"),
         (r"(?:paid|authorized) \(hash\)(?:, settles later|, expired: nothing was paid)", "(payment)"),  # until 0.1
         (r"\(cost\) \(\(cost\)[^()]*\)", "(cost)"),
-        (r"\bpaid \(hash\)", "(payment)"),
         (
             r"payment: (?:<a [^<>]*>)?(?:paid|pending)(?: ↗</a>)?(?: \(transaction not found yet\))?(?: \(hash\))?",
             "(payment)",
         ),
         (r"nothing paid(?:: the payment expired)?(?: \(hash\))?", "(payment)"),
+        (r"\bpaid \(hash\)", "(payment)"),
         (r" · (?:transaction|authorization|enclave) \(hash\)| · OPG is the token of the payment", ""),
         (r"\b(?:served|settled|verified)\b", "(status)"),
+        (r" · [\d,]+ tokens/s\b", ""),
         (r"\bblock \d+", "block (number)"),
         # What a wallet paid elsewhere.
         (r"\b[\d.]+ of (?=\(cost\) paid or (?:authorized|signed))|(?<=paid or signed, )[\d.]+(?= left\b)", "(cost)"),
