@@ -79,7 +79,9 @@ def _said(fact: _Fact, answer: Any) -> str:
     except (ValueError, TypeError, AttributeError):
         if fact.absent:
             return fact.absent
-        raise ChainError("the node's answer is none.", money=rpc.READ_ONLY) from None
+        raise ChainError(
+            "The node gave no answer that can be read.", money=rpc.READ_ONLY, remedy="Set OG_RPC_URL to another node."
+        ) from None
 
 
 def _payment_chain(network: Network) -> Iterator[_Fact]:

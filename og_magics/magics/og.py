@@ -281,7 +281,7 @@ def help_text() -> str:
         "\n", "\n" + " " * 24
     )
     offered = ", ".join(f"{one.name} ({one.label})" for one in NETWORKS.values())
-    return _HELP.replace("NETWORKS\n", f"{offered}\n").replace("USE\n", f"{listed}\n")
+    return _HELP.replace("NETWORKS", offered).replace("USE\n", f"{listed}\n")
 
 
 def nest_asyncio() -> None:
