@@ -25,6 +25,8 @@ from .html import line, problem
 from .worker import PanelWorker
 
 Bundle = Mapping[str, str]
+_DRAWING = 12_000
+"""Bytes that an update counts more than it has: an Output widget is drawn anew, where a display is only changed."""
 
 
 class Answer:
@@ -118,7 +120,7 @@ class Answer:
         if not self._tokens:
             self._worker.put(self._note, value="")
         self._tokens, self._steps = progress.tokens, progress.steps
-        self._pace.sent(self._draw(progress.parts, status(progress)))
+        self._pace.sent(_DRAWING + self._draw(progress.parts, status(progress)))
 
     def _draw(self, parts: Sequence[StreamPart], message: str = "") -> int:
         """Show these parts, those that are drawn already aside; return the characters that were sent."""

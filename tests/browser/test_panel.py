@@ -273,7 +273,7 @@ class TestLooks:
         for prompt in ("hello", "[[words:1500]]", "[[words:1500]]"):
             panel.ask(prompt)
             expect(panel["send"]).to_be_enabled()
-            expect(panel.answer).to_contain_text("settles later")
+            expect(panel.answer).to_contain_text("enclave proof")
             places.append(panel.place("turns", "mode"))
             heights.append(panel.height("turns"))
         assert places[0] == places[1] == places[2] == places[3]

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from og_magics.core.networks import BASE
+from og_magics.core.progress import Call
 from og_magics.core.settings import Secret
 from og_magics.core.types import x402SettlementMode
 from og_magics.widgets.settings import MODES
@@ -174,6 +175,25 @@ def test_what_could_cost_much_is_asked(app, panel, eventually, shown, monkeypatc
     assert panel.ask.question.box.layout.display == "none"
     assert ("prepared sample" if yes else "You did not allow it.") in shown(panel.ask.answer)
     assert len(app.ledger.receipts()) == yes
+
+
+def test_a_function_that_is_to_be_confirmed_is_asked_about_and_a_closed_panel_confirms_nothing(panel, eventually):
+    question, said = panel.ask.question, []
+    call = Call("pay", '{"to": "<b>you</b>"}', guarded=True)
+
+    def confirm():
+        said.append(question.confirm(call))
+
+    threading.Thread(target=confirm, daemon=True).start()
+    eventually(lambda: question.box.layout.display != "none")
+    for part in ("pay(", "&lt;b&gt;you", "which writes or spends", "Allow it?"):
+        assert part in question.text.value
+    question.yes.click()
+    eventually(lambda: said == [True])
+    threading.Thread(target=confirm, daemon=True).start()
+    eventually(lambda: question.box.layout.display != "none")
+    panel.close()
+    eventually(lambda: said == [True, None])
 
 
 def test_a_failure_says_what_it_means_for_the_money_and_what_to_do(app, panel, ask):
