@@ -95,6 +95,7 @@ def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError, match="SSL_CERT_FILE") as caught:
         GatewayClient(Enclave("https://far.invalid"), timeout=5)
     assert "nothing was paid" in str(caught.value)
+    GatewayClient(Enclave("http://far.invalid"), timeout=5)  # without TLS none are read
 
 
 def test_a_bundle_that_is_not_there_is_named_for_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
