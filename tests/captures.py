@@ -74,17 +74,19 @@ def exchanges() -> Iterator[Exchange]:
 
 async def read(exchange: Exchange) -> Reading:
     """Read an answer as the client does."""
-    response = httpx.Response(exchange.status, headers=exchange.headers, content=exchange.body.encode())
+    body = httpx.ByteStream(exchange.body.encode())
+    response = httpx.Response(exchange.status, headers=exchange.headers, stream=body)
     transcript = Transcript(Enclave(""))
     if not response.is_success:
-        return Reading(transcript.outcome(0.0, None), None, failure_of(response, "no-such-model", response.content))
+        content = await response.aread()
+        return Reading(transcript.outcome(0.0, None), None, failure_of(response, "no-such-model", content))
     asked = json.loads(exchange.asked)
     try:
         answer: Any = None
         if asked.get("stream"):
             answer = await body_of(response, lambda _part: None)
         if answer is None or isinstance(answer, dict):
-            transcript.take(answer or read_json(response.content, 200), response.headers)
+            transcript.take(answer or read_json(await response.aread(), 200), response.headers)
             transcript.whole()
         else:
             async for event in answer:

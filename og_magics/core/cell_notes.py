@@ -31,12 +31,12 @@ _FIELDS = {
     "why": r"[^\n]{1,300}",
     "more": r"(?: [^\n]{1,200})?",
 }
-"""What a field may hold, by its name."""
+"""Forms of what the fields hold, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line with fields.
+    """A line with fields, made and known again.
 
     Attributes:
         text: a template of `str.format`, whose fields are of the names above.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
-from ..client.devnet_process import use_local_model
 from ..core import log
 from ..core.amounts import format_opg, parse_opg
 from ..core.errors import ConfigError
@@ -243,6 +242,8 @@ class OgMagics(NotebookMagics):
                 "A model on this machine answers on a practice network that this notebook starts.",
                 remedy="Unset OG_DEVNET and use %og network devnet --model FILE, or `og-magics devnet --model FILE`.",
             )
+        from ..client.devnet_process import use_local_model
+
         use_local_model(model)
 
     def _panel(self, rest: str) -> Any:

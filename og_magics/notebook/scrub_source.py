@@ -16,7 +16,12 @@ _LINE = re.compile(
 )
 _DROPPED = {flag for one in OPTIONS.values() if one.tells for flag in one.flags}
 _KEPT = {flag for one in OPTIONS.values() if not one.tells for flag in one.value_flags} | {"-o", "--output"}
-_SWITCHES = {flag for one in OPTIONS.values() for flag in one.switches} | {"--no-vars", "--dry-run", "--nest-asyncio"}
+_SWITCHES = {flag for one in OPTIONS.values() for flag in one.switches} | {
+    "--no-vars",
+    "--dry-run",
+    "--rate",
+    "--nest-asyncio",
+}
 """Flags of the magics: those that go with their value, those whose value stays, and those without one."""
 
 _PYTHON = re.compile(r"(?<!\w)a?ask(?:_many)?\s*\(|\.(?:chat|completion)(?:_sync)?\s*\(")

@@ -299,9 +299,8 @@ def _check_signature(
         return False
     if evidence.public_key_der is None or request_hash is None or signed_output is None:
         return None
-    held = verify_signature(
-        evidence.public_key_der, request_hash, signed_output, timestamp, evidence.tee_signature or ""
-    )
+    key, signature = evidence.public_key_der, evidence.tee_signature or ""
+    held = verify_signature(key, request_hash, signed_output, timestamp, signature)
     if not held:
         problems.append("Signature: the key did not sign these hashes at this time.")
     return held

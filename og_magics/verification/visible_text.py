@@ -65,7 +65,7 @@ _STYLES = {
 }
 """Declarations that hide nothing. Any other may: `display:none`, white on white, a size of 0."""
 
-_STACKED = re.compile(r"og-columns-\d")
+_STACKED = re.compile(r"og-columns-\d{1,3}")
 """The class of a comparison's table: no style but our own knows it."""
 _SPACES = re.compile(r"[ \t\n\r\f\v]+")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

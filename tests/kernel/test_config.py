@@ -13,7 +13,7 @@ def test_what_config_sets_is_in_use(kernel: Kernel) -> None:
     kernel.ask("%config Og.settlement = 'PRIVATE'")
     told = kernel.ask("%og").text
     assert "anthropic/claude-sonnet-4-6" in told
-    assert "PRIVATE" in told
+    assert "private" in told
     asked = kernel.ask("%%ogchat\nhello")
     assert (asked.receipt["model"], asked.receipt["settlement"]) == ("anthropic/claude-sonnet-4-6", "private")
 

@@ -62,7 +62,8 @@ class TestTheDisplay:
         assert order.index("waiting for the first token") in seen
 
     @pytest.mark.parametrize(
-        ("state", "told"), [("paying", "paying"), ("waiting", "waiting for the first token"), ("starting", "devnet")]
+        ("state", "told"),
+        [("paying", "paying"), ("waiting", "waiting for the first token"), ("starting", "practice network")],
     )
     def test_each_state_is_told_while_it_lasts(self, kernel: Kernel, state: str, told: str) -> None:
         kernel.ask("from og_magics.display import live_for\nfrom og_magics.core.progress import Progress")

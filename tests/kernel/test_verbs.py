@@ -49,7 +49,7 @@ class TestStatus:
 
     def test_the_environment_sets_defaults(self, new_kernel: Callable[..., Kernel]) -> None:
         told = rows(new_kernel(OG_MODEL="grok-4", OG_SETTLEMENT="private").ask("%og").text)
-        assert (told["model"], told["settlement"]) == ("grok-4", "PRIVATE")
+        assert (told["model"], told["settlement"]) == ("grok-4", "private")
 
     def test_an_environment_that_cannot_be_read_is_told_with_the_variable(
         self, new_kernel: Callable[..., Kernel]

@@ -197,7 +197,7 @@ class TestWallets:
         error = failure(llm, stream=True)
         assert isinstance(error, errors.AllowanceRequired)
         assert "ensure_opg_approval" in error.remedy
-        assert "An allowance moves nothing" in error.what
+        assert "To approve it moves nothing" in error.what
         assert "Nothing was signed" in error.money
         assert llm.journal.pending() == []
         approval = llm.ensure_opg_approval(min_allowance=5)

@@ -69,7 +69,7 @@ def test_everything_that_is_there_is_told_with_its_facts(notebook_of: Callable[.
     assert {name: part.ok for name, part in parts.items()} == dict.fromkeys(
         ("gateway", "enclave", "price feed", "payment chain", "receipts"), True
     )
-    assert "in the registry" in parts["enclave"].summary
+    assert "in the public list of gateways" in parts["enclave"].summary
     assert "1 OPG is $" in parts["price feed"].summary
     assert "chain 31337" in parts["payment chain"].summary
 

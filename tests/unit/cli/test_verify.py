@@ -39,7 +39,7 @@ class TestWhatHolds:
         paid = replace(receipt, payment_hash="0x" + "cd" * 32, cost=10**15, status="settled")
         content = verify.notebook(paid)
         bundle = answer_bundle(paid, paid.text, lambda transaction: explorer and explorer + transaction)
-        assert ("](" in bundle["text/markdown"]) is bool(explorer)
+        assert (f'href="{explorer}0xcd' in bundle["text/markdown"]) is bool(explorer)
         verify.data(content).update(bundle)
         assert verify(content).status == 0
 

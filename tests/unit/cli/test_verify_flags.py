@@ -73,7 +73,7 @@ class TestWithALedger:
     ) -> None:
         found = verify(verify.notebook(receipt), "--ledger", str(tmp_path / "no.db"))
         assert (found.status, found.rows) == (1, [])
-        assert "There is no ledger" in found.errors
+        assert "There is no file of receipts" in found.errors
         assert not (tmp_path / "no.db").exists()
 
 

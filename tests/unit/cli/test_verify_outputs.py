@@ -26,7 +26,7 @@ WARNING = {
     "name": "stderr",
     "text": "UserWarning: the budget is nearly spent.\n\nSee %og budget.",
 }
-NOTE = {"output_type": "stream", "name": "stdout", "text": "Thread talk: 2 earlier turns were left out.\n"}
+NOTE = {"output_type": "stream", "name": "stdout", "text": "{rows} is sent in part: the first 5 of 20 rows.\n"}
 FAILED = {"output_type": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
 
 

@@ -51,7 +51,7 @@ def test_a_file_is_the_answer_to_its_questions(path: Path) -> None:
     head, _, text = path.read_text(encoding="utf-8").partition("---\n")
     fields = [line.partition(": ")[::2] for line in head.splitlines()]
     assert {name for name, _ in fields} <= {"question", "provider", "call", "result", "json"}
-    provider = dict(fields).get("provider", "openai")
+    provider = dict(fields).get("provider", "another")
     for question in (value for name, value in fields if name == "question"):
         found = prepared_answer(f" {question.upper()} ", provider)
         assert found is not None
