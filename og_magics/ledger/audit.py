@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .journal import GENESIS, KEYS, Head, digest_long_values, entry_hash
@@ -44,7 +45,7 @@ class LedgerAudit:
 def audit(connection: sqlite3.Connection, expected_head: Head | None) -> LedgerAudit:
     """Audit within a read transaction. It changes the connection's text factory: a connection of its own is needed."""
     # A byte changed by hand may be no UTF-8: it is to be found, not to end the audit.
-    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     entries = connection.execute("SELECT * FROM journal ORDER BY seq").fetchall()
     length, head = (entries[-1]["seq"], entries[-1]["hash"]) if entries else (0, GENESIS)
     replay = _Replay(newer=is_newer(connection))
@@ -101,8 +102,13 @@ class _Replay:
                 self._twice[table][key] = "was removed and written again."
             if key in rows and "ended" in rows[key] and kind in ("served", "failed"):
                 self._twice[table][key] = "ended a second time."
-            row = {**rows.get(key, {}), **values}
-            rows[key] = {name: value for name, value in row.items() if value is not None}
+            changes = values.items()
+            row = rows.setdefault(key, {})
+            for name, value in changes:
+                if value is None:
+                    row.pop(name, None)
+                else:
+                    row[name] = value
 
     def faults(self, connection: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]:
         """List the keys of rows that are not as they should be, each with the reason: the end of a sentence."""

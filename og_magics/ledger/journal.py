@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .rows import canonical, dict_of, digest_long, storable
+from .rows import LONG, canonical, dict_of, digest_long, storable
 
 GENESIS = "0" * 64
 """The hash that the first entry follows."""
@@ -164,4 +164,8 @@ def _put(
 
 def digest_long_values(row: sqlite3.Row) -> dict[str, Any]:
     """Return the journal's form of a whole row; columns that are NULL are left out."""
-    return {name: digest_long(value) for name, value in dict_of(row).items() if value is not None}
+    return {
+        name: digest_long(value) if isinstance(value, str) and len(value) > LONG else value
+        for name, value in dict_of(row).items()
+        if value is not None
+    }
