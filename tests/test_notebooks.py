@@ -14,10 +14,9 @@ import pytest
 from og_magics.cli import main
 from og_magics.notebook.file import receipts_in
 
-NOTEBOOKS = [
-    pytest.param(path, marks=pytest.mark.ci)  # the README's first command runs the first of them
-    for path in sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-]
+PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+# The README's first command runs the first of them. `python -m tests.remake_notebooks` writes them anew.
+NOTEBOOKS = [pytest.param(path, marks=pytest.mark.ci) for path in PATHS]
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -82,3 +81,31 @@ def test_nothing_of_a_machine_is_kept_in_it(executed):
     text = path.read_text()
     for leak in (str(Path.home()), os.sep + "tmp" + os.sep, "Traceback", "private_key"):
         assert leak not in text
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_no_answer_that_is_kept_is_the_sample(path):
+    texts = [receipt.text for receipt in receipts_in(path) if not receipt.tool_calls]
+    assert texts
+    assert not [text for text in texts if "prepared sample" in text or "simulated" in text]
+    assert {receipt.gateway_notes.get("answered_by") for receipt in receipts_in(path)} == {"prepared"}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_something_is_seen_within_the_first_three_cells(path):
+    shown = [output for cell in nbformat.read(path, as_version=4).cells[:3] for output in cell.get("outputs", ())]
+    assert [output for output in shown if "data" in output]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_no_number_or_hash_in_a_table_is_cut(path):
+    tables = [
+        output["data"]["text/html"]
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "execute_result" and "text/html" in output["data"]
+    ]
+    cells = [cell for table in tables for cell in re.findall(r"<td[^>]*>(.*?)</td>", table, re.S)]
+    assert not [
+        cell for cell in cells if re.fullmatch(r"\s*-?[\d.,]*\.\.\.\s*", cell) or re.search(r"0x\w+\.\.\.", cell)
+    ]
