@@ -53,7 +53,7 @@ CSS = """
 .og-panel .og-filter > .widget-label, .og-panel .og-order > .widget-label, .og-panel .og-rows > .widget-label {
   width: auto; }
 .og-panel .og-amount { width: 170px; }
-.og-panel .og-network { width: 320px; }
+.og-panel .og-network { flex: 0 1 320px; min-width: 0; }
 .og-panel .og-real { width: auto; }
 .og-panel .og-temperature, .og-panel .og-thread { width: auto; max-width: 420px; }
 .og-panel .og-note, .og-panel .og-status, .og-panel .og-empty, .og-panel .og-estimate-line { color: var(--og-soft); }
@@ -145,6 +145,7 @@ rect.og-color-5 { fill: #6b7785; } i.og-color-5 { background: #6b7785; }
 .og-panel .og-facts > * { float: none; width: auto; }
 .og-panel .og-facts dt { color: var(--og-soft); font-weight: 400; }
 .og-panel .og-facts dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
+.og-panel .og-facts .og-badge { white-space: normal; }
 .og-meter { height: 8px; max-width: 320px; border-radius: 4px; background: var(--og-line); margin-top: 4px;
   overflow: hidden; }
 .og-meter > div { height: 100%; background: var(--og-brand); }
@@ -170,6 +171,7 @@ rect.og-color-5 { fill: #6b7785; } i.og-color-5 { background: #6b7785; }
 @media (max-width: 700px) {
   .og-panel { --jp-widgets-inline-label-width: 88px; padding: 2px 6px 8px; }
   .og-panel .og-about { margin-left: 2px; }
+  .og-panel dl.og-facts { grid-template-columns: minmax(64px, 96px) 1fr; gap: 4px 10px; }
   .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; flex: 0 0 auto !important; }
   .og-panel .lm-TabBar-content, .og-panel .p-TabBar-content { flex-wrap: wrap; height: auto; }
   .og-panel .lm-TabBar, .og-panel .p-TabBar { min-height: 0; max-height: none; height: auto; }

@@ -26,10 +26,14 @@ def test_an_answer_is_read_before_it_is_complete(lab: Lab) -> None:
 
 def test_the_line_under_an_answer_turns_to_paid_in_its_place(lab: Lab) -> None:
     lab.open("%load_ext og_magics", "%%ogchat\nWhat is x402?", "1 + 1").run_all()
-    footer = lab.output(1).locator("sub")
+    footer, details = lab.output(1).locator("summary sub"), lab.output(1).locator("details > sub")
     expect(footer).to_contain_text("payment: pending")
     lab.finished(2)
     assert footer.count() == 1
-    expect(footer).to_contain_text(re.compile(r"paid ↗|transaction 0x[0-9a-f]{8}"))
+    expect(footer).to_contain_text("payment: paid")
+    expect(details).to_be_hidden()
+    footer.click()
+    expect(details).to_be_visible()
+    expect(details).to_contain_text(re.compile(r"authorization 0x[0-9a-f]{8}… · transaction 0x[0-9a-f]{8}…"))
     assert (footer.count(), lab.output(1).locator(".jp-OutputArea-child").count()) == (1, 1)
     lab.screenshot("answer-paid")

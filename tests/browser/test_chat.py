@@ -106,10 +106,10 @@ def test_stop_retry_edit_and_a_cell(panel: Hand, box: Locator) -> None:
     panel.click("Stop")
     expect(panel.answer).to_contain_text("Stopped: the answer is not complete")
     panel.ask("show")
-    expect(panel.answer).to_contain_text("settles later")
+    expect(panel.answer).to_contain_text("payment: pending")
     panel.click("Retry")
     expect(panel.turns).to_have_count(3)
-    expect(panel.answer).to_contain_text("settles later")
+    expect(panel.answer).to_contain_text("payment: pending")
     assert said(panel) == ["[[words:20000]]", "show", "show"]
     panel.turns.first.locator(".og-edit").click()
     expect(box).to_have_value("[[words:20000]]")
@@ -121,7 +121,7 @@ def test_stop_retry_edit_and_a_cell(panel: Hand, box: Locator) -> None:
 def test_copy_takes_the_answers_own_text(panel: Hand) -> None:
     panel.lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     panel.ask("show")
-    expect(panel.answer).to_contain_text("settles later")
+    expect(panel.answer).to_contain_text("payment: pending")
     copied = "navigator.clipboard.readText()"
     panel.click("Copy")
     expect(panel.turns.last.locator(".og-copy-answer")).to_have_text("Copied")
@@ -136,7 +136,7 @@ def test_the_chat_follows_an_answer_and_stays_where_a_reader_has_scrolled(panel:
     panel.ask("long")
     expect(panel["send"]).to_be_enabled()
     expect(panel.answer).to_contain_text("Paragraph 149")
-    expect(panel.answer).to_contain_text("settles later")
+    expect(panel.answer).to_contain_text("payment: pending")
     expect(panel.turns.last.locator(".og-actions")).to_be_in_viewport()
     panel["turns"].evaluate("box => box.scrollBy(0, -900)")
     seen = panel.answer.locator("p", has_text=re.compile(r"^Paragraph 120 "))

@@ -33,7 +33,7 @@ scope => {
   const never = "script iframe frame frameset object embed applet form base link meta video audio source template "
     + "image use animate set foreignobject maction";
   const asked = new Set("src srcset href xlink:href action formaction poster background data srcdoc ping".split(" "));
-  for (const element of document.querySelectorAll(scope + " *")) {
+  for (const element of typeof scope === "string" ? document.querySelectorAll(scope + " *") : scope) {
     const told = element.outerHTML.slice(0, 200);
     if (never.split(" ").includes(element.localName.toLowerCase())) found.push(told);
     if (element.localName === "style" && /url\\(|@import|expression\\(/i.test(element.textContent)) found.push(told);
@@ -77,7 +77,7 @@ for number, payload in enumerate(payloads):
 
 CHANNELS = {
     "answer": "each([''] * len(payloads), [f'answer {n}' for n in numbers])",
-    "prompt": "each(['--no-vars'] * len(payloads), payloads)",
+    "prompt": "each(['--no-vars -n 60'] * len(payloads), payloads)",
     "model": "each([f'-m x/{json.dumps(p)}' for p in payloads], ['model'] * len(payloads))",
     "model without spaces": "each(['-m x/' + json.dumps(''.join(p.split())) for p in payloads], ['model'] * len(payloads))",
     "error": "each([''] * len(payloads), [f'error {n}' for n in numbers])",
@@ -127,7 +127,7 @@ def test_no_payload_does_anything_in_a_cell(lab: Lab, script: Front, channel: st
     lab.screenshot(f"injection-{channel}")
     if channel == "answer":
         # The footers, and no forged one. The last of them may still be drawn.
-        expect(lab.output(1).locator("sub")).to_have_count(len(PAYLOADS), timeout=30_000)
+        expect(lab.output(1).locator("summary sub")).to_have_count(len(PAYLOADS), timeout=30_000)
     saved = lab.save()
     lab.show()
     harmless(lab)
@@ -166,13 +166,19 @@ def test_no_payload_does_anything_in_an_answer_of_another_format(lab: Lab) -> No
 WATCHED = """
 audit => {
   const check = eval(audit);
-  let whole = 0;  // when all of the panel was read; what changes most is read at each change
-  window.seen = [];
-  new MutationObserver(() => {
-    const all = performance.now() > whole + 1000;
-    window.seen.push(...check(all ? ".og-panel" : ":is(.og-turn:last-child, .og-columns)"));
-    if (all) whole = performance.now();
-  }).observe(document.body, { subtree: true, childList: true, attributes: true });
+  window.seen = [], window.read = 0;
+  // Each change is read where it was made: what it added, with all that is in it, and the element that it changed.
+  new MutationObserver(changes => {
+    const changed = new Set();
+    for (const { target, addedNodes } of changes) {
+      changed.add(target.nodeType === 1 ? target : target.parentElement);
+      for (const node of addedNodes)
+        if (node.nodeType === 1) [node, ...node.querySelectorAll("*")].forEach(one => changed.add(one));
+    }
+    const inside = [...changed].filter(one => one && one.closest(".og-panel"));
+    window.read += inside.length;
+    window.seen.push(...check(inside));
+  }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
 }
 """
 
@@ -185,9 +191,6 @@ display(shown)
 """
 
 CLICKS = """
-import og_magics.widgets.ask as chat
-chat.MOST_TURNS = 3  # at each change the audit reads the whole panel, and the payloads are many
-
 def ask(prompt, model=""):
     if model:
         shown.choice.other.value = "x/" + "".join(model.split())
@@ -208,6 +211,7 @@ def compare(prompt, *models):
 for number, payload in enumerate(payloads):
     ask(f"answer {number}", payload)
 shown.choice.other.value = "openai/gpt-5"
+og.session.current().update_settings(max_tokens=60)  # the devnet's answer begins with its prompt
 for number, payload in enumerate(payloads):
     ask((f"error {number}", f"broken {number}", payload)[number % 3])
     og.session.current().update_settings(system=payload)

@@ -111,7 +111,7 @@ class TestAsking:
         early = panel.words()
         assert panel["stop"].is_enabled()
         panel.lab.screenshot("panel-streaming")
-        expect(panel.answer).to_contain_text("1000 tokens ·")
+        expect(panel.answer).to_contain_text("1,000 tokens ·")
         assert 0 < len(early) < len(panel.words())
 
     def test_stop_keeps_what_had_arrived_with_its_receipt(self, panel: Hand) -> None:
@@ -119,14 +119,14 @@ class TestAsking:
         expect(panel.answer).to_contain_text(re.compile(r"\d+ tokens, \d+/s"))
         panel.click("Stop")
         expect(panel.answer).to_contain_text("Stopped: the answer is not complete")
-        expect(panel.answer).to_contain_text("a prepared sample")
+        expect(panel.answer).to_contain_text("prepared answer")
         expect(panel.rows).to_have_count(1)
         expect(panel["send"]).to_be_enabled()
         panel.lab.screenshot("panel-stopped")
 
     def test_the_receipts_badge_and_the_line_below_the_answer_turn_to_settled(self, panel: Hand) -> None:
         panel.ask("hello")
-        expect(panel.answer).to_contain_text("settles later")
+        expect(panel.answer).to_contain_text("payment: pending")
         badge = panel.rows.first.locator(".og-badge")
         expect(badge).to_have_text("served")
         expect(badge).to_have_text("settled")
@@ -138,7 +138,7 @@ class TestAsking:
 
     def test_retry_asks_again_and_a_cell_asks_the_same(self, panel: Hand) -> None:
         panel.ask("the same again")
-        expect(panel.answer).to_contain_text("settles later")
+        expect(panel.answer).to_contain_text("payment: pending")
         panel.click("Retry")
         expect(panel.rows).to_have_count(2)
         panel.click("As a cell")
@@ -155,7 +155,7 @@ class TestAsking:
         expect(columns).to_have_count(3)
         expect(columns.nth(1)).to_contain_text("does not serve the model")
         for place in (0, 2):
-            expect(columns.nth(place)).to_contain_text("enclave proof ✓")
+            expect(columns.nth(place)).to_contain_text("proof ✓")
         expect(panel["ask-all"]).to_be_enabled()
         panel["columns"].scroll_into_view_if_needed()
         panel.lab.screenshot("panel-compared")
@@ -177,7 +177,7 @@ class TestTheWire:
             panel.ask(ASKED)
             expect(panel["stop"]).to_be_enabled()
             expect(panel["send"]).to_be_enabled()
-            expect(panel.answer).to_contain_text("1000 tokens ·")
+            expect(panel.answer).to_contain_text("1,000 tokens ·")
             expect(panel.rows).to_have_count(count)
             spans.append((began, time.time()))
             received = max(received, sum(lab.received))
@@ -273,7 +273,7 @@ class TestLooks:
         for prompt in ("hello", "[[words:1500]]", "[[words:1500]]"):
             panel.ask(prompt)
             expect(panel["send"]).to_be_enabled()
-            expect(panel.answer).to_contain_text("enclave proof")
+            expect(panel.answer).to_contain_text("proof ✓")
             places.append(panel.place("turns", "mode"))
             heights.append(panel.height("turns"))
         assert places[0] == places[1] == places[2] == places[3]
