@@ -3,12 +3,12 @@
 `python -m tests.identity_table [NAME ...]` prints a line for each front end that runs here, or for those named. In each,
 a question is asked in a thread; its file, with the folder's `.og/`, is handled as the columns say, and opened again by
 another kernel, which asks in a thread of the same name. A cell says whether the notebook's id is the same, and how many
-questions the model was sent: those of another notebook must never be among them. JupyterLab, in a browser, has a test of
-its own: tests/browser/test_identity.py.
+questions the model was sent: those of another notebook must never be among them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,66 @@ class OwnKernel(FrontEnd):
             kernel.close(now=True)
 
 
+class InBrowser(FrontEnd):
+    """JupyterLab or Notebook 7 in Chromium: a person opens, renames and copies in its page."""
+
+    reruns = False
+
+    def __init__(self, name: str, app: str) -> None:
+        super().__init__(name)
+        self._app = app
+        self._stack = contextlib.ExitStack()
+        self._lab: Any = None
+
+    def begin(self, root: Path) -> None:
+        """Start server and browser, whose notebooks are in a folder."""
+        from playwright.sync_api import sync_playwright
+
+        from .browser.conftest import CHROMIUM_FLAGS, find_chromium
+        from .browser.lab import Lab
+        from .browser.server import Server
+
+        server = Server(root, self._app)
+        server.kernel("python3", {name: self.environment[name] for name in ("OG_DEVNET", "XDG_STATE_HOME")})
+        process = server.start()
+        self._stack.callback(process.wait, 60)
+        self._stack.callback(process.terminate)
+        self._stack.callback(server.end_kernels)
+        playwright = self._stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
+        self._stack.callback(browser.close)
+        context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+        self._lab = Lab(context, server, server.root / "desk", root)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._lab.server.root) / "desk"
+
+    def run(self, path: Path, *, first: bool) -> None:
+        self._lab.server.end_kernels()
+        self._lab.at(path.parent).show(path.name).ready().run(0).finished(0)
+        last = len(nbformat.read(path, 4).cells) - 1
+        self._lab.run(last).finished(last)
+        self._lab.until_saved(lambda notebook: any(MIME in one.get("data", {}) for one in notebook.cells[last].outputs))
+
+    def rename(self, old: Path, new: Path) -> None:
+        if old.is_dir():
+            super().rename(old, new)
+        else:
+            self._lab.page.evaluate("name => jupyterapp.shell.currentWidget.context.rename(name)", new.name)
+
+    def copy(self, old: Path, new: Path) -> None:
+        root = self._lab.server.root
+        made = self._lab.page.evaluate(
+            "async ([file, folder]) => (await jupyterapp.serviceManager.contents.copy(file, folder)).path",
+            [old.relative_to(root).as_posix(), old.parent.relative_to(root).as_posix()],
+        )
+        os.rename(root / made, new)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
 class Terminal(FrontEnd):
     """IPython in a terminal, which has no notebook: its receipts and threads are the folder's."""
 
@@ -173,7 +234,7 @@ class Terminal(FrontEnd):
 def front_ends() -> list[FrontEnd]:
     """Return those that run here, each ready to be given an environment."""
     papermill = ("papermill", "--no-progress-bar", "-k", "python3", "{}", "{}")
-    return [
+    found = [
         FrontEnd("og-magics run", *_OG_MAGICS),
         FrontEnd("papermill --inject-output-path", *papermill, "--inject-output-path"),
         FrontEnd("papermill, then opened", *papermill, names=False),
@@ -187,6 +248,16 @@ def front_ends() -> list[FrontEnd]:
         OwnKernel("Colab's variables", lambda _: {"JPY_SESSION_NAME": "fileId=1xYz"}, lambda _: "", goes_on=True),
         Terminal("IPython in a terminal (its folder)"),
     ]  # fmt: skip
+    for name, app in (("JupyterLab", "jupyterlab"), ("Notebook 7", "notebook")):
+        if find_spec(app) is not None and find_spec("playwright") is not None and _chromium():
+            found.append(InBrowser(name, app))
+    return found
+
+
+def _chromium() -> bool:
+    from .browser.conftest import find_chromium
+
+    return find_chromium() is not None
 
 
 @dataclass
@@ -219,12 +290,15 @@ def row_of(front_end: FrontEnd, folder: Path) -> Row:
     front_end.rename(untitled, report)
     see("renamed", front_end.ask(report, "two"), ("first", "two"), same=True)
     see("a new file of the old name", front_end.ask(untitled, "new"), ("new",), same=False)
+    if isinstance(front_end, InBrowser):
+        front_end.ask(report, "again")  # its page shows it, and the folder around it
     front_end.copy(report, copy)
     # A folder's copy has the folder's threads.
     kept = ("first", "two", "cp") if terminal or front_end.reruns else ("cp",)
     see("copied", front_end.ask(copy, "cp"), kept, same=terminal)
     front_end.rename(folder, moved := folder.with_name(f"{folder.name}-moved"))
-    see("moved", front_end.ask(moved / report.name, "end"), ("first", "two", "end"), same=True)
+    again = ("again",) if isinstance(front_end, InBrowser) else ()
+    see("moved", front_end.ask(moved / report.name, "end"), ("first", "two", *again, "end"), same=True)
     return row
 
 
@@ -242,6 +316,9 @@ def rows(devnet: Devnet, work: Path, *names: str) -> Iterator[Row]:
         one.environment = bare | told | {"XDG_STATE_HOME": str(home / "state")}
         folder = home / "desk"
         try:
+            if isinstance(one, InBrowser):
+                one.begin(home)
+                folder = one.folder
             folder.mkdir()
             yield row_of(one, folder)
         finally:

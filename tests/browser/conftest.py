@@ -1,4 +1,4 @@
-"""JupyterLab in Chromium, on a devnet: what a person sees and clicks. Nothing is replaced but the model's words.
+"""JupyterLab and Notebook 7 in Chromium, on a devnet: what a person sees and clicks. Nothing is replaced but the model's words.
 
 The screenshots of a run are in `artifacts/browser`, or in the folder that OG_ARTIFACTS names; a test that fails leaves
 one of what it saw last.
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,15 @@ from .server import HANG, Server
 
 NEW_KEY = "0x" + keccak(b"a wallet that has approved nothing").hex()
 ROOT = Path(__file__).parents[2]
-_FLAGS = (
+CHROMIUM_FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+
+
+def find_chromium() -> str | None:
+    """The browser's path; None where there is none."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
-    if report.when == "call" and report.failed and isinstance(lab := getattr(item, "funcargs", {}).get("lab"), Lab):
+    pages = [one for one in getattr(item, "funcargs", {}).values() if isinstance(one, Lab)]
+    if report.when == "call" and report.failed and pages:
+        lab = pages[0]
         with contextlib.suppress(Exception):
             lab.screenshot(f"failed-{item.name}")
         report.sections.append(("the browser's console", "\n".join(lab.console[-40:])))
@@ -60,7 +68,7 @@ def devnet() -> Iterator[Devnet]:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser's path. Without one there is nothing to test here; CI must have one."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = find_chromium()
     if found is None:
         told = "Chromium is not on PATH: apt-get install chromium"
         pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
@@ -70,7 +78,22 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def server(chromium: str, tmp_path_factory: pytest.TempPathFactory, devnet: Devnet) -> Iterator[Server]:
     """JupyterLab with one kernel, named devnet, whose environment knows the devnet."""
-    made = Server(tmp_path_factory.mktemp("jupyter"))
+    with _serving("jupyterlab", tmp_path_factory, devnet) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def notebook_server(chromium: str, tmp_path_factory: pytest.TempPathFactory, devnet: Devnet) -> Iterator[Server]:
+    """The same, with Notebook 7."""
+    if find_spec("notebook") is None:
+        pytest.skip("Notebook 7 is not installed: pip install notebook")
+    with _serving("notebook", tmp_path_factory, devnet) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _serving(app: str, folders: pytest.TempPathFactory, devnet: Devnet) -> Iterator[Server]:
+    made = Server(folders.mktemp("jupyter"), app)
     made.kernel("devnet", {"OG_DEVNET": json.dumps(devnet.info)})
     process = made.start()
     yield made
@@ -83,7 +106,7 @@ def server(chromium: str, tmp_path_factory: pytest.TempPathFactory, devnet: Devn
 def browser(chromium: str) -> Iterator[Browser]:
     """One Chromium for a module. (Playwright keeps an event loop in this thread: other modules have their own.)"""
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        launched = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield launched
         launched.close()
 
@@ -93,8 +116,21 @@ def lab(
     browser: Browser, server: Server, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
     """A page of the test's own; its kernels end with it."""
+    with _page(browser, server, tmp_path_factory) as page:
+        yield page
+
+
+@pytest.fixture
+def notebook7(browser: Browser, notebook_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A page of Notebook 7."""
+    with _page(browser, notebook_server, tmp_path_factory) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def _page(browser: Browser, server: Server, folders: pytest.TempPathFactory) -> Iterator[Lab]:
     artifacts = Path(os.environ.get("OG_ARTIFACTS") or ROOT / "artifacts") / "browser"
-    folder = server.root / tmp_path_factory.mktemp("t").name
+    folder = server.root / folders.mktemp("t").name
     context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
     yield Lab(context, server, folder, artifacts)
     context.close()

@@ -1,4 +1,4 @@
-"""JupyterLab in a page: what a person sees of it, and does with it."""
+"""JupyterLab, or Notebook 7, in a page: what a person sees of it, and does with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEVER_SENT = {"csp", "origin", "mixed-content"}
 
 
 class Lab:
-    """One page with JupyterLab in it.
+    """One page with JupyterLab or Notebook 7 in it.
 
     Attributes:
         page: Playwright's.
@@ -84,8 +84,7 @@ class Lab:
     def show(self, name: str = "notebook.ipynb", *, theme: str = "Light") -> Lab:
         """Open a notebook that is there."""
         self.server.set("apputils-extension/themes", {"theme": f"JupyterLab {theme}"})
-        path = (self._folder / name).relative_to(self.server.root)
-        self.page.goto(f"{self.server.url}/lab/workspaces/{self._folder.name}/tree/{path.as_posix()}?reset")
+        self.page.goto(self.server.page_of(self._folder / name))
         self.page.locator(".jp-Notebook").wait_for()
         self.page.evaluate("jupyterapp.shell.collapseLeft()")
         return self
@@ -95,6 +94,11 @@ class Lab:
         self.page.wait_for_function(
             "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
         )
+        return self
+
+    def at(self, folder: Path) -> Lab:
+        """Open notebooks of another folder from now on."""
+        self._folder = folder
         return self
 
     def file(self, name: str = "notebook.ipynb") -> Path:

@@ -1,4 +1,4 @@
-"""A JupyterLab server of our own."""
+"""A JupyterLab or Notebook 7 server of our own."""
 
 from __future__ import annotations
 
@@ -26,13 +26,19 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "apputils-extension/themes": {"theme": "JupyterLab Light"},
 }
+_APPS = {"jupyterlab": "LabApp", "notebook": "JupyterNotebookApp"}
 
 
 class Server:
-    """In folders of its own: it knows nothing of what is installed or set for the person who runs the tests."""
+    """In folders of its own: it knows nothing of what is installed or set for the person who runs the tests.
 
-    def __init__(self, home: Path) -> None:
-        self._home, self.root = home, home / "notebooks"
+    Attributes:
+        app: the module that is run, "jupyterlab" or "notebook".
+        root: the folder of its notebooks.
+    """
+
+    def __init__(self, home: Path, app: str = "jupyterlab") -> None:
+        self.app, self._home, self.root = app, home, home / "notebooks"
         self.root.mkdir()
         for name, values in _SETTINGS.items():
             self.set(name, values)
@@ -51,14 +57,14 @@ class Server:
             "ServerApp.ip": "127.0.0.1",
             "ServerApp.port": 0,
             "ServerApp.root_dir": str(self.root),
-            "LabApp.extension_manager": "readonly",
-            "LabApp.expose_app_in_browser": True,
+            f"{_APPS[self.app]}.extension_manager": "readonly",
+            f"{_APPS[self.app]}.expose_app_in_browser": True,
             "KernelSpecManager.ensure_native_kernel": False,
         }
         flags = ["--no-browser", "--allow-root", *(f"--{name}={value}" for name, value in options.items())]
         with (self._home / "server.log").open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *flags],
+                [sys.executable, "-m", self.app, *flags],
                 env=self._environment,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -79,6 +85,13 @@ class Server:
                 if httpx.get(f"{url}/api").is_success:
                     return url
         return ""
+
+    def page_of(self, file: Path) -> str:
+        """The address at which a notebook is opened, in a workspace of its folder's own."""
+        place = file.relative_to(self.root).as_posix()
+        if self.app == "notebook":
+            return f"{self.url}/notebooks/{place}"
+        return f"{self.url}/lab/workspaces/{file.parent.name}/tree/{place}?reset"
 
     def set(self, name: str, values: dict[str, Any]) -> None:
         """One of JupyterLab's settings, for the pages that are opened from now on."""

@@ -1,4 +1,4 @@
-"""A notebook in JupyterLab is the same after a rename and a move, and another after a copy or under an old name."""
+"""A notebook in JupyterLab and in Notebook 7 is the same after a rename, and another after a copy or under an old name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,14 @@ def users(receipt: dict[str, Any]) -> list[str]:
     return [message["content"] for message in receipt["request"]["messages"] if message["role"] == "user"]
 
 
-def test_each_way_of_handling_a_file_is_known(lab: Lab) -> None:
+@pytest.fixture(params=["lab", "notebook7"])
+def either(request: pytest.FixtureRequest) -> Any:
+    """A page of JupyterLab, then one of Notebook 7."""
+    return request.getfixturevalue(request.param)
+
+
+def test_each_way_of_handling_a_file_is_known(either: Lab) -> None:
+    lab = either
     lab.open(LOAD, "pass", "pass", "pass", name="Untitled.ipynb").run(0).finished(0)
     first = asked(lab, 1, "secret")
 
