@@ -1,4 +1,4 @@
-"""JupyterLab and Notebook 7 in Chromium, on a devnet: what a person sees and clicks. Nothing is replaced but the model's words.
+"""JupyterLab and Notebook 7 in Chromium, on a devnet: what a person sees and clicks.
 
 The screenshots of a run are in `artifacts/browser`, or in the folder that OG_ARTIFACTS names; a test that fails leaves
 one of what it saw last.

@@ -26,7 +26,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "apputils-extension/themes": {"theme": "JupyterLab Light"},
 }
-_APPS = {"jupyterlab": "LabApp", "notebook": "JupyterNotebookApp"}
 
 
 class Server:
@@ -57,11 +56,15 @@ class Server:
             "ServerApp.ip": "127.0.0.1",
             "ServerApp.port": 0,
             "ServerApp.root_dir": str(self.root),
-            f"{_APPS[self.app]}.extension_manager": "readonly",
-            f"{_APPS[self.app]}.expose_app_in_browser": True,
+            "LabApp.extension_manager": "readonly",
             "KernelSpecManager.ensure_native_kernel": False,
         }
-        flags = ["--no-browser", "--allow-root", *(f"--{name}={value}" for name, value in options.items())]
+        flags = [
+            "--no-browser",
+            "--allow-root",
+            "--expose-app-in-browser",
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
         with (self._home / "server.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", self.app, *flags],
