@@ -2,26 +2,75 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from PIL import Image
+from playwright.sync_api import FloatRect, expect
+
+from og_magics.devnet import Devnet
 
 from .hand import LOAD, PANEL, Hand
 
 if TYPE_CHECKING:
     from .lab import Lab
+    from .server import Server
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
+COLORS = 64  # of a frame: letters and their edges
+LAST = 4000  # milliseconds for which the last frame stays
 
 pytestmark = pytest.mark.skipif(not os.environ.get("OG_PICTURES"), reason="OG_PICTURES=1 takes them")
+in_each_theme = pytest.mark.parametrize("theme", ["Light", "Dark"])
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.fixture(scope="module")
+def paced(server: Server) -> Iterator[str]:
+    """A kernel whose devnet answers at its usual pace, so that one sees how an answer comes."""
+    with Devnet(settle_after=3, batch_after=0.5) as devnet:
+        server.kernel("paced", {"OG_DEVNET": json.dumps(devnet.info)})
+        yield "paced"
+
+
+def film(lab: Lab, clip: FloatRect, done: Callable[[], bool], path: Path) -> None:
+    """Take a part of the page again and again until it is done, and write what differs as an animated GIF."""
+    frames: list[tuple[bytes, float]] = []
+    ended = False
+    while not ended:
+        ended = done()
+        taken = lab.page.screenshot(clip=clip)
+        if not frames or taken != frames[-1][0]:
+            frames.append((taken, time.monotonic()))
+    pictures = [Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLORS) for taken, _ in frames]
+    lengths = [round((after - at) * 1000) for at, after in pairwise(at for _, at in frames)]
+    first, *rest = pictures
+    first.save(path, save_all=True, append_images=rest, duration=[*lengths, LAST], loop=0, optimize=True)
+    assert path.stat().st_size < 1_000_000
+
+
+@in_each_theme
+def test_an_answer_that_streams(lab: Lab, paced: str, theme: str) -> None:
+    lab.open(LOAD, "%%ogchat -s individual\nWhat is the x402 payment protocol?", kernel=paced, theme=theme)
+    lab.width(860, 900)
+    lab.run(0).finished(0)
+    box = lab.cell(1).bounding_box()
+    assert box is not None
+    clip: FloatRect = {"x": box["x"], "y": box["y"], "width": box["width"], "height": 580}
+    lab.run(1)
+    paid = lab.output(1).get_by_text("payment: paid")
+    film(lab, clip, lambda: paid.count() > 0, PICTURES / f"answer-{theme.lower()}.gif")
+
+
+@in_each_theme
 def test_the_panel(lab: Lab, theme: str) -> None:
-    lab.open(LOAD, "%%ogchat -n 40\nWhat is x402?", "%ogchat -p google -n 40 What is a TEE?", PANEL, theme=theme)
+    lab.open(LOAD, "%%ogchat -n 200\nWhat is x402?", "%ogchat -p google -n 60 Hello from Google!", PANEL, theme=theme)
     for index in (0, 1, 2, 3):
         lab.run(index).finished(index)
     lab.width(1000, 1400)
@@ -33,12 +82,10 @@ def test_the_panel(lab: Lab, theme: str) -> None:
     panel.box.screenshot(path=PICTURES / f"panel-{theme.lower()}.png")
 
 
-def test_an_answer_and_a_comparison(lab: Lab) -> None:
-    compare = "%%ogcompare -m gpt-5 -m claude-sonnet-4-6 -m gemini-2.5-flash -n 60\nWhat is a Merkle tree?"
-    lab.open(LOAD, "%%ogchat -p anthropic -s individual\nWhat is the x402 payment protocol?", compare)
+def test_a_comparison(lab: Lab) -> None:
+    compare = "%%ogcompare -m gpt-5 -m claude-sonnet-4-6 -m gemini-2.5-flash -n 60\nWhat makes a good question?"
+    lab.open(LOAD, compare)
     lab.width(1000, 900)
-    lab.run_all().finished(0, 1, 2)
-    for index in (1, 2):
-        expect(lab.output(index)).to_contain_text("payment: paid")
-    lab.cell(1).screenshot(path=PICTURES / "answer.png")
-    lab.cell(2).screenshot(path=PICTURES / "comparison.png")
+    lab.run_all().finished(0, 1)
+    expect(lab.output(1)).to_contain_text("payment: paid")
+    lab.cell(1).screenshot(path=PICTURES / "comparison.png")
