@@ -23,6 +23,7 @@ CSS = """
   color: var(--og-text); }
 .og-panel .widget-html-content > p { margin: 2px 0; }
 .og-panel .og-row { flex-wrap: wrap; align-items: center; gap: 2px 6px; }
+.og-panel .widget-inline-hbox { max-width: calc(100% - 4px); }
 .og-panel .widget-label { color: var(--og-text); }
 .og-panel .jupyter-button { color: var(--og-text); border-radius: 4px; }
 .og-panel .jupyter-button.mod-primary { color: #fff; background: #0b5cad; }
@@ -91,6 +92,8 @@ CSS = """
   background: transparent; overflow-wrap: anywhere; }
 .og-panel .og-text > * + * { margin-top: .5em !important; }
 .og-panel .og-text pre { overflow-x: auto; }
+.og-panel .og-text { --jp-layout-color0: transparent; }
+[data-jp-theme-light="false"] .og-panel .og-text { --jp-mirror-editor-comment-color: #6fb3b3; }
 .og-panel .og-keys, .og-panel .og-raw { display: none; }
 .og-panel .og-actions { flex-wrap: wrap; gap: 2px 4px; overflow: visible; }
 .og-panel .og-actions .jupyter-button { width: auto; height: 26px; line-height: 24px; padding: 0 10px; margin: 0;
@@ -118,7 +121,10 @@ CSS = """
 .og-panel th, .og-panel td { text-align: left !important; vertical-align: top; padding: 4px 10px 4px 0;
   white-space: nowrap; border-bottom: 1px solid var(--og-line); }
 .og-panel th { color: var(--og-soft); font-weight: 600; }
-.og-panel .og-health td, .og-panel .og-proofs td:last-child { white-space: normal; }
+.og-panel .og-health td:last-child, .og-panel .og-proofs td:last-child { white-space: normal;
+  overflow-wrap: anywhere; }
+.og-panel .og-proofs td:last-child { min-width: 14em; }
+[data-jp-theme-light="false"] .og-panel .og-proofs td > span { filter: brightness(1.5); }
 .og-panel td .og-remedy { font-weight: 600; }
 .og-mark-✓ { color: #1a7f37; font-weight: 700; } .og-mark-✗ { color: #c21f2b; font-weight: 700; }
 [data-jp-theme-light="false"] .og-mark-✓ { color: #2da44e; }
@@ -159,7 +165,7 @@ rect.og-color-5 { fill: #6b7785; } i.og-color-5 { background: #6b7785; }
 .og-panel .og-column-head .widget-html-content { min-height: 4.7em; overflow-wrap: anywhere; }
 .og-panel .og-column-text { height: 260px; }
 .og-panel .og-models { flex-wrap: wrap; }
-.og-panel .og-models .widget-text { flex: 1 1 240px; width: auto; }
+.og-panel .og-models .widget-text { flex: 1 1 240px; width: auto; min-width: 0; }
 @media (forced-colors: active) {
   .og-panel .jupyter-button, .og-badge { border: 1px solid ButtonText; }
   .og-panel .jupyter-button.mod-active, .og-panel .jupyter-button.mod-primary:not(:disabled) {
@@ -168,9 +174,14 @@ rect.og-color-5 { fill: #6b7785; } i.og-color-5 { background: #6b7785; }
   .og-legend i, .og-chart rect, .og-meter > div { forced-color-adjust: none; }
   .og-chart rect { stroke: CanvasText; } .og-chart text { fill: CanvasText; } .og-meter { border: 1px solid; }
 }
+@media (max-width: 1000px) {
+  .og-panel .og-other { flex: 1 1 min(380px, 90%); max-width: 560px; }
+  .og-panel .og-other .widget-label { width: var(--jp-widgets-inline-label-width); }
+}
 @media (max-width: 700px) {
   .og-panel { --jp-widgets-inline-label-width: 88px; padding: 2px 6px 8px; }
   .og-panel .og-about { margin-left: 2px; }
+  .og-panel .og-health td:first-child { white-space: normal; }
   .og-panel dl.og-facts { grid-template-columns: minmax(64px, 96px) 1fr; gap: 4px 10px; }
   .og-panel .lm-TabBar-tab, .og-panel .p-TabBar-tab { padding: 0 6px !important; flex: 0 0 auto !important; }
   .og-panel .lm-TabBar-content, .og-panel .p-TabBar-content { flex-wrap: wrap; height: auto; }

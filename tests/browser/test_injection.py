@@ -191,6 +191,9 @@ display(shown)
 """
 
 CLICKS = """
+import og_magics.widgets.worker as worker
+worker._QUIET = 0.02  # these clicks come one after another, and there are hundreds
+
 def ask(prompt, model=""):
     if model:
         shown.choice.other.value = "x/" + "".join(model.split())

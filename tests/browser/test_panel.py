@@ -86,7 +86,7 @@ class TestSettings:
         panel.lab.screenshot("panel-chosen")
         panel.ask("hello")
         expect(panel.answer).to_contain_text("anthropic/claude-sonnet-4-6 ·")
-        expect(panel.answer).to_contain_text("INDIVIDUAL_FULL")
+        expect(panel.answer).to_contain_text("· individual ·")
 
     def test_two_panels_and_og_use_are_in_step(self, lab: Lab) -> None:
         lab.open(LOAD, PANEL, PANEL, "%og use -p google -s private").run(0).run(1).run(2).finished(0, 1, 2)
@@ -119,7 +119,7 @@ class TestAsking:
         expect(panel.answer).to_contain_text(re.compile(r"\d+ tokens, \d+/s"))
         panel.click("Stop")
         expect(panel.answer).to_contain_text("Stopped: the answer is not complete")
-        expect(panel.answer).to_contain_text("prepared answer")
+        expect(panel.answer).to_contain_text("practice network")
         expect(panel.rows).to_have_count(1)
         expect(panel["send"]).to_be_enabled()
         panel.lab.screenshot("panel-stopped")
