@@ -236,6 +236,7 @@ def test_no_payload_does_anything_in_a_panel(lab: Lab, script: Front) -> None:
         lab.screenshot(f"injection-panel-{tab}".lower())
     harmless(lab)
     assert lab.page.evaluate("window.seen") == []
+    assert lab.page.evaluate("window.read") > 1000  # it did look
     lab.assert_nothing_strayed()
     assert "Error" not in lab.output(2).inner_text()
     lab.save()
