@@ -38,7 +38,7 @@ VERBS = OgMagics.__new__(OgMagics).verbs()
 """Of %og. To list them, no notebook is needed."""
 
 _BLOCK = re.compile(r"^(?P<fence>```+)(?P<kind>\w*)\n(?P<text>.*?)^(?P=fence)$", re.M | re.S)
-_OTHERS = {"--strict", "--check", "--attestation"}
+_OTHERS = {"--strict", "--check", "--attestation", "--no-deps"}
 """Flags of other programs that a page names."""
 
 
