@@ -27,10 +27,9 @@ _FLAGGED, _BLOCKED, _CATEGORIES = "X-Moderation-Flagged", "X-Moderation-Blocked"
 def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the notes of an answer, of its body (or last event) and its headers; only those that there are.
 
-    A third one, `refused`, is True where the model's words came as a refusal: `gateway/transcript.py` sees that.
-
     `citations`: dicts of `title`, `url` and, where it is known, `published_date`. `moderation`: a short text,
     "flagged: violence". `answered_by`: one word, `PREPARED` or the name of a model on this machine.
+    One more, `refused`, is True where the model's words came as a refusal: `gateway/transcript.py` sees that.
     """
     moderation = body.get("moderation")
     if moderation is None:
@@ -39,14 +38,12 @@ def gateway_notes(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[s
             "blocked": _is_yes(headers.get(_BLOCKED)),
             "categories": [one for one in (headers.get(_CATEGORIES) or "").split(",") if one.strip()],
         }
-    return _notes(body.get("citations"), moderation, body.get("answered_by"))
+    return _notes({**body, "moderation": moderation, "refused": False})
 
 
 def read_notes(value: Any) -> dict[str, Any]:
     """Return the notes that a file holds, in their form; what is of another is left out."""
-    held = value if isinstance(value, Mapping) else {}
-    notes = _notes(held.get("citations"), held.get("moderation"), held.get("answered_by"))
-    return notes | {"refused": True} if held.get("refused") is True else notes
+    return _notes(value if isinstance(value, Mapping) else {})
 
 
 def note_lines(notes: Mapping[str, Any]) -> list[str]:
@@ -98,11 +95,13 @@ def moderation_of(value: Any) -> str:
     return _line(": ".join(filter(None, [" and ".join(verdicts) or "flagged", ", ".join(names)])))
 
 
-def _notes(citations: Any, moderation: Any, maker: Any) -> dict[str, Any]:
+def _notes(held: Mapping[str, Any]) -> dict[str, Any]:
+    maker = held.get("answered_by")
     notes = {
-        "citations": citations_of(citations),
-        "moderation": moderation_of(moderation),
+        "citations": citations_of(held.get("citations")),
+        "moderation": moderation_of(held.get("moderation")),
         "answered_by": maker if isinstance(maker, str) and _MAKER.fullmatch(maker) else "",
+        "refused": held.get("refused") is True,
     }
     return {name: value for name, value in notes.items() if value}
 

@@ -61,14 +61,13 @@ class GatewayClient:
     def _connections(self) -> httpx.AsyncClient:
         certificate = self.enclave.tls_certificate
         base, parameters, credential = _address_of(self.enclave.endpoint)
+        # Without TLS there is nothing to verify, and the system's authorities take 40 ms to read.
+        verify = self._verify and urlsplit(base).scheme != "http"
         with _usable_environment():
             return httpx.AsyncClient(
                 base_url=base,
                 params=parameters,
-                # Without TLS there is nothing to verify, and the system's authorities take 40 ms to read.
-                verify=self._verify and urlsplit(base).scheme != "http"
-                if certificate is None
-                else pinned_context(certificate),
+                verify=verify if certificate is None else pinned_context(certificate),
                 limits=_CONNECTIONS,
                 # A proxy of the environment passes TLS on by CONNECT, and sees nothing of it. This machine needs none.
                 trust_env=self._verify and not is_loopback(self.enclave.endpoint),

@@ -237,13 +237,13 @@ class OgMagics(NotebookMagics):
             print(note)
 
     def _use_model(self, model: str, network: Network) -> None:
+        from ..client.devnet_process import use_local_model
+
         if not network.local or self._app.settings.devnet:
             raise ConfigError(
                 "A model on this machine answers on a practice network that this notebook starts.",
                 remedy="Unset OG_DEVNET and use %og network devnet --model FILE, or `og-magics devnet --model FILE`.",
             )
-        from ..client.devnet_process import use_local_model
-
         use_local_model(model)
 
     def _panel(self, rest: str) -> Any:

@@ -28,7 +28,6 @@ _BLOCKS = frozenset(
     "p div table thead tbody tr td th ul ol li h1 h2 h3 h4 h5 h6 hr blockquote pre details summary iframe".split()
 )
 _INLINE = frozenset("a b br code del em i s small span strong sub sup wbr".split())
-_VOID = frozenset(("br", "hr", "wbr"))
 _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "a": frozenset(("href", "target", "rel", "title")),
     "code": frozenset(("class",)),

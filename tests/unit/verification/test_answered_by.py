@@ -8,19 +8,14 @@ from typing import Any
 import pytest
 
 from og_magics.core.gateway_notes import PREPARED, gateway_notes, read_notes
-from og_magics.core.receipt import MIME, Receipt
-from og_magics.display import answer_bundle
+from og_magics.core.receipt import Receipt
 from og_magics.verification.output_check import shown_problem
 
-from .test_output_check import ONE, page
+from .test_output_check import ONE, assert_change_is_found, shown
 
 
 def made_by(maker: str, **more: Any) -> Receipt:
     return replace(ONE, gateway_notes={"answered_by": maker} if maker else {}, **more)
-
-
-def shown(receipt: Receipt) -> dict[str, Any]:
-    return {kind: one for kind, one in answer_bundle(receipt, receipt.text, page).items() if kind != MIME}
 
 
 @pytest.mark.parametrize(
@@ -50,13 +45,7 @@ def test_the_line_says_who_answered_and_holds(maker: str, line: str) -> None:
     ],
 )
 def test_a_line_that_says_another_maker_is_found(kind: str, maker: str, old: str, new: str) -> None:
-    receipt = made_by(maker)
-    changed = shown(receipt)
-    assert old in changed[kind]
-    changed[kind] = changed[kind].replace(old, new)
-    problem = shown_problem(receipt, changed)
-    assert problem is not None
-    assert problem[0] is False
+    assert_change_is_found(made_by(maker), kind, old, new)
 
 
 def test_on_a_real_network_nothing_of_it_is_shown() -> None:

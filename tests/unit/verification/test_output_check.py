@@ -52,6 +52,16 @@ def shown(receipt: Receipt, explorer: Callable[[str], str] = page) -> dict[str, 
     return {kind: one for kind, one in answer_bundle(receipt, receipt.text, explorer).items() if kind != MIME}
 
 
+def assert_change_is_found(receipt: Receipt, kind: str, old: str, new: str) -> None:
+    """Change the line below an answer; an audit accuses the line, and not the answer."""
+    changed = shown(receipt)
+    assert old in changed[kind]
+    changed[kind] = changed[kind].replace(old, new)
+    problem = shown_problem(receipt, changed)
+    assert problem is not None
+    assert problem[0] is False
+
+
 class TestWhatHolds:
     @given(st.lists(PIECES, max_size=14).map("".join))
     @settings(max_examples=examples(300), deadline=None, derandomize=True)
@@ -195,12 +205,7 @@ class TestWhatWasChanged:
     )  # fmt: skip
     @pytest.mark.parametrize("kind", ["text/plain", "text/markdown"])
     def test_a_changed_fact_is_found_and_the_answer_is_not_accused(self, kind: str, old: str, new: str) -> None:
-        changed = shown(ONE)
-        assert old in changed[kind]
-        changed[kind] = changed[kind].replace(old, new)
-        problem = shown_problem(ONE, changed)
-        assert problem is not None
-        assert problem[0] is False
+        assert_change_is_found(ONE, kind, old, new)
 
     @pytest.mark.parametrize(
         ("old", "new"),
