@@ -106,7 +106,7 @@ class TestInATerminal:
             child.send(" -s indi\t")
             child.expect_exact("vidual")
             child.sendline("")
-            child.expect_exact("INDIVIDUAL_FULL")
+            child.expect(r"settlement\s+individual")
         finally:
             child.close(force=True)
 
