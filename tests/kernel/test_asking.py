@@ -152,9 +152,7 @@ class TestMany:
         assert kernel.eval("len({a.authorization_hash for a in many})") == 1
 
     @pytest.mark.ci
-    def test_two_hundred_are_paid_by_one_authorization_and_run_at_once(
-        self, new_kernel: Callable[..., Kernel]
-    ) -> None:
+    def test_two_hundred_are_paid_by_one_authorization_and_run_at_once(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         kernel.ask("import og_magics as og, time\nog.ask('first', max_tokens=1)")
         kernel.ask(
