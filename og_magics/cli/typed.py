@@ -10,6 +10,7 @@ import ast
 import re
 import shlex
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from ..notebook.file import ShownAnswer
 
 _BELOW = re.compile(r"^%%og(?:chat|compare)(?!\w)", re.M)
 """The magic below others, as `%%time`, or below comments, with which it would not run."""
+_ASKS = re.compile(r"(?:\w+\s*=\s*)?%ogchat(?!\w)")
+_MARK = "_a_line_that_asks_"
 _NAMED = re.compile(r"\A\s*\w+\s*=\s*(?=%ogchat(?!\w))")
 _REPAIR = repair_of("").partition(".")[0]
 _WORD = re.compile(r"""\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)""", re.S)
@@ -32,15 +35,42 @@ _SWITCHES = {flag for one in CALL.values() for flag in one.switches} | {"--no-va
 
 
 def sources_of(answers: Sequence[ShownAnswer]) -> Iterator[str]:
-    """Yield for each answer the source that asked it: its cell's, or of several lines of %ogchat its own line."""
+    """Yield for each answer the source that asked it: its cell's, or its own line of %ogchat."""
+    shown = Counter(answer.cell for answer in answers if answer.place == 0)
     cell, lines, at = 0, list[str](), -1
     for answer in answers:
         if answer.cell != cell:
             cell, at = answer.cell, -1
-            lines = [one.strip() for one in answer.source.splitlines() if one.strip() and one.strip()[0] != "#"]
+            lines = _lines_that_ask(answer.source, shown[cell])
         at += answer.place == 0
-        own = len(lines) > 1 and all(re.match(r"%ogchat(?!\w)", one) and one[-1] != "\\" for one in lines)
-        yield lines[at] if own and at < len(lines) else _question(answer.source)
+        yield lines[at] if at < len(lines) else _question(answer.source)
+
+
+def _lines_that_ask(source: str, answers: int) -> list[str]:
+    """Return the %ogchat lines that asked the answers of a cell, in their order; [] where something else may have."""
+    if _BELOW.search(source):
+        return []
+    lines = source.splitlines()
+    asking = {place: line for place, line in enumerate(lines) if _ASKS.match(line)}  # in the cell's order
+    if any(line.rstrip().endswith("\\") for line in asking.values()):
+        return []  # the prompt goes on in the next line
+    others = [line for place, line in enumerate(lines) if place not in asking and not line.startswith(("%%", "!"))]
+    magics = [line for line in others if line.startswith("%")]
+    if any(re.match(r"%(?:run|load|og|macro)(?!\w)|%time\w*\s+\S", line) for line in magics):
+        return []
+    if any(line.strip() and not line.lstrip().startswith("#") for line in others) and len(asking) != answers:
+        return []  # one of the answers is another line's
+    # Each of them must be a statement of the cell, and not a line of a text that its code holds.
+    code = "\n".join(
+        _MARK if place in asking else "" if line.startswith(("%", "!")) else line for place, line in enumerate(lines)
+    )
+    tree = _tree(code)
+    if tree is None or sum(isinstance(one, ast.Name) and one.id == _MARK for one in ast.walk(tree)) != len(asking):
+        return []
+    calls = (one for one in ast.walk(tree) if isinstance(one, ast.Call | ast.Await))
+    if any(getattr(getattr(one, "func", None), "id", "") != "print" for one in calls):
+        return []  # a function may have asked
+    return [_NAMED.sub("", line, count=1) for line in asking.values()]
 
 
 def _question(source: str) -> str:

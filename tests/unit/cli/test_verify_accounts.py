@@ -155,6 +155,40 @@ class TestWhatTheSourceNames:
         assert verify(of(cell("%ogchat One?\n%ogchat Two?", *answers[::-1]))).ok() == [False, False]
         assert verify(of(cell("%ogchat One?\n%ogchat Three?", *answers))).ok() == [True, False]
 
+    @pytest.mark.parametrize(
+        "around",
+        [
+            "# checked\n{}",
+            "checked = True\n{}",
+            "%%time\n{}",
+            "import os\n\nx = {}\nprint(x)",
+            "{}\nfor n in (1, 2):\n    print(n)",
+        ],
+    )
+    def test_a_line_that_asks_among_others_is_held_against_its_receipt(
+        self, verify: Verifier, signer: Signer, around: str
+    ) -> None:
+        answer = shown(signer.answered(asking("Which one?"), "It is 41."))
+        assert verify(of(cell(around.format("%ogchat Which one?"), answer))).status == 0
+        found = verify(of(cell(around.format("%ogchat Which one? Really?"), answer)))
+        assert found.ok() == [False]
+        assert "prompt is another one" in found.reason()
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "ask_first()\n%ogchat Another?",  # what failed: the answer is the function's
+            "%run other.py\n%ogchat Another?",
+            "text = '''\n%ogchat Another?\n'''\nog.ask(text)",
+            "%ogchat Which \\\n  one?",
+            "if True:\n    %ogchat Another?",
+        ],
+    )
+    def test_where_something_else_may_have_asked_nobody_is_accused(
+        self, verify: Verifier, signer: Signer, source: str
+    ) -> None:
+        assert verify(of(cell(source, shown(signer.answered(asking("Which one?"), "It is 41."))))).status == 0
+
 
 class TestReceiptsInOtherPlaces:
     def test_a_call_that_stands_twice_is_found(self, verify: Verifier, signer: Signer) -> None:
