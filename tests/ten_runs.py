@@ -43,9 +43,15 @@ def run(folder: Path, home: Path, *, busy: bool) -> tuple[int, float, str]:
             loop.wait()
     seconds = time.monotonic() - began
     if done.returncode:
-        print(done.stdout[-20_000:], done.stderr[-2_000:], flush=True)
+        print(_failures(done.stdout), done.stderr[-2_000:], flush=True)
     lines = done.stdout.strip().splitlines() or ["nothing was printed"]
     return done.returncode, seconds, lines[-1].strip("= ")
+
+
+def _failures(said: str) -> str:
+    """Return what pytest says of failed tests, without the list of those that were skipped."""
+    found = said[said.find("= FAILURES") :] if "= FAILURES" in said else said
+    return "\n".join(line for line in found.splitlines() if not line.startswith("SKIPPED"))[-60_000:]
 
 
 def main() -> int:

@@ -129,7 +129,9 @@ def _payment_words(receipt: Receipt) -> str:
         return "nothing paid"
     if receipt.status == "expired":
         return "nothing paid: the payment expired"
-    return "payment: paid (transaction not found yet)" if receipt.status == "paid" else "payment: pending"
+    if receipt.status == "paid":
+        return "payment: paid (transaction not found yet)"
+    return "payment: pending when it was recorded" if receipt.replayed else "payment: pending"
 
 
 def _payment_line(receipt: Receipt, explorer: Explorer, *, markdown: bool) -> str:

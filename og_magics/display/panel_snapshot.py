@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..core.amounts import format_opg
 from ..core.receipt import Receipt
 from ..core.settings import Settings
+from ..core.status import is_open
 from .markdown import to_html
 from .receipt_tables import PaymentPage, receipts_bundle
 from .sanitize import printable
@@ -26,7 +27,6 @@ SUMMARY = "og-summary-"
 _TURNS, _PROMPT, _ANSWER = 10, 500, 3_000
 """Turns of the chat that are kept, and characters of each prompt and of each answer."""
 _LONGEST_NAME = 100
-_OPEN = ("authorized", "served", "paid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Totals:
             tokens=sum((r.prompt_tokens or 0) + (r.completion_tokens or 0) for r in receipts),
             paid=sum(r.cost or 0 for r in receipts),
             usd=sum((r.usd or Decimal(0) for r in receipts), Decimal(0)),
-            open=sum(r.status in _OPEN for r in receipts),
+            open=sum(is_open(r.status) for r in receipts),
         )
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ def _rows(settings: Settings, address: str) -> Iterable[tuple[str, str]]:
     if address:
         yield "wallet", address
     yield "model", settings.model
-    yield "settlement", settings.settlement.name
+    yield "settlement", settings.settlement.value
     extra = ("" if settings.stream else ", not streamed") + (", with web search" if settings.web_search else "")
     yield "parameters", f"temperature {settings.temperature:g}, at most {settings.max_tokens} tokens{extra}"
     if settings.system:

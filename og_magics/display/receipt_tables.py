@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.amounts import format_opg, parse_opg
 from ..core.errors import ConfigError
 from ..core.receipt_columns import RECEIPT_COLUMNS
+from ..core.status import Status, status_named
 from .sanitize import safe_link
 from .table import text_table
 
@@ -25,11 +26,7 @@ _MOST = 100
 _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
 _MARKS: Mapping[bool | None, str] = {True: "✓", False: "✗", None: "–"}
 _COLORS: Mapping[bool | None, str] = {True: "#1a7f37", False: "#d1242f", None: "#8c959f"}
-_STATUS_COLORS = {
-    **dict.fromkeys(("settled", "verified"), "#1a7f37"),
-    **dict.fromkeys(("authorized", "served", "paid"), "#9a6700"),
-    "failed": "#d1242f",
-}
+_STATUS_COLORS = {"good": "#1a7f37", "open": "#9a6700", "bad": "#d1242f"}
 _SHOWN = ("time", "model", "settlement", "status", "tokens", "cost_opg", "proof", "payment_hash")
 _RECEIPT_HEADS = tuple(RECEIPT_COLUMNS[name].heading or name if name in RECEIPT_COLUMNS else name for name in _SHOWN)
 _STYLE = 'style="text-align: left; vertical-align: top"'
@@ -50,11 +47,12 @@ def receipts_bundle(
     for row in frame.tail(_MOST).to_dict("records"):
         proof = proofs.get(row["receipt_id"])
         payment = row["payment_hash"]
+        status = status_named(_text(row["status"]))
         texts = (
             _time(row["time"]),
             row["model"],
             row["settlement"],
-            row["status"],
+            status.words,
             _tokens(row),
             _amount(row["cost_opg"]),
         )
@@ -62,7 +60,7 @@ def receipts_bundle(
         cells.append(
             (
                 *(escape(_text(text)) for text in texts[:3]),
-                _badge(_text(row["status"])),
+                _badge(status),
                 *(escape(_text(text)) for text in texts[4:]),
                 _mark(proof),
                 _payment(_text(row["network"]), _text(payment), page),
@@ -128,9 +126,9 @@ def _payment(network: str, payment: str, page: PaymentPage) -> str:
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer"><code>{short}</code></a>'
 
 
-def _badge(status: str) -> str:
-    color = _STATUS_COLORS.get(status, "#6e7781")
-    return f'<span style="color: {color}; {_BADGE}">{escape(status)}</span>'
+def _badge(status: Status) -> str:
+    color = _STATUS_COLORS.get(status.look, "#6e7781")
+    return f'<span style="color: {color}; {_BADGE}">{escape(status.words)}</span>'
 
 
 def _mark(ok: bool | None) -> str:

@@ -15,6 +15,7 @@ from ..core.errors import ConfigError
 from ..core.models import nearest, resolve_provider
 from ..core.networks import NETWORKS, Network, described, network_by_name
 from ..core.options import OPTIONS, SETTINGS
+from ..core.status import is_open
 from .base import NotebookMagics
 from .budget import budget
 from .devnet import devnet
@@ -40,10 +41,10 @@ _HELP = """\
 %og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled;
                         --csv, --json, --parquet FILE writes them, --import FILE shows such a file
 %og verify [--offline]  check every proof of every receipt, on chain too; --pcr HASH pins the enclave's code
-%og wallet              address, OPG, gas, and what Permit2 may move
+%og wallet              address, OPG, gas, and how much may be paid
 %og budget [flags]      what may be spent, what is left; --call, --notebook, --day, --wallet OPG set it, and
                         --approve-above OPG above what cost you are asked
-%og approve [OPG]       let Permit2 move so much OPG (5), which payments need once
+%og approve [OPG]       allow payments of so much OPG in all (5); needed once a wallet
 %og panel               a control panel: all of this by widgets
 %og cell                put the cell that asks what the panel asked last below this one
 %og tools               the functions that @og.tool registered, for --tools
@@ -112,7 +113,7 @@ class OgMagics(NotebookMagics):
         settings = self._app.settings
         receipts = self._app.records.receipts()
         paid = sum(r.cost or 0 for r in receipts)
-        waiting = sum(r.status in ("authorized", "served", "paid") for r in receipts)
+        waiting = sum(is_open(r.status) for r in receipts)
         network = settings.network_name()
         lines = [
             f"network     {network}{_tail(network)}",

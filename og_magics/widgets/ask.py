@@ -242,7 +242,7 @@ def _estimate(settings: Settings, prompt: str, own: OwnPrices) -> str:
     amount = f"about {tokens} tokens in, {settings.max_tokens} out at most"
     model = known_model(settings.model, own)
     if model is None or model.price is None:
-        return line(f"price not known · {amount}", "og-estimate-line")
+        return line(f"no list price; its receipt tells the cost · {amount}", "og-estimate-line")
     usd = model.price.usd(tokens, settings.max_tokens, images=int(model.draws))
     for_image = ", and 1 image" if model.price.image else ""
     return line(f"at most ${usd:.4f} · {amount}{for_image}", "og-estimate-line")

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 
 from ..core.amounts import format_opg
 from ..core.receipt import Receipt
+from ..core.status import status_named
 from ..display import proofs_bundle
 from ..display.panel_snapshot import Totals
 from ..display.sanitize import safe_link
@@ -30,11 +31,6 @@ _ORDERS: dict[str, Callable[[Receipt], Any]] = {
     "most tokens": lambda one: -((one.prompt_tokens or 0) + (one.completion_tokens or 0)),
     "model": lambda one: (one.model, -one.time),
     "status": lambda one: (one.status, -one.time),
-}
-_KINDS = {
-    **dict.fromkeys(("settled", "verified"), "good"),
-    **dict.fromkeys(("authorized", "served", "paid"), "open"),
-    "failed": "bad",
 }
 _HEADS = ("Time (UTC)", "Model", "Mode", "Status", "Tokens", "OPG", "Proof", "Payment")
 
@@ -113,11 +109,12 @@ class Receipts:
         if receipt.prompt_tokens is not None and receipt.completion_tokens is not None:
             tokens = f"{receipt.prompt_tokens} + {receipt.completion_tokens}"
         mark = {True: "✓", False: "✗", None: "–"}[receipt.enclave_ok]
+        status = status_named(receipt.status)
         cells = (
             f"{datetime.fromtimestamp(receipt.time, UTC):%d %b %H:%M:%S}",
             escape(receipt.model),
             escape(receipt.settlement),
-            badge(receipt.status, _KINDS.get(receipt.status, "plain")),
+            badge(status.words, status.look),
             tokens,
             "–" if receipt.cost is None else format_opg(receipt.cost),
             f'<span class="og-mark-{mark}">{mark}</span>',
@@ -176,7 +173,8 @@ class Receipts:
 def _searched(receipt: Receipt) -> str:
     """Return the text in which the filter's words are looked for."""
     hashes = (receipt.payment_hash, receipt.authorization_hash, receipt.receipt_id)
-    words = (receipt.model, receipt.status, receipt.settlement, receipt.network, receipt.cell, *hashes)
+    status = (receipt.status, status_named(receipt.status).words)
+    words = (receipt.model, *status, receipt.settlement, receipt.network, receipt.cell, *hashes)
     return " ".join(filter(None, words)).lower()
 
 

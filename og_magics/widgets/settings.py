@@ -176,7 +176,7 @@ def price(model: str, own: OwnPrices) -> str:
     """Return USD for a million tokens or an image, and a word for a model that is retired."""
     known = known_model(model, own)
     if known is None or known.price is None:
-        return "price not known" if known is None else known.status
+        return "no list price" if known is None else known.status
     cost, drawn = known.price, known.price.image_tokens
     tokens = f"${cost.input} in, ${cost.output} out per M tokens" + (f", images ${drawn}" if drawn else "")
     shown = f"${cost.image} per image" if cost.flat else tokens

@@ -37,11 +37,11 @@ class Wallet:
         self.amount = widgets.Text(
             "5",
             description="OPG",
-            tooltip="The most OPG that the Permit2 contract may move out of this wallet, in total",
+            tooltip="The most OPG that payments may take out of this wallet in all (the contract Permit2 moves them)",
         )
         self.approve = widgets.Button(
             description="Approve",
-            tooltip="Allow Permit2 to move this much OPG. Payments need it once; the transaction costs gas",
+            tooltip="Allow payments of this much OPG in all. Needed once; the transaction costs a network fee (gas)",
         )
         self.refresh = widgets.Button(
             description="Refresh", icon="refresh", tooltip="Read balance and allowance from the chain again"
@@ -154,7 +154,7 @@ def _account(account: WalletStatus) -> str:
     network = account.network
     short = account.allowance < account.needed
     allowance = escape(_allowance(account.allowance)) + (
-        f" {badge('approve it below', 'open')}" if short else " may be moved by Permit2"
+        f" {badge('approve it below', 'open')}" if short else " may be paid"
     )
     opg = f"{format_opg(account.opg)} OPG"
     if network.faucet and safe_link(network.faucet):

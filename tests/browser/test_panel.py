@@ -205,7 +205,7 @@ class TestMoney:
         panel["amount"].locator("input").fill("7")
         panel.click("Approve")
         expect(panel["outcome"]).to_contain_text("Approved: 7 OPG may be moved")
-        expect(panel["account"]).to_contain_text("7 OPG may be moved by Permit2")
+        expect(panel["account"]).to_contain_text("7 OPG may be paid")
         lab.screenshot("panel-approved")
         panel.click("Retry")
         expect(panel.answer).to_contain_text(PAID)

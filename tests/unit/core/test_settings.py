@@ -15,7 +15,7 @@ from og_magics.core.options import ENVIRONMENT
 from og_magics.core.settings import Secret, Settings, ledger_path, notebook_path
 from og_magics.core.types import x402SettlementMode
 
-KEY = "0x" + "ab" * 32
+KEY = "0x" + "c5" * 32
 DEVNET = {
     "chain_id": 31337,
     "rpc_url": "http://r",

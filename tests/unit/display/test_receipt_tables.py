@@ -64,7 +64,7 @@ def test_a_receipt_is_a_row_with_a_badge_a_mark_and_a_link_to_its_payment():
 def test_what_is_not_known_is_a_dash():
     open_one = replace(RECEIPT, receipt_id="02", payment_hash=None, cost=None, prompt_tokens=None, status="served")
     assert shown(open_one)["text/plain"].splitlines()[1].split()[2:] == [
-        "openai/gpt-5", "batch", "served", "-", "-", "–", "-",
+        "openai/gpt-5", "batch", "to", "be", "settled", "-", "-", "–", "-",
     ]  # fmt: skip
 
 
