@@ -43,7 +43,7 @@ def sources_of(answers: Sequence[ShownAnswer]) -> Iterator[str]:
             cell, at = answer.cell, -1
             lines = _lines_that_ask(answer.source, shown[cell])
         at += answer.place == 0
-        yield lines[at] if at < len(lines) else _question(answer.source)
+        yield lines[at] if 0 <= at < len(lines) else _question(answer.source)
 
 
 def _lines_that_ask(source: str, answers: int) -> list[str]:
