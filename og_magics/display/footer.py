@@ -131,7 +131,7 @@ def _payment_words(receipt: Receipt) -> str:
         return "nothing paid: the payment expired"
     if receipt.status == "paid":
         return "payment: paid (transaction not found yet)"
-    return "payment: pending when it was recorded" if receipt.replayed else "payment: pending"
+    return "payment: pending then" if receipt.replayed else "payment: pending"
 
 
 def _payment_line(receipt: Receipt, explorer: Explorer, *, markdown: bool) -> str:
