@@ -46,7 +46,8 @@ _OF_A_RUN: list[tuple[re.Pattern[str], str]] = [
         (r"(?:paid|authorized) \(hash\)(?:, settles later|, expired: nothing was paid)", "(payment)"),  # until 0.1
         (r"\(cost\) \(\(cost\)[^()]*\)", "(cost)"),
         (
-            r"payment: (?:<a [^<>]*>)?(?:paid|pending(?: then)?)(?: ↗</a>)?(?: \(transaction not found yet\))?(?: \(hash\))?",
+            r"payment: (?:<a [^<>]*>)?(?:paid|pending(?: then)?)(?: ↗</a>)?(?: \(transaction not found yet\))?"
+            r"(?: \(hash\))?",
             "(payment)",
         ),
         (r"nothing paid(?:: the payment expired)?(?: \(hash\))?", "(payment)"),
