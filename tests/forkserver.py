@@ -124,7 +124,7 @@ def _serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None
     for name in WARM:
         importlib.import_module(name)
     for found in pkgutil.walk_packages(og_magics.__path__, "og_magics."):
-        if not found.name.startswith(("og_magics.devnet", "og_magics.__main__")):
+        if not found.name.startswith(("og_magics.devnet", "og_magics.langchain", "og_magics.__main__")):
             importlib.import_module(found.name)
     sys.setrecursionlimit(limit)  # some of these raise it, where a kernel that imports them by our ways keeps it
     assert threading.active_count() == 1, threading.enumerate()

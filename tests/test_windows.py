@@ -28,10 +28,13 @@ GUARDED = {
 """Where one of these is named: behind a look whether it is there."""
 
 _TAKE_AWAY = """
-import asyncio, concurrent.futures, importlib, os, pkgutil, signal, subprocess, sys, tempfile, threading
+import asyncio, concurrent.futures, importlib.util, os, pkgutil, signal, subprocess, sys, tempfile, threading
 
 # What others import for themselves is theirs; each of them has a form for Windows.
 import IPython.testing.globalipapp, httpx, ipywidgets, nbclient, pandas, starlette, uvicorn, web3, x402
+LANGCHAIN = importlib.util.find_spec("langchain_core") is not None
+if LANGCHAIN:
+    import langchain_core.language_models
 import eth_account, eth_tester, coincurve, jsonschema, pyarrow.parquet, tenacity, platformdirs
 shell = IPython.testing.globalipapp.start_ipython()
 
@@ -49,7 +52,7 @@ import og_magics
 
 found = [module.name for module in pkgutil.walk_packages(og_magics.__path__, "og_magics.")]
 for name in found:
-    if not name.endswith("__main__"):
+    if not name.endswith("__main__") and not (name.startswith("og_magics.langchain") and not LANGCHAIN):
         importlib.import_module(name)
 assert len(found) > 150, found
 """
