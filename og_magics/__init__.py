@@ -23,7 +23,7 @@ from .core import environment as _environment  # noqa: F401 - it keeps what this
 if TYPE_CHECKING:
     from . import errors
     from .client.llm import LLM
-    from .conversation import Answer, BatchResult
+    from .conversation import Answer, BatchResult, StoredAnswers
     from .conversation.tools import tool
     from .core.models import TEE_LLM
     from .core.settings import Settings
@@ -47,6 +47,7 @@ _HOMES: dict[str, str] = {
     "Permit2ApprovalResult": "core.types",
     "ResponseFormat": "core.types",
     "Settings": "core.settings",
+    "StoredAnswers": "conversation",
     "StreamChoice": "core.types",
     "StreamChunk": "core.types",
     "StreamDelta": "core.types",
@@ -75,6 +76,7 @@ __all__ = [
     "Permit2ApprovalResult",
     "ResponseFormat",
     "Settings",
+    "StoredAnswers",
     "StreamChoice",
     "StreamChunk",
     "StreamDelta",

@@ -10,7 +10,7 @@ import pytest
 import og_magics
 
 NAMES = [
-    "LLM", "Answer", "BatchResult", "aask", "aask_many", "ask", "ask_many", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StreamChoice", "StreamChunk", "StreamDelta",
+    "LLM", "Answer", "BatchResult", "aask", "aask_many", "ask", "ask_many", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StoredAnswers", "StreamChoice", "StreamChunk", "StreamDelta",
     "StreamUsage", "TextGenerationOutput", "__version__", "errors", "estimate", "load_ipython_extension", "models", "panel", "receipts",
     "settle", "tool", "unload_ipython_extension", "verify", "x402SettlementMode",
 ]  # fmt: skip

@@ -95,7 +95,8 @@ class CallRunner:
             await agree(request, progress, self._settings(), self._journal, self._network.name)
         async with self._receipt(request, progress) as call, contextlib.AsyncExitStack() as stack:
             reported = ReportedError()
-            async for attempt in attempts(self._settings().retries, lambda: call.repeatable, reported, progress.note):
+            retries = self._settings().retries
+            async for attempt in attempts(retries, lambda: call.repeatable, reported, progress.note, progress.refused):
                 with attempt, reported.remember():
                     async with contextlib.AsyncExitStack() as opened:
                         answer = FirstChunkBarrier(await self._open(call, progress, opened), call)

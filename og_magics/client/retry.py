@@ -60,7 +60,11 @@ class ReportedError:
 
 
 def attempts(
-    retries: int, repeatable: Callable[[], bool], reported: ReportedError, note: Callable[[str], None]
+    retries: int,
+    repeatable: Callable[[], bool],
+    reported: ReportedError,
+    note: Callable[[str], None],
+    refused: Callable[[GatewayError], None] = lambda _: None,
 ) -> AsyncRetrying:
     """Return the attempts of a call, to be made by `async for attempt in ...: with attempt, reported.remember(): ...`.
 
@@ -70,11 +74,14 @@ def attempts(
         retries: how many repetitions there may be; each resends the same payment.
         repeatable: True while no answer has begun.
         note: shows the state of the call: here, why and how long it waits.
+        refused: is told each failure after which there is another attempt.
     """
 
     def waiting(state: RetryCallState) -> None:
         seconds = state.next_action.sleep if state.next_action else 0.0
         error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, GatewayError):
+            refused(error)
         if seconds >= 1 and isinstance(error, GatewayError):
             cause = f"the gateway answered {error.status}" if error.status else "the gateway failed"
             note(f"{cause}, asking again in {seconds:.0f} s")

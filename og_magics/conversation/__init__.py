@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from .answer import Answer
-from .batch import BatchResult, BatchRun, Interrupted, failure_of
+from .batch import BatchResult, Interrupted, failure_of
+from .batch_run import BatchRun, Row, Take
+from .batch_words import pace_of
 from .compare import Compared, Comparison
 from .context import Context, context_of
 from .estimate import EstimateBasis, estimate_turns
 from .images import content_with_images
 from .options import Options
+from .prompt_rows import PromptRows, prompt_rows
 from .prompt_variables import Substituted, could_expand_to, substitute, unknown_names
+from .row_store import NAMES, RowStore
 from .run import Run, follow
+from .schema_columns import columns_of
+from .stored_answers import StoredAnswers, StoredRows, fingerprint_of
 from .threads import Threads, checked_name
+from .throttle import MOST, PATIENCE, Throttle
 from .tools import registered
 from .turn import Turn, run_turn, with_tools_and_schema
 
 __all__ = [
+    "MOST",
+    "NAMES",
+    "PATIENCE",
     "Answer",
     "BatchResult",
     "BatchRun",
@@ -25,17 +35,28 @@ __all__ = [
     "EstimateBasis",
     "Interrupted",
     "Options",
+    "PromptRows",
+    "Row",
+    "RowStore",
     "Run",
+    "StoredAnswers",
+    "StoredRows",
     "Substituted",
+    "Take",
     "Threads",
+    "Throttle",
     "Turn",
     "checked_name",
+    "columns_of",
     "content_with_images",
     "context_of",
     "could_expand_to",
     "estimate_turns",
     "failure_of",
+    "fingerprint_of",
     "follow",
+    "pace_of",
+    "prompt_rows",
     "registered",
     "run_turn",
     "substitute",

@@ -1,38 +1,28 @@
-"""Many prompts at once, a few at a time; each has its own answer or error, and its receipts."""
+"""The answers to many prompts, in memory; each has its own answer or error, and its receipts."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ..core.amounts import to_opg
-from ..core.endings import ending_of
-from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, LedgerError, OGError, PaymentRefused, WalletError
+from ..core.errors import ASK_AGAIN, SEE_RECEIPTS, ConfigError, OGError
 from ..core.progress import Progress
 from ..core.protocols import Journal
 from ..core.receipt import Receipt
-from ..core.runtime import runtime
 from .answer import Answer
+from .answer_row import COLUMNS, answer_row
+from .batch_run import Row
+from .batch_words import summary_of
 from .dataframes import frame_of
 from .turn import Turn
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Take = Callable[[Turn, Progress], Coroutine[Any, Any, Answer]]
-"""Runs a turn on the background loop."""
-
-_FATAL = (PaymentRefused, WalletError, LedgerError)
-"""Errors that every later prompt would meet too, so no further prompt is sent."""
-
-_COLUMNS = (
-    "prompt", "text", "prompt_tokens", "completion_tokens", "cost_opg", "cost_usd", "latency_s", "status", "receipt_id",
-    "replayed", "ending", "error",
-)  # fmt: skip
+    from .stored_answers import StoredAnswers
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,9 +32,10 @@ class Interrupted(KeyboardInterrupt):
         partial: the results so far.
     """
 
-    def __init__(self, partial: BatchResult) -> None:
+    def __init__(self, partial: BatchResult | StoredAnswers) -> None:
         super().__init__(
-            f"{len(partial.done)} of {len(partial)} prompts were answered. They are in `_`, and in .partial."
+            f"{partial.answered} of {len(partial)} prompts were answered. They are in `_`, and in .partial; its "
+            ".resume() asks the others."
         )
         self.partial = partial
 
@@ -63,25 +54,108 @@ class _Kept:
         return self._receipts[receipt_id]
 
 
-@dataclass
-class _Slot:
-    prompt: str
-    answer: Answer | None = None
-    error: Exception | None = None
-    progress: Progress = field(default_factory=Progress)
-    counted: bool = False
+class _Slot(Row):
+    """One prompt, and what became of it.
+
+    Attributes:
+        earlier: ids of the receipts of calls that were put back.
+    """
+
+    def __init__(self, prompt: str) -> None:
+        super().__init__()
+        self.prompt = prompt
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+        self.earlier: list[str] = []
+        self.asks: Callable[[], Turn] | None = None
+        self.ended: Callable[[_Slot], None] = _Slot._unheard
+
+    def _unheard(self) -> None:
+        """Tell nobody."""
+
+    def turn(self) -> Turn:
+        if self.asks is None:
+            raise RuntimeError("This prompt has no turn.")
+        return self.asks()
+
+    async def keep(self, answer: Answer) -> None:
+        self.answer = answer
+        self.ended(self)
+
+    async def fail(self, error: Exception) -> None:
+        self.error = error
+        self.ended(self)
+
+    def put_back(self) -> None:
+        self.earlier += self.progress.receipt_ids
+        super().put_back()
+
+    @property
+    def receipt_ids(self) -> list[str]:
+        """Ids of all its receipts, oldest first."""
+        return [*self.earlier, *self.progress.receipt_ids]
 
 
 class BatchResult(Sequence[Any]):
     """The results of many prompts, in the order of the prompts.
 
     Each is an Answer, or the error that it failed with, or None if it was not sent or was interrupted.
+
+    Attributes:
+        stopped_by: the error after which nothing more was asked; None where all were.
     """
 
     def __init__(self, prompts: Sequence[str], journal: Journal) -> None:
         self._slots = [_Slot(prompt) for prompt in prompts]
+        for slot in self._slots:
+            slot.ended = self._note_end
         self._journal = journal
         self._cost = Decimal(0)
+        self._answered, self._failures = 0, Counter[str]()
+        self._uncounted: list[_Slot] = []
+        self._again: Callable[[], BatchResult] | None = None
+        self.stopped_by: Exception | None = None
+
+    def asked_with(self, turn: Callable[[int], Turn], again: Callable[[], BatchResult]) -> Iterator[Row]:
+        """Return the rows that have no answer yet, as they are asked.
+
+        Args:
+            turn: makes the turn of a row. again: called by `resume`.
+        """
+        self._again, self.stopped_by, self._failures = again, None, Counter()
+        open_ones = [(at, slot) for at, slot in enumerate(self._slots) if slot.answer is None]
+        for at, slot in open_ones:
+            slot.put_back()
+            slot.error, slot.refusals, slot.losses = None, 0, 0
+            slot.asks = functools.partial(turn, at)
+        return iter([slot for _, slot in open_ones])
+
+    def resume(self) -> BatchResult:
+        """Ask the prompts that have no answer yet, with the same options; the answers that are there stay.
+
+        Raises:
+            OGError, Interrupted: as `ask_many`.
+        """
+        if self._again is None:
+            raise ConfigError("This result is a copy, and cannot be resumed.", remedy="Call og.ask_many again.")
+        return self._again()
+
+    def _note_end(self, slot: _Slot) -> None:
+        if slot.answer is None:
+            self._failures[type(slot.error).__name__] += 1
+        else:
+            self._answered += 1
+            self._uncounted.append(slot)
+
+    @property
+    def answered(self) -> int:
+        """The number of prompts that were answered."""
+        return self._answered
+
+    @property
+    def ended(self) -> int:
+        """The number of prompts that were answered or failed."""
+        return self._answered + self._failures.total()
 
     @property
     def done(self) -> list[Answer]:
@@ -118,15 +192,16 @@ class BatchResult(Sequence[Any]):
         and receipt are the original's), `ending` ("cut at max_tokens", "content filter", "refused", "empty"; None for
         an answer that is complete), `error`.
         """
-        return frame_of([self._row(slot) for slot in self._slots], _COLUMNS)
+        return frame_of([self._row(slot) for slot in self._slots], COLUMNS)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: results, and the receipts as they stand now."""
-        slots = [
-            _Slot(slot.prompt, slot.answer, slot.error, Progress(receipt_ids=list(slot.progress.receipt_ids)))
-            for slot in self._slots
-        ]
-        return {"_slots": slots, "_journal": _Kept(self.receipts), "_cost": self._cost}
+        slots = []
+        for slot in self._slots:
+            kept = _Slot(slot.prompt)
+            kept.answer, kept.error, kept.progress = slot.answer, slot.error, Progress(receipt_ids=slot.receipt_ids)
+            slots.append(kept)
+        return vars(self) | {"_slots": slots, "_journal": _Kept(self.receipts), "_again": None, "_uncounted": []}
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -145,137 +220,42 @@ class BatchResult(Sequence[Any]):
     @property
     def summary(self) -> str:
         """The counts of answers and failures in a few words."""
-        failed = len(self.errors)
-        return f"{len(self.done)} of {len(self)} answered" + (f", {failed} failed" if failed else "")
+        return summary_of(self._answered, len(self), self._failures)
 
-    def pace(self, seconds: float, *, last: bool = False) -> str:
-        """Return how fast it goes: answers a second, the time that is left, and the cost so far of what was asked now.
+    @property
+    def failures(self) -> dict[str, int]:
+        """The number of prompts that failed, by the kind of their errors."""
+        return dict(self._failures)
 
-        Args:
-            seconds: since it began. last: it has ended; then all the time that it took.
-        """
-        ended = len(self.done) + len(self.errors)
-        parts = []
-        if last:
-            parts.append(f"{seconds:.1f} s")
-        elif ended and seconds > 0:
-            parts.append(f"{ended / seconds:.1f}/s")
-            parts.append(f"{_duration((len(self) - ended) * seconds / ended)} left")
-        cost = self._cost_so_far()
-        if cost:
-            parts.append(f"~${cost:.6f}" if last else f"~${cost:.6f} so far")
-        return " · ".join(parts)
-
-    def _cost_so_far(self) -> Decimal:
-        """Sum the prices of the answers, each of which is read once."""
-        for slot in self._slots:
-            if slot.answer is not None and not slot.counted:
-                slot.counted = True
-                prices = [one.usd for one in slot.answer.receipts if not one.replayed]
-                self._cost += sum((price for price in prices if price is not None), Decimal(0))
+    @property
+    def cost(self) -> Decimal:
+        """The price of the answers so far that were asked now, USD by the list."""
+        while self._uncounted:  # each is read once
+            answer = self._uncounted.pop().answer
+            prices = [] if answer is None else [one.usd for one in answer.receipts if not one.replayed]
+            self._cost += sum((price for price in prices if price is not None), Decimal(0))
         return self._cost
 
     def _receipts(self, slot: _Slot) -> list[Receipt]:
-        return [self._journal.receipt(receipt_id) for receipt_id in slot.progress.receipt_ids]
+        return [self._journal.receipt(receipt_id) for receipt_id in slot.receipt_ids]
 
     def _row(self, slot: _Slot) -> dict[str, Any]:
-        row: dict[str, Any] = dict.fromkeys(_COLUMNS) | {"prompt": slot.prompt, "replayed": False}
-        receipts = self._receipts(slot)
-        if not receipts and slot.answer is not None and slot.answer.receipt is not None:
-            receipts, row["replayed"] = [slot.answer.receipt], True  # nothing was paid now; what it cost then is kept
-        if receipts:
-            costs = [receipt.cost for receipt in receipts]
-            prices = [receipt.usd for receipt in receipts]
-            times = [receipt.latency_s for receipt in receipts]
-            row["cost_opg"] = to_opg(sum(cost or 0 for cost in costs)) if None not in costs else None
-            row["cost_usd"] = sum(price or 0 for price in prices) if None not in prices else None
-            row["latency_s"] = sum(time or 0.0 for time in times) if None not in times else None
-            row["status"], row["receipt_id"], row["error"] = (
-                receipts[-1].status,
-                receipts[-1].receipt_id,
-                receipts[-1].error,
-            )
-        if slot.answer is not None:
-            if receipts:
-                row["ending"] = ending_of(receipts[-1], images=bool(slot.answer.images)) or None
-            usage = slot.answer.usage or {}
-            row["text"] = slot.answer.text
-            row["prompt_tokens"], row["completion_tokens"] = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        elif slot.error is not None:
-            row["error"] = str(slot.error)
-        return row
-
-
-class BatchRun:
-    """A batch that runs on the background loop; it starts when the object is made.
-
-    Args:
-        concurrency: turns at once, at most.
-        changed: called after each answer, on the background loop; it must not block, nor raise.
-    """
-
-    def __init__(
-        self, answers: BatchResult, turns: Sequence[Turn], take: Take, concurrency: int, changed: Callable[[], None]
-    ) -> None:
-        self.answers = answers
-        self.stopped_by: Exception | None = None
-        """The error after which no prompt was sent, such as an empty wallet; None if all were sent."""
-        self._waiting = iter(zip(answers._slots, turns, strict=True))
-        self._take = take
-        self._changed = changed
-        self._workers = min(concurrency, len(turns))
-        self._woken = threading.Event()
-        self.job = runtime.start(self._work())
-        self.job.future.add_done_callback(lambda _: self._notify())
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for a change, at most so many seconds, and return True once all turns have ended."""
-        self._woken.wait(seconds)
-        self._woken.clear()
-        return self.job.future.done()
-
-    def stop(self) -> None:
-        """Stop the turns on their way and wait for their receipts; answers so far are kept."""
-        self.job.cancel()
-        self.job.wait_closed()
-
-    async def _work(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._worker())
-
-    async def _worker(self) -> None:
-        for slot, turn in self._waiting:
-            if self.stopped_by is not None:
-                return
-            try:
-                slot.answer = await self._take(turn, slot.progress)
-            except Exception as error:  # noqa: BLE001 - whatever fails one prompt must not fail the others
-                slot.error = error
-                if isinstance(error, _FATAL):
-                    self.stopped_by = error
-            self._notify()
-
-    def _notify(self) -> None:
-        self._changed()
-        self._woken.set()
+        ids = slot.progress.receipt_ids or slot.earlier[-1:]
+        return answer_row(slot.prompt, slot.answer, slot.error, [self._journal.receipt(one) for one in ids])
 
 
 def failure_of(answers: BatchResult) -> OGError | None:
     """Return the first error if no prompt was answered, None otherwise."""
-    if answers.done or not answers.errors:
+    if answers.answered:
         return None
-    first = next(iter(answers.errors.values()))
+    first = next(iter(answers.errors.values()), answers.stopped_by)
+    if first is None:
+        return None
     return (
         first
         if isinstance(first, OGError)
         else OGError(f"No prompt was answered. {type(first).__name__}: {first}", money=SEE_RECEIPTS, remedy=ASK_AGAIN)
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _outcome(slot: _Slot) -> Answer | Exception | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 
 from ..client.price_bounds import authorized_most, most_output, prompt_size, usd_for
@@ -53,41 +53,41 @@ class _Call:
     likely: bool = True
 
 
-def estimate_turns(turns: Sequence[Turn], basis: EstimateBasis) -> Estimate:
-    """Return what these turns would come to. Nothing is sent; what is recorded is looked up. Blocks."""
+def estimate_turns(turns: Iterable[Turn], basis: EstimateBasis) -> Estimate:
+    """Return what these turns would come to. Nothing is sent; what is recorded is looked up. Blocks.
+
+    Each turn is looked at once, and none is kept: there may be many.
+    """
     settings = basis.settings
-    modes = {"only" if never_pays() else turn.request.replay or settings.replay for turn in turns}
-    mode = next(iter(modes)) if len(modes) == 1 else settings.replay
-    questions: dict[str, int] = {}
-    recorded: dict[str, int] = {}
-    calls: dict[str, list[_Call]] = {}
-    searches, results, images = 0, 0, 0
+    modes: set[str] = set()
+    parts: dict[str, _Tally] = {}
+    searches, results, images, repairs = 0, 0, 0, False
     for turn in turns:
-        model = turn.request.model
-        held = basis.holds(turn.request)
-        questions[model] = questions.get(model, 0) + 1
-        recorded[model] = recorded.get(model, 0) + held
-        calls.setdefault(model, [])
-        images += prompt_size(turn.request.body).images
-        if mode == "only" or (held and mode == "auto"):
+        request = turn.request
+        own = "only" if never_pays() else request.replay or settings.replay
+        modes.add(own)
+        held = basis.holds(request)
+        part = parts.setdefault(request.model, _Tally(request.model))
+        part.questions += 1
+        part.recorded += held
+        images += prompt_size(request.body).images
+        repairs = repairs or turn.schema is not None
+        if own == "only" or (held and own == "auto"):
             continue
         for call in _calls(turn, basis):
-            calls.setdefault(call.request.model, []).append(call)
-            searches += call.request.path != turn.request.path
+            parts.setdefault(call.request.model, _Tally(call.request.model)).add(call, basis)
+            searches += call.request.path != request.path
         results = max(results, _results(turn) if _rounds(turn) > 1 else 0)
     return Estimate(
-        models=tuple(
-            _of_model(model, made, questions.get(model, 0), recorded.get(model, 0), basis)
-            for model, made in calls.items()
-        ),
+        models=tuple(part.estimate() for part in parts.values()),
         network=settings.network_name(),
         price=basis.price,
         as_of=catalogue().as_of,
-        replay=mode,
+        replay=next(iter(modes)) if len(modes) == 1 else settings.replay,
         images=images,
         results=results,
         searches=searches,
-        repairs=any(turn.schema is not None for turn in turns),
+        repairs=repairs,
         by_url=bool(settings.gateway_url),
     )
 
@@ -130,29 +130,47 @@ def _searches(turn: Turn) -> bool:
     return tools is not None and not tools.show and any(tool is TOOL for tool in tools.by_name.values())
 
 
-def _of_model(model: str, calls: Sequence[_Call], questions: int, recorded: int, basis: EstimateBasis) -> ModelEstimate:
-    likely = [call for call in calls if call.likely]
-    usd = [usd_for(call.request, call.prompt, call.completion) for call in likely]
-    most_usd = [usd_for(call.request, call.most_prompt, call.most_completion) for call in calls]
-    opg, most_opg = ([_opg(one, basis.price) for one in costs] for costs in (usd, most_usd))
-    limits = [authorized_most(call.request, basis.settings) for call in calls]
-    counted = [limit if one is None else min(one, limit) for one, limit in zip(most_opg, limits, strict=True)]
-    return ModelEstimate(
-        model=model,
-        questions=questions,
-        recorded=recorded,
-        calls=len(likely),
-        most_calls=len(calls),
-        prompt_tokens=sum(call.prompt for call in likely),
-        most_prompt_tokens=sum(call.most_prompt for call in calls),
-        completion_tokens=sum(call.completion for call in likely),
-        most_completion_tokens=sum(call.most_completion for call in calls),
-        usd=total(usd, Decimal(0)),
-        most_usd=total(most_usd, Decimal(0)),
-        opg=total(opg, 0),
-        most_opg=total(most_opg, 0),
-        authorized=sum(counted),
-    )
+@dataclass(slots=True)
+class _Tally:
+    """The sums of one model. An amount is None from the first call on of which it is not known."""
+
+    model: str
+    questions: int = 0
+    recorded: int = 0
+    calls: int = 0
+    most_calls: int = 0
+    prompt_tokens: int = 0
+    most_prompt_tokens: int = 0
+    completion_tokens: int = 0
+    most_completion_tokens: int = 0
+    usd: Decimal | None = Decimal(0)
+    most_usd: Decimal | None = Decimal(0)
+    opg: int | None = 0
+    most_opg: int | None = 0
+    authorized: int = 0
+
+    def add(self, call: _Call, basis: EstimateBasis) -> None:
+        """Count a call."""
+        most_usd = usd_for(call.request, call.most_prompt, call.most_completion)
+        most_opg = _opg(most_usd, basis.price)
+        limit = authorized_most(call.request, basis.settings)
+        self.most_calls += 1
+        self.most_prompt_tokens += call.most_prompt
+        self.most_completion_tokens += call.most_completion
+        self.most_usd = total([self.most_usd, most_usd], Decimal(0))
+        self.most_opg = total([self.most_opg, most_opg], 0)
+        self.authorized += limit if most_opg is None else min(most_opg, limit)
+        if call.likely:
+            usd = usd_for(call.request, call.prompt, call.completion)
+            self.calls += 1
+            self.prompt_tokens += call.prompt
+            self.completion_tokens += call.completion
+            self.usd = total([self.usd, usd], Decimal(0))
+            self.opg = total([self.opg, _opg(usd, basis.price)], 0)
+
+    def estimate(self) -> ModelEstimate:
+        """Return the part of this model."""
+        return ModelEstimate(**{one.name: getattr(self, one.name) for one in fields(self)})
 
 
 def _opg(usd: Decimal | None, price: Decimal | None) -> int | None:

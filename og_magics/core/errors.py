@@ -138,6 +138,7 @@ class GatewayError(OGError):
         body: The start of the answer's body, as text. Untrusted.
         retry_after: Seconds after which the gateway wants to be asked again, if it said so.
         retryable: False if it said that the same request would fail again, True if not, None if it said neither.
+        provider_status: HTTP status that the model's provider gave it, None if it did not say.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class GatewayError(OGError):
         self.body = without_secrets(body)
         self.retry_after = retry_after
         self.retryable: bool | None = None
+        self.provider_status: int | None = None
 
 
 class GatewayUnreachable(GatewayError):

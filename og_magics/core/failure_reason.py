@@ -25,11 +25,13 @@ class Reason:
         text: in a line of at most 400 characters; "" where there is none. Untrusted.
         source: "provider" or "gateway", as the gateway says; "" where it does not.
         retryable: False where the gateway says that the same request would fail again; None where it does not say.
+        provider_status: HTTP status that the model's provider answered the gateway; None where it does not say.
     """
 
     text: str
     source: str = ""
     retryable: bool | None = None
+    provider_status: int | None = None
 
     @property
     def whose(self) -> str:
@@ -43,16 +45,17 @@ def reason_of(content: bytes, content_type: str) -> Reason:
         value = read_json(content)
     except (ValueError, RecursionError):
         return Reason(_of_text(content[: 64 * 1024].decode("utf-8", "replace"), content_type))
-    text, source, retryable = _line(_find(value, 0)), "", None
+    text, source, retryable, provider_status = _line(_find(value, 0)), "", None, None
     places = [value, value.get("error")] if isinstance(value, Mapping) else []
     for place in places:
         if isinstance(place, Mapping):
             source = place["source"] if place.get("source") in ("provider", "gateway") else source
             retryable = place["retryable"] if isinstance(place.get("retryable"), bool) else retryable
             status = place.get("provider_status")
-            if isinstance(status, int) and str(status) not in text:
-                text += f" (the provider's status {status})"
-    return Reason(text, source, retryable)
+            if isinstance(status, int) and not isinstance(status, bool):
+                provider_status = status
+                text += f" (the provider's status {status})" * (str(status) not in text)
+    return Reason(text, source, retryable, provider_status)
 
 
 def _find(value: Any, depth: int) -> str:

@@ -74,6 +74,10 @@ def _unheard() -> None:
     """Tell nobody of a change."""
 
 
+def _unheard_failure(error: Exception) -> None:
+    """Tell nobody of a failure."""
+
+
 @dataclass
 class Progress:
     """One answer on its way. It is written on one thread; any other may read it at any moment.
@@ -87,6 +91,7 @@ class Progress:
         tokens: pieces of text that have arrived.
         steps: changes of function calls so far.
         listening: somebody follows who answers when a call is to be confirmed.
+        refused: called with each failure after which the call is tried again, as `changed` is.
     """
 
     state: str = "connecting"
@@ -96,6 +101,7 @@ class Progress:
     tokens: int = 0
     steps: int = 0
     listening: bool = False
+    refused: Callable[[Exception], None] = _unheard_failure
     _inserted: list[tuple[int, Call | RepairRequest]] = field(default_factory=list)
     _asked: deque[tuple[Confirmable, Future[bool | None]]] = field(default_factory=deque)
     _pieces: list[str] = field(default_factory=list)

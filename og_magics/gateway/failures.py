@@ -49,7 +49,7 @@ def failure_of(response: httpx.Response, model: str, content: bytes) -> GatewayE
         money=NOTHING_SERVED,
         remedy="Try again in a minute." if passes else _remedy(status),
     )
-    error.retryable = reason.retryable
+    error.retryable, error.provider_status = reason.retryable, reason.provider_status
     return error
 
 
@@ -70,7 +70,7 @@ def failure_in_stream(data: str) -> StreamError:
         money=MAY_BE_CHARGED,
         remedy=f"{'The gateway itself' if reason.source == 'gateway' else 'Its model provider'} failed; {later}.",
     )
-    error.retryable = reason.retryable
+    error.retryable, error.provider_status = reason.retryable, reason.provider_status
     return error
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .api import aask, aask_many, ask, ask_many, current, estimate, models, receipts, settle, verify
+from .api import aask, aask_many, ask, ask_many, estimate, models, receipts, settle, verify
+from .asking import current
 from .networks import configured_networks
 from .person import confirm, confirm_estimate, confirm_tool_call
 from .session import Session

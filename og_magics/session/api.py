@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..conversation import Answer, BatchResult, Interrupted, Options, Turn, failure_of, follow
-from ..core.errors import ConfigError, LedgerError
+from ..conversation import Answer, follow, prompt_rows
+from ..core.errors import LedgerError
 from ..core.estimate import Estimate
-from ..core.fork import new_lock
 from ..core.models import TEE_LLM, catalogue, known_model, own_models
-from ..core.option import Option
-from ..core.options import CALL, known
 from ..core.runtime import runtime
 from ..core.settings import Settings
-from ..display import HEARTBEAT, ProgressBar, progress_bar_for
+from ..display import HEARTBEAT
 from ..ledger import FrameCache, Ledger, ledger_of, readable_at
+from .asking import TurnMaker, built, current, of_many, options_from, turn_of
+from .many import aask_many, ask_many
 from .open_payments import open_payments
-from .person import confirm, confirm_estimate, shell
-from .session import Session
+from .person import confirm, confirm_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_app: Session | None = None
-_app_lock = new_lock()
-
-
-def current() -> Session:
-    """Return the process's session."""
-    global _app
-    with _app_lock:
-        if _app is None:
-            _app = Session()
-        return _app
-
-
-_MOST = 64
-"""Prompts on their way at once."""
+__all__ = [
+    "aask", "aask_many", "ask", "ask_many", "current", "estimate", "models", "options_from", "receipts", "settle",
+    "verify",
+]  # fmt: skip
 
 
 def ask(prompt: str, **options: Any) -> Answer:
@@ -62,7 +46,7 @@ def ask(prompt: str, **options: Any) -> Answer:
     """
     runtime.assert_off_loop()
     app = current()
-    run = app.start(_turn(app, prompt, options_from(options)), listening=True, approve=confirm_estimate)
+    run = app.start(turn_of(app, prompt, options_from(options)), listening=True, approve=confirm_estimate)
     for _ in follow([run], HEARTBEAT, confirm):
         pass
     return run.result()
@@ -74,103 +58,10 @@ async def aask(prompt: str, **options: Any) -> Answer:
     It asks nobody: above OG_APPROVE_ABOVE it is refused.
     """
     app = current()
-    return await app.start(_turn(app, prompt, options_from(options))).answer()
+    return await app.start(turn_of(app, prompt, options_from(options))).answer()
 
 
-def ask_many(prompts: Iterable[str], concurrency: int = 8, *, progress: bool = True, **options: Any) -> BatchResult:
-    """Ask many prompts, `concurrency` at once, and wait for all answers. They share payment sessions; each has its
-    receipt.
-
-    A prompt that fails does not end the others: its error stands in its place. When a budget is used up, or the wallet
-    is empty, nothing more is asked, and `.errors` says why. Where no prompt at all was answered, the error is raised.
-    Function calls that need a person's word are refused: nobody could answer for so many.
-
-    Args:
-        prompts: what to ask. All are looked at before the first is asked.
-        concurrency: how many are on their way at once, 1 to 64.
-        progress: show how far it is.
-        **options: as `ask`.
-
-    Returns:
-        As many as there were prompts, in their order; `.done`, `.errors`, `.texts`, `.receipts`, and `.frame`, a
-        DataFrame.
-
-    Raises:
-        ConfigError: an option that makes no sense, or a prompt that is empty; nothing was sent.
-        Interrupted: a KeyboardInterrupt. The answers that had come are in its `.partial` and, in IPython, in `_`.
-    """
-    runtime.assert_off_loop()
-    many = _Many(prompts, concurrency, options, shown=progress)
-    try:
-        while not many.batch.wait(HEARTBEAT):
-            many.show()
-    except KeyboardInterrupt:
-        many.batch.stop()
-        many.left()
-        raise Interrupted(many.answers) from None
-    return many.result()
-
-
-async def aask_many(
-    prompts: Iterable[str], concurrency: int = 8, *, progress: bool = True, **options: Any
-) -> BatchResult:
-    """Ask many from a coroutine, as `ask_many` does. Where it is cancelled, what had come is in `_`, in IPython."""
-    many = _Many(prompts, concurrency, options, shown=progress)
-    ended = asyncio.wrap_future(many.batch.job.future)
-    try:
-        while not (await asyncio.wait([ended], timeout=HEARTBEAT))[0]:
-            many.show()
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        many.batch.job.cancel()
-        await many.batch.job.wait_closed_async()
-        many.left()
-        raise
-    return many.result()
-
-
-class _Many:
-    """A batch, and its progress bar."""
-
-    def __init__(self, given: Iterable[str], concurrency: int, options: dict[str, Any], *, shown: bool) -> None:
-        if isinstance(given, str):
-            raise ConfigError("prompts is a str; pass a list of prompts.", remedy="For one prompt, use og.ask.")
-        prompts = list(given)
-        if not isinstance(concurrency, int) or not 1 <= concurrency <= _MOST:
-            raise ConfigError(f"concurrency must be a whole number from 1 to {_MOST}, got {concurrency!r}.")
-        once = _of_many(options_from(options))
-        app = current()
-        turns = [_turn(app, prompt, once, at) for at, prompt in enumerate(prompts)]
-        self._shell = shell()
-        self.answers = BatchResult(prompts, app.ledger)
-        self.batch = app.start_many(self.answers, turns, concurrency, approve=confirm_estimate)
-        self._began = time.monotonic()
-        self._bar: ProgressBar | None = progress_bar_for(self._shell, len(prompts)) if shown else None
-
-    def show(self, *, last: bool = False) -> None:
-        if self._bar is not None:
-            ended, summary = len(self.answers.done) + len(self.answers.errors), self.answers.summary
-            if last and ended < len(self.answers):
-                why = self.batch.stopped_by
-                summary += f", {len(self.answers) - ended} not" + ("" if why is None else f": {why}")
-            pace = self.answers.pace(time.monotonic() - self._began, last=last)
-            self._bar.show(ended, f"{summary} · {pace}" if pace else summary, last=last)
-
-    def left(self) -> None:
-        """Keep an interrupted batch's answers in `_`, in IPython."""
-        self.show(last=True)
-        if self._shell is not None:
-            self._shell.displayhook.update_user_ns(self.answers)
-
-    def result(self) -> BatchResult:
-        self.batch.job.future.result()  # what is no prompt's failure
-        self.show(last=True)
-        failure = failure_of(self.answers)
-        if failure is not None:
-            raise failure
-        return self.answers
-
-
-def estimate(prompts: str | Iterable[str], **options: Any) -> Estimate:
+def estimate(prompts: str | Iterable[str] | pd.DataFrame, *, template: str | None = None, **options: Any) -> Estimate:
     """Return what prompts would come to, and send nothing: calls, tokens, and cost in OPG and USD, likely and at most;
     and how many of them are recorded already. No key is needed, and no devnet is started.
 
@@ -180,7 +71,7 @@ def estimate(prompts: str | Iterable[str], **options: Any) -> Estimate:
     known is None: the price of a model that is not in the list, and OPG before this notebook's first settled payment.
 
     Args:
-        prompts: one, or several as `ask_many` takes them.
+        prompts: one, or several as `ask_many` takes them. template: of a DataFrame's rows, as there.
         **options: as `ask`.
 
     Raises:
@@ -188,52 +79,9 @@ def estimate(prompts: str | Iterable[str], **options: Any) -> Estimate:
     """
     app, asked = current(), options_from(options)
     if isinstance(prompts, str):
-        return app.estimate([_built(app, prompts, asked, counted=False)])
-    once = _of_many(asked)
-    return app.estimate([_built(app, prompt, once, at) for at, prompt in enumerate(prompts)])
-
-
-def _of_many(asked: Options) -> Options:
-    """Return the options of each of many prompts.
-
-    Raises:
-        ConfigError: they name a thread.
-    """
-    if asked.thread:
-        raise ConfigError(
-            "ask_many asks all prompts at once, so they cannot be turns of one thread.", remedy="Leave thread out."
-        )
-    return asked.replace(thread="")
-
-
-def options_from(given: dict[str, Any]) -> Options:
-    """Return options by their names, as Python gives them; amounts in OPG.
-
-    Raises:
-        ConfigError: no such option, or a value that it cannot have.
-    """
-    return Options(**{known(name, CALL): _value(CALL[name], value) for name, value in given.items()})
-
-
-def _value(option: Option, value: Any) -> Any:
-    # Tools may be given as functions, names and dicts together; what they are is found out where they are called.
-    return value if option.name == "tools" else option.convert(value)
-
-
-def _turn(app: Session, prompt: str, options: Options, at: int | None = None) -> Turn:
-    turn = _built(app, prompt, options, at)
-    for notice in filter(None, (app.ledger.note(), app.model_notice(turn.request.model))):
-        warnings.warn(notice, stacklevel=3)
-    return turn
-
-
-def _built(app: Session, prompt: str, options: Options, at: int | None = None, *, counted: bool = True) -> Turn:
-    which = "The prompt" if at is None else f"Prompt {at}"
-    if not isinstance(prompt, str):
-        raise ConfigError(f"{which} must be a str, got {type(prompt).__name__}.", remedy="Write it with an f-string.")
-    if not prompt.strip():
-        raise ConfigError(f"{which} is empty.", remedy="Nothing was sent.")
-    return app.build_turn(prompt, options, counted=counted)
+        return app.estimate([built(app, prompts, asked, counted=False)])
+    rows = prompt_rows(prompts, template)
+    return app.estimate(map(TurnMaker(app, rows, of_many(asked)).turn, range(len(rows))))
 
 
 def receipts(notebook: str | Path | None = None) -> pd.DataFrame:

@@ -24,7 +24,7 @@ _MONEY = "Nothing was sent, nothing was signed and nothing was paid."
 
 
 def estimate_of(
-    turns: Sequence[Turn], settings: Settings, ledger: Ledger, others: Iterable[RecordingSource]
+    turns: Iterable[Turn], settings: Settings, ledger: Ledger, others: Iterable[RecordingSource]
 ) -> Estimate:
     """Return what turns would come to. A ledger that is not there yet is not made.
 
@@ -47,6 +47,21 @@ def approved(turns: Sequence[Turn], limit: int, estimate: Estimate, approve: App
     Raises:
         PaymentRefused: the answer was no, or nobody could be asked.
     """
+    spending = spending_of(limit, estimate, approve)
+    return [with_spending(turn, spending) for turn in turns]
+
+
+def with_spending(turn: Turn, spending: Spending | None) -> Turn:
+    """Return a turn with the sum that was agreed to; unchanged where none had to be."""
+    return turn if spending is None else replace(turn, request=replace(turn.request, spending=spending))
+
+
+def spending_of(limit: int, estimate: Estimate, approve: Approver | None) -> Spending:
+    """Return the sum that may be spent: the limit, or what a person agreed to.
+
+    Raises:
+        PaymentRefused: as `approved`.
+    """
     most = estimate.authorized
     if most > limit:
         calls = "1 call" if estimate.most_calls == 1 else f"{estimate.most_calls:,} calls"
@@ -60,5 +75,4 @@ def approved(turns: Sequence[Turn], limit: int, estimate: Estimate, approve: App
                 money=_MONEY,
                 remedy=remedy(most) if said is None else "",
             )
-    spending = Spending(max(limit, most), estimate.price)
-    return [replace(turn, request=replace(turn.request, spending=spending)) for turn in turns]
+    return Spending(max(limit, most), estimate.price)

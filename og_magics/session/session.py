@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,6 @@ from typing import Any
 from ..client.devnet_process import devnet_info
 from ..client.llm import LLM
 from ..conversation import (
-    BatchResult,
-    BatchRun,
     Comparison,
     Options,
     Run,
@@ -38,6 +36,7 @@ from ..core.receipt import Receipt
 from ..core.recording import RecordingSource
 from ..core.runtime import runtime
 from ..core.settings import Settings, limit_all, limited, notebook_path
+from ..core.spending import Spending
 from ..core.types import ChatRequest, Permit2ApprovalResult
 from ..display.answer_repr import answer_repr
 from ..display.columns import columns_bundle
@@ -45,7 +44,7 @@ from ..display.refresh import DisplayTracker, Refresh
 from ..ledger import Ledger, notebook_ledger, open_ledger
 from ..notebook.recordings import NotebookRecordings
 from . import health as standing
-from .approval import Approver, approved, estimate_of
+from .approval import Approver, approved, estimate_of, spending_of
 from .carried_attestations import CarriedAttestations
 from .networks import configured_networks
 from .receipts_view import ReceiptsView
@@ -265,16 +264,18 @@ class Session:
         request, place = self.threads.place(name, turn.request, self._settings.thread_tokens, counted=counted)
         return replace(turn, request=request, place=place)
 
-    def estimate(self, turns: Sequence[Turn]) -> Estimate:
+    def estimate(self, turns: Iterable[Turn]) -> Estimate:
         """Return what turns would come to: calls, tokens and cost. Nothing is sent or started, and no key is needed."""
         return estimate_of(turns, limited(self._settings), self.ledger, self._other_recordings())
 
     def _approved(self, turns: Sequence[Turn], approve: Approver | None) -> Sequence[Turn]:
         """Return the turns with what they may come to, after a question where that is much; see `approved`."""
+        limit = self._approval_limit()
+        return turns if limit is None else approved(turns, limit, self.estimate(turns), approve)
+
+    def _approval_limit(self) -> int | None:
         limit = limited(self._settings).approve_above
-        if limit is None or (self._settings.gateway_url and not self.llm.paid):
-            return turns
-        return approved(turns, limit, self.estimate(turns), approve)
+        return None if limit is None or (self._settings.gateway_url and not self.llm.paid) else limit
 
     def start(self, turn: Turn, *, listening: bool = False, approve: Approver | None = None) -> Run:
         """Start a turn. It goes on in the background, whoever watches it.
@@ -295,16 +296,14 @@ class Session:
         run.when_done(self.notify)
         return run
 
-    def start_many(
-        self, answers: BatchResult, turns: Sequence[Turn], concurrency: int, *, approve: Approver | None = None
-    ) -> BatchRun:
-        """Start many turns, `concurrency` at once; the answers arrive in `answers`.
+    def spending(self, turns: Iterable[Turn], approve: Approver | None = None) -> Spending | None:
+        """Return the sum that many turns may come to, after one question for all where that is much; None: no limit.
 
         Raises:
-            ConfigError, PaymentRefused: as `start`; there is one question for all of them.
+            PaymentRefused: as `start`.
         """
-        turns = self._approved(turns, approve)
-        return BatchRun(answers, turns, functools.partial(run_turn, self.llm), concurrency, self.notify)
+        limit = self._approval_limit()
+        return None if limit is None else spending_of(limit, self.estimate(turns), approve)
 
     def compare(self, turns: Sequence[Turn], *, approve: Approver | None = None) -> Comparison:
         """Ask several models at once, to compare their answers.

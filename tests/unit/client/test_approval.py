@@ -142,7 +142,7 @@ class TestACellOrABatch:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("og_magics.core.settings._limits", {})
         made = Session(Settings(network="base", ledger=str(tmp_path / "l.db"), approve_above=15 * OPG))
-        monkeypatch.setattr(api, "_app", made)
+        monkeypatch.setattr("og_magics.session.asking._app", made)
         return made
 
     def test_the_sum_counts_and_one_question_is_asked_for_it(self, session: Session) -> None:

@@ -45,7 +45,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr("subprocess.Popen.__init__", refuse)
     made = Session(Settings(network="base", ledger=str(tmp_path / "l.db"), model=MODEL, max_tokens=1000))
-    monkeypatch.setattr(api, "_app", made)
+    monkeypatch.setattr("og_magics.session.asking._app", made)
     yield made
     set_cell_provider(None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import threading
@@ -88,7 +89,8 @@ def test_a_copy_in_this_process_still_sees_its_settlement(
 def batch(answer: Answer, ledger: Ledger) -> BatchResult:
     batch: BatchResult = BatchResult(["a", "b", "c"], ledger)  # type: ignore[arg-type]  # of a journal, the part that is used
     done, failed, _ = batch._slots
-    done.answer, failed.error = answer, errors.GatewayError("It failed.", status=500, money="Nothing was paid.")
+    asyncio.run(done.keep(answer))
+    asyncio.run(failed.fail(errors.GatewayError("It failed.", status=500, money="Nothing was paid.")))
     done.progress.opened("01")
     done.progress.changed = ledger.lock.release
     return batch
