@@ -272,7 +272,9 @@ class MoneyLedger:
 
     def _known(self, row: Row | None, table: str, key: str) -> Row:
         if row is None:
-            raise LedgerError(f"{self.path} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?")
+            raise LedgerError(
+                f"{named(self.path)} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?"
+            )
         return row
 
 

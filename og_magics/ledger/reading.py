@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..core.shared_ledger import shared_at
 from .database import Connection
+from .server_reading import read_server
 
 
 @contextlib.contextmanager
@@ -18,6 +20,10 @@ def read_only(path: Path) -> Iterator[Connection]:
     Raises:
         sqlite3.Error, OSError: it cannot be read, or is no database.
     """
+    if (shared := shared_at(path)) is not None:
+        with read_server(shared) as connection:
+            yield connection
+        return
     connection = snapshot(path) if _quiet(path) is None else _direct(path)
     with contextlib.closing(connection):
         connection.row_factory = sqlite3.Row

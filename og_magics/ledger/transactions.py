@@ -59,7 +59,7 @@ def written_by_us(path: Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise LedgerError(
-            f"{path} holds what og_magics did not write: {error}.",
+            f"{named(path)} holds what og_magics did not write: {error}.",
             money=RECORD,
             remedy="It was edited by hand; its audit names what was changed.",
         ) from error
