@@ -17,6 +17,7 @@ from hypothesis import settings
 from og_magics.core import environment
 
 from .forkserver import ForkServer
+from .postgres import Server, binaries
 
 VECTORS = Path(__file__).parent / "vectors"
 _REPORTED = "reported"
@@ -49,6 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("ci"):
                 item.add_marker(pytest.mark.skip(reason="only CI needs it: CI=true runs it"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server for the tests of this process. Its disk is not waited for: no test here cuts the power."""
+    if binaries() is None:
+        if CI:
+            pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
+        pytest.skip("PostgreSQL is not installed")
+    with Server(fsync="off") as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,8 +7,9 @@ about. A document that was changed is no longer the one that a receipt names.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable
+
+from .database import Connection
 
 TABLE = "CREATE TABLE IF NOT EXISTS attestations (hash TEXT PRIMARY KEY, document BLOB NOT NULL)"
 _SLICE = 500
@@ -20,14 +21,14 @@ def attestation_hash(document: bytes) -> str | None:
     return hashlib.sha256(document).hexdigest() if document else None
 
 
-def keep(connection: sqlite3.Connection, document: bytes) -> None:
+def keep(connection: Connection, document: bytes) -> None:
     """Keep a document, within a write transaction; b"" is none, and a second time changes nothing."""
     if document:
         values = attestation_hash(document), document
-        connection.execute("INSERT OR IGNORE INTO attestations (hash, document) VALUES (?, ?)", values)
+        connection.execute("INSERT INTO attestations (hash, document) VALUES (?, ?) ON CONFLICT DO NOTHING", values)
 
 
-def documents_of(connection: sqlite3.Connection, hashes: Iterable[str]) -> dict[str, bytes]:
+def documents_of(connection: Connection, hashes: Iterable[str]) -> dict[str, bytes]:
     """Return the documents under these hashes, as far as they are there; what is no document is b""."""
     wanted, found = sorted(set(hashes)), dict[str, bytes]()
     for start in range(0, len(wanted), _SLICE):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from .database import Connection, Row
 from .journal import GENESIS, KEYS, Head, digest_long_values, entry_hash
 from .schema import is_newer
 
 _Table = dict[str, dict[str, Any]]
-_Entry = sqlite3.Row
+_Entry = Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LedgerAudit:
         return replace(self, broken={key: why for key, why in self.broken.items() if key in receipt_ids})
 
 
-def audit(connection: sqlite3.Connection, expected_head: Head | None) -> LedgerAudit:
+def audit(connection: Connection, expected_head: Head | None) -> LedgerAudit:
     """Audit within a read transaction. It changes the connection's text factory: a connection of its own is needed."""
     # A byte changed by hand may be no UTF-8: it is to be found, not to end the audit.
     connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
@@ -110,7 +110,7 @@ class _Replay:
                 else:
                     row[name] = value
 
-    def faults(self, connection: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]:
+    def faults(self, connection: Connection, table: str) -> Iterator[tuple[str, str]]:
         """List the keys of rows that are not as they should be, each with the reason: the end of a sentence."""
         expected = dict(self.tables[table])
         yield from self._twice[table].items()

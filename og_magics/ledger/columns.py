@@ -7,7 +7,6 @@ They hold what `rows.receipt_of` and `core/receipt_columns.py` make of the same 
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ..core.redaction import without_logins
 from ..core.secret import fingerprint_of_old
 from ..core.shares import parts_of
 from . import rows
+from .database import Connection, Cursor
 from .journal import Head
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ColumnChanges:
 
 
 def read_columns(
-    connection: sqlite3.Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
+    connection: Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
 ) -> Values:
     """Return the columns of all receipts of a ledger, oldest first; or of these, and those that these pay.
 
@@ -70,13 +70,13 @@ def read_columns(
     """
     there = {row["name"] for row in connection.execute("PRAGMA table_info(receipts)")}
     unknown = sorted(there - rows.KNOWN_OF_RECEIPT)
-    of_receipts, chosen, of_payments, paying = "1", list[str](), "1", list[str]()
+    of_receipts, chosen, of_payments, paying = "1 = 1", list[str](), "1 = 1", list[str]()
     if receipts is not None and authorizations is not None:
         of_receipts, chosen = rows.among({"receipt_id": receipts, "authorization_hash": authorizations})
         of_payments, paying = rows.among({"a.hash": authorizations})
     # At random: what was written before cannot hold them.
     between, null = (f"{sign}{secrets.token_hex(4)}" for sign in "\x1f\x1e")
-    shared = ", ".join(f"ifnull({name}, '{null}')" for name in _SHARED)
+    shared = ", ".join(f"coalesce({name}, '{null}')" for name in _SHARED)
     names = [*_OWN, *unknown]
     quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
     text = between.join("%s" for _ in _SHARED)
@@ -103,7 +103,7 @@ def read_columns(
     return shown
 
 
-def _columns(cursor: sqlite3.Cursor, many: int, numbers: Mapping[str, int] | None = None) -> list[list[Any]]:
+def _columns(cursor: Cursor, many: int, numbers: Mapping[str, int] | None = None) -> list[list[Any]]:
     """Return the values of all rows, column by column.
 
     Args:

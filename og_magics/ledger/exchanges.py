@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .database import Connection
 from .notebook_index import FOLDER
 from .place import ledgers_of, readable_at
 from .reading import read_only
@@ -73,9 +74,7 @@ def _ledgers(notebook: Path, given: Path | None, configured: Path | None) -> lis
     return list(dict.fromkeys(path for path in found if path == given or readable_at(path).is_file()))
 
 
-def _read(
-    connection: sqlite3.Connection, path: Path, own: _Own, found: Exchanges, *, everything: bool, shared: bool
-) -> None:
+def _read(connection: Connection, path: Path, own: _Own, found: Exchanges, *, everything: bool, shared: bool) -> None:
     tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "receipts" not in tables:
         return

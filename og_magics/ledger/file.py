@@ -15,6 +15,7 @@ from ..core import cell_notes
 from ..core.errors import LedgerError
 from ..core.fork import around_fork, new_lock
 from . import schema
+from .database import Connection
 from .file_system import named
 from .ownership import Ownership
 from .place import begin_away, place_of
@@ -49,8 +50,8 @@ class LedgerFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.asked = self.path = located(path)
-        self.connection: sqlite3.Connection | None = None
-        self._view: tuple[object, sqlite3.Connection] | None = None
+        self.connection: Connection | None = None
+        self._view: tuple[object, Connection] | None = None
         self._lost: tuple[int, int] | None = None
         self.spool, self.ownership = Spool(), Ownership()
         self._busy_until = 0.0
@@ -130,7 +131,7 @@ class LedgerFile:
     @contextlib.contextmanager
     def writing(
         self, *, synced: bool = False, money: str = RECORD, begins: bool = False, brief: bool = False
-    ) -> Iterator[sqlite3.Connection]:
+    ) -> Iterator[Connection]:
         """Open a transaction that no other writer shares; rolled back by any error.
 
         Args:
@@ -154,7 +155,7 @@ class LedgerFile:
             self._take_in(connection)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees the file as it is now. For few rows: others of this process wait for it."""
         with self._lock, file_errors(self.path, RECORD), written_by_us(self.path):
             connection = self._open()
@@ -164,7 +165,7 @@ class LedgerFile:
                 yield connection
 
     @contextlib.contextmanager
-    def reading_beside(self, *, own: bool = False) -> Iterator[sqlite3.Connection]:
+    def reading_beside(self, *, own: bool = False) -> Iterator[Connection]:
         """Open a read transaction on a connection of its own: nobody waits for it, in this process or another.
 
         Args:
@@ -192,7 +193,7 @@ class LedgerFile:
                     self._beside -= not viewed
                     self._idle.notify_all()
 
-    def _connect_beside(self) -> sqlite3.Connection:
+    def _connect_beside(self) -> Connection:
         return sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None)
 
     @property
@@ -225,7 +226,7 @@ class LedgerFile:
             else cell_notes.RECEIPT_SET_ASIDE.of(why=why, path=named(place))
         )
 
-    def view_of(self, entry: Entry) -> sqlite3.Connection:
+    def view_of(self, entry: Entry) -> Connection:
         """Return a ledger in memory that holds this entry alone."""
         connection = sqlite3.connect(":memory:", isolation_level=None)
         connection.row_factory = sqlite3.Row
@@ -234,7 +235,7 @@ class LedgerFile:
         return connection
 
     @contextlib.contextmanager
-    def _waiting(self, connection: sqlite3.Connection, brief: bool) -> Iterator[None]:
+    def _waiting(self, connection: Connection, brief: bool) -> Iterator[None]:
         """Wait for another process as long as that is worth while."""
         if not brief:
             yield
@@ -248,7 +249,7 @@ class LedgerFile:
                 self._busy_until = time.monotonic() + _BUSY_SECONDS
             raise
 
-    def _take_in(self, connection: sqlite3.Connection) -> None:
+    def _take_in(self, connection: Connection) -> None:
         """Take in what waits in the spool, where that can be done at once."""
         if self.spool and connection is self.connection and not connection.in_transaction:
             self.spool.take_in(connection, self.path)
@@ -261,7 +262,7 @@ class LedgerFile:
                 folder = named(self.asked.parent)
                 self._notes.append(cell_notes.LEDGER_AWAY.of(folder=folder, path=named(self.path)))
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> Connection:
         """Return a connection to read by. Where there is no file, or none that can be written, it is one in memory."""
         self._settle_place()
         self._look_for_loss()
@@ -277,7 +278,7 @@ class LedgerFile:
             self._view = stamp, view
         return self._view[1]
 
-    def _copy(self) -> sqlite3.Connection:
+    def _copy(self) -> Connection:
         """Return what the file that cannot be written holds, or nothing, in memory."""
         if self.asked.is_file():
             connection = snapshot(self.asked)
@@ -291,7 +292,7 @@ class LedgerFile:
             raise
         return connection
 
-    def _connect_to_write(self, money: str, *, begins: bool) -> sqlite3.Connection:
+    def _connect_to_write(self, money: str, *, begins: bool) -> Connection:
         self._settle_place()
         self._look_for_loss()
         if self._lost is not None and _identity(self.path) == self._lost:
@@ -325,7 +326,7 @@ class LedgerFile:
         self.close()
         self._notes.append(cell_notes.LEDGER_LOST.of(path=named(self.path)))
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> Connection:
         if self.connection is not None:
             roll_back(self.connection)  # an interrupt may have come between a BEGIN and its guard
             return self.connection

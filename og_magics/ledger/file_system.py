@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import LedgerError
+from ..core.shared_ledger import shared_at
 
 _MOUNTS = Path("/proc/mounts")
 _REMOTE = {
@@ -49,7 +50,11 @@ class FileSystem(NamedTuple):
 
 
 def named(path: Path) -> str:
-    """Return a path as errors show it, which stay in a saved notebook: from the working directory, or from home."""
+    """Return a path as errors show it, which stay in a saved notebook: from the working directory, or from home. A
+    shared ledger is named by its URL, without the password.
+    """
+    if (shared := shared_at(path)) is not None:
+        return shared.shown
     for base, start in ((Path.cwd, ""), (Path.home, "~/")):
         with contextlib.suppress(ValueError, OSError, RuntimeError):
             if len(base().parts) > 1:  # from the root, nothing would be left out

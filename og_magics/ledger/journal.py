@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .database import Connection, Row
 from .rows import LONG, canonical, dict_of, digest_long, storable
 
 GENESIS = "0" * 64
@@ -30,13 +31,13 @@ Head = tuple[int, str]
 
 
 def write(
-    connection: sqlite3.Connection,
+    connection: Connection,
     kind: str,
     tables: Mapping[str, Mapping[str, Any] | None],
     *,
     receipt: str | None = None,
     authorization: str | None = None,
-    held: Mapping[str, sqlite3.Row | None] | None = None,
+    held: Mapping[str, Row | None] | None = None,
 ) -> None:
     """Bring one row of each table to these values (None: remove it), and enter what that changed. No change, no entry.
 
@@ -62,15 +63,15 @@ def write(
         append(connection, kind, changed, receipt=receipt, authorization=authorization)
 
 
-def row(connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row | None:
+def row(connection: Connection, table: str, key: str) -> Row | None:
     """Return the row of a table, or None."""
     found = connection.execute(f"SELECT * FROM {table} WHERE {KEYS[table]} = ?", (key,))  # noqa: S608 - our own names
-    row: sqlite3.Row | None = found.fetchone()
+    row: Row | None = found.fetchone()
     return row
 
 
 def append(
-    connection: sqlite3.Connection,
+    connection: Connection,
     kind: str,
     changed: Mapping[str, Any],
     *,
@@ -93,19 +94,19 @@ def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> st
     return hashlib.sha256((previous + canonical([seq, time, kind, body])).encode()).hexdigest()
 
 
-def head(connection: sqlite3.Connection) -> Head:
+def head(connection: Connection) -> Head:
     """Return the journal's length, and the hash of its last entry."""
     last = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
     return (0, GENESIS) if last is None else (last["seq"], last["hash"])
 
 
-def salt(connection: sqlite3.Connection) -> str:
+def salt(connection: Connection) -> str:
     """Return the hash of the first entry, which this file alone has: it salts hashes of sessions."""
     first = connection.execute("SELECT hash FROM journal WHERE seq = 1").fetchone()
     return GENESIS if first is None else str(first["hash"])
 
 
-def contains_head(connection: sqlite3.Connection, head: Head) -> bool:
+def contains_head(connection: Connection, head: Head) -> bool:
     """Return True where the journal had that hash at that length."""
     length, hash = head
     if length == 0:
@@ -114,7 +115,7 @@ def contains_head(connection: sqlite3.Connection, head: Head) -> bool:
     return found is not None and found["hash"] == hash
 
 
-def subjects(connection: sqlite3.Connection, after: int) -> tuple[set[str], set[str]]:
+def subjects(connection: Connection, after: int) -> tuple[set[str], set[str]]:
     """Return the receipts and the authorizations that the entries after this one are about."""
     receipts: set[str] = set()
     authorizations: set[str] = set()
@@ -125,7 +126,7 @@ def subjects(connection: sqlite3.Connection, after: int) -> tuple[set[str], set[
     return receipts, authorizations
 
 
-def import_rows(connection: sqlite3.Connection) -> None:
+def import_rows(connection: Connection) -> None:
     """Enter the rows of a file that had no journal yet, as they are."""
     orders = {"authorizations": "created, rowid", "settlements": "rowid", "receipts": "receipt_id"}
     for table, order in orders.items():
@@ -139,7 +140,7 @@ def import_rows(connection: sqlite3.Connection) -> None:
 
 
 def _put(
-    connection: sqlite3.Connection, table: str, key: str, before: sqlite3.Row | None, values: Mapping[str, Any]
+    connection: Connection, table: str, key: str, before: Row | None, values: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     if before is None:
         columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
@@ -162,7 +163,7 @@ def _put(
     return {name: digest_long(after[name]) for name in values}
 
 
-def digest_long_values(row: sqlite3.Row) -> dict[str, Any]:
+def digest_long_values(row: Row) -> dict[str, Any]:
     """Return the journal's form of a whole row; columns that are NULL are left out."""
     return {
         name: digest_long(value) if isinstance(value, str) and len(value) > LONG else value

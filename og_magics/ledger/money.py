@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ..core.payment_states import Block, Commitment, MoneyEvent, MoneyState, is_
 from ..core.receipt import Authorization
 from ..core.types import Settlement
 from . import journal, rows
+from .database import Connection, Row
 from .file import LedgerFile
 from .file_system import named
 from .money_check import Edited, MoneyCheck
@@ -29,10 +29,10 @@ from .wallet_file import LedgerPayments, Payment, WalletFile, amount_of, commitm
 _UNSETTLED = "hash NOT IN (SELECT authorization_hash FROM settlements)"
 
 
-def commitment(connection: sqlite3.Connection, network: str, since: float | None) -> Commitment:
+def commitment(connection: Connection, network: str, since: float | None) -> Commitment:
     """Return what a file's authorizations on a chain come to; amounts are texts there, as long as they need to be."""
     found = connection.execute(
-        """SELECT s.amount, CASE WHEN s.amount IS NULL AND NOT a.expired THEN a.cap ELSE '0' END AS open
+        """SELECT s.amount, CASE WHEN s.amount IS NULL AND a.expired = 0 THEN a.cap ELSE '0' END AS open
         FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash
         WHERE a.network = ? AND a.created >= ?""",
         (network, float("-inf") if since is None else since),
@@ -41,7 +41,7 @@ def commitment(connection: sqlite3.Connection, network: str, since: float | None
     return Commitment(still_open + sum(amount_of(row["amount"] or 0) for row in found), still_open)
 
 
-def payments_of(connection: sqlite3.Connection, account: WalletAccount, since: float | None) -> dict[str, Payment]:
+def payments_of(connection: Connection, account: WalletAccount, since: float | None) -> dict[str, Payment]:
     """Return the payments of a wallet that a file has, by hash."""
     found = connection.execute(
         """SELECT a.hash, a.cap, a.created, a.deadline, a.expired, s.amount
@@ -132,7 +132,7 @@ class MoneyLedger:
 
     def pending(self) -> list[Authorization]:
         """Return the authorizations that are neither settled nor expired, oldest first."""
-        return self._authorizations(f"NOT expired AND {_UNSETTLED}")
+        return self._authorizations(f"expired = 0 AND {_UNSETTLED}")
 
     def chains(self) -> list[str]:
         """Return the chains (CAIP-2 names) for which something was signed."""
@@ -141,7 +141,7 @@ class MoneyLedger:
 
     def expired(self, network: str) -> list[Authorization]:
         """Return the authorizations on a chain (its CAIP-2 name) that count as not paid, oldest first."""
-        return self._authorizations(f"network = ? AND expired AND {_UNSETTLED}", network)
+        return self._authorizations(f"network = ? AND expired != 0 AND {_UNSETTLED}", network)
 
     def used_at(self, network: str) -> dict[str, int]:
         """Return, by hash, the block in which the nonces were seen as used whose transactions were not found yet."""
@@ -208,7 +208,7 @@ class MoneyLedger:
         with self._file.reading() as connection:
             found = connection.execute(
                 """SELECT s.* FROM settlements s JOIN authorizations a ON a.hash = s.authorization_hash
-                WHERE a.network = ? AND s.block_number >= ? AND a.money IS NOT 'final'
+                WHERE a.network = ? AND s.block_number >= ? AND coalesce(a.money, '') != 'final'
                 ORDER BY s.block_number, s.rowid""",
                 (network, block_number),
             )
@@ -220,7 +220,7 @@ class MoneyLedger:
         with self._file.reading() as connection:
             return LedgerPayments(payments_of(connection, account, since), self.path, self._check.known)
 
-    def _require_sound(self, connection: sqlite3.Connection) -> None:
+    def _require_sound(self, connection: Connection) -> None:
         try:
             self._check.require(connection, lambda: self._wallets.checkpoint(self.path))
         except Edited as error:
@@ -263,16 +263,18 @@ class MoneyLedger:
             )
             return [rows.authorization_of(row) for row in found]
 
-    def _money(self, connection: sqlite3.Connection, hash: str) -> MoneyState:
+    def _money(self, connection: Connection, hash: str) -> MoneyState:
         row = self._row(connection, "authorizations", hash)
         return rows.money_of(row, journal.row(connection, "settlements", hash))
 
-    def _row(self, connection: sqlite3.Connection, table: str, key: str) -> sqlite3.Row:
+    def _row(self, connection: Connection, table: str, key: str) -> Row:
         return self._known(journal.row(connection, table, key), table, key)
 
-    def _known(self, row: sqlite3.Row | None, table: str, key: str) -> sqlite3.Row:
+    def _known(self, row: Row | None, table: str, key: str) -> Row:
         if row is None:
-            raise LedgerError(f"{self.path} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?")
+            raise LedgerError(
+                f"{named(self.path)} has no {table[:-1]} {key!r}.", remedy="Was it written to another file?"
+            )
         return row
 
 
@@ -280,7 +282,7 @@ _KINDS = {MoneyEvent.USED: "used", MoneyEvent.UNDONE: "unsettled", MoneyEvent.UN
 """The kinds of entries in the journal."""
 
 
-def _seen_at(authorization: sqlite3.Row, settlement: sqlite3.Row | None) -> int:
+def _seen_at(authorization: Row, settlement: Row | None) -> int:
     return int(settlement["block_number"]) if settlement is not None else _block_of(authorization["evidence"])
 
 

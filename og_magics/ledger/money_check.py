@@ -15,12 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import journal
+from .database import Connection
 from .journal import GENESIS, Head
 
 _RECEIPTS_ONLY = ("opened", "attached", "detached", "served", "failed", "verified")
@@ -83,7 +83,7 @@ class MoneyCheck:
         self._key = secrets.token_bytes(_KEY_BYTES)
         self._sum: int | None = None
         self._rows: Rows = {}
-        self._compared: tuple[sqlite3.Connection, int] | None = None
+        self._compared: tuple[Connection, int] | None = None
         self.replaced = self.known = False
 
     @property
@@ -93,7 +93,7 @@ class MoneyCheck:
             self._sum = _sum_of(self._key, self._rows.items())
         return Checkpoint(self._head, self._key, self._sum.to_bytes(_DIGEST_BYTES, "big"))
 
-    def require(self, connection: sqlite3.Connection, recall: Callable[[], Checkpoint | None]) -> None:
+    def require(self, connection: Connection, recall: Callable[[], Checkpoint | None]) -> None:
         """Check what came since the last time; the tables only where another process wrote to the file.
 
         Args:
@@ -113,7 +113,7 @@ class MoneyCheck:
     def _begin(self) -> None:
         self._head, self._sum, self._rows, self._compared = _NOTHING, None, {}, None
 
-    def _require(self, connection: sqlite3.Connection, recall: Callable[[], Checkpoint | None]) -> None:
+    def _require(self, connection: Connection, recall: Callable[[], Checkpoint | None]) -> None:
         journal.head(connection)  # the transaction sees one state of the file from here on
         version = int(connection.execute("PRAGMA data_version").fetchone()[0])
         if not journal.contains_head(connection, self._head):
@@ -185,7 +185,7 @@ class MoneyCheck:
         raise Edited("An authorization was removed.")
 
 
-def _new_entries(connection: sqlite3.Connection, head: Head) -> Iterator[_Entry]:
+def _new_entries(connection: Connection, head: Head) -> Iterator[_Entry]:
     """List the entries behind a head, each as it was written and behind the one before it."""
     cursor = connection.cursor()
     cursor.row_factory = None
@@ -210,7 +210,7 @@ def _sum_of(key: bytes, rows: Iterable[tuple[str, Sequence[Any]]]) -> int:
     return sum(number(hashed(text, key=key, digest_size=size).digest(), "big") for text in texts) % _MODULUS
 
 
-def _stored(connection: sqlite3.Connection) -> Rows:
+def _stored(connection: Connection) -> Rows:
     """Return the rows as the tables have them."""
     cursor = connection.cursor()
     cursor.row_factory = None
@@ -221,7 +221,7 @@ def _stored(connection: sqlite3.Connection) -> Rows:
     return rows
 
 
-def _require_no_code(connection: sqlite3.Connection) -> None:
+def _require_no_code(connection: Connection) -> None:
     strange = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone()
     if strange is not None:
         raise Edited("The file has a trigger or a view that og_magics did not make.")

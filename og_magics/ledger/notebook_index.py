@@ -21,6 +21,7 @@ from pathlib import Path
 from ..core.cell_context import cell_history, execution
 from ..core.front_end import RunningNotebook
 from ..core.settings import Settings, ledger_path
+from .database import Connection, Row
 from .notebook_file import SavedNotebook, cell_marks, inode_of, notebooks_by_inode, saved_notebook
 from .place import ledgers_of, readable_at
 from .reading import read_only
@@ -134,7 +135,7 @@ class NotebookIdentity:
         """Of its threads in the ledger: "" where all are its own."""
         return self.id if self.shared else ""
 
-    def note(self, connection: sqlite3.Connection) -> str:
+    def note(self, connection: Connection) -> str:
         """Bring the index up to date, within a write transaction; return the notebook's id."""
         if not self.shared:  # another kernel of this notebook may have been first
             first = connection.execute("SELECT id FROM notebooks ORDER BY seen LIMIT 1").fetchone()
@@ -162,15 +163,15 @@ class NotebookIdentity:
         modified = saved.modified if saved is not None else row["modified"] if row is not None else 0
         origin = self.parent_id if row is None else row["parent"]
         connection.execute(
-            "INSERT OR REPLACE INTO notebooks (id, name, file, modified, cells, kernel, parent, seen) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO notebooks (id, name, file, modified, cells, kernel, parent, seen) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
+            "file = excluded.file, modified = excluded.modified, cells = excluded.cells, kernel = excluded.kernel, "
+            "parent = excluded.parent, seen = excluded.seen",
             (self.id, self.name, file, modified, json.dumps(kept), self.running.kernel, origin, time.time()),
         )
         return self.id
 
-    def _file(
-        self, connection: sqlite3.Connection, row: sqlite3.Row | None, known: frozenset[str]
-    ) -> SavedNotebook | None:
+    def _file(self, connection: Connection, row: Row | None, known: frozenset[str]) -> SavedNotebook | None:
         """Return the notebook's file: where it was renamed while its kernel runs, under its new name. None where there
         is none that is certainly its own: another may have its name, or the inode that its old file had, by now.
         """
@@ -187,7 +188,7 @@ class NotebookIdentity:
                 return one
         return None
 
-    def _carried(self, connection: sqlite3.Connection, saved: SavedNotebook) -> bool:
+    def _carried(self, connection: Connection, saved: SavedNotebook) -> bool:
         """Return True where a file carries receipts of this notebook."""
         found = connection.execute(
             "SELECT 1 FROM receipts WHERE notebook_id = ? AND receipt_id IN (SELECT value FROM json_each(?)) LIMIT 1",
@@ -317,9 +318,7 @@ def _entries(ledger: Path, saved: SavedNotebook | None, explicit: bool) -> list[
         return []
 
 
-def _read(
-    connection: sqlite3.Connection, ledger: Path, saved: SavedNotebook | None, explicit: bool
-) -> Iterator[NotebookEntry]:
+def _read(connection: Connection, ledger: Path, saved: SavedNotebook | None, explicit: bool) -> Iterator[NotebookEntry]:
     shared = explicit or ledger.stem == FOLDER
     tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "receipts" not in tables:
@@ -351,7 +350,7 @@ def _read(
         )
 
 
-def _asked(connection: sqlite3.Connection) -> frozenset[str]:
+def _asked(connection: Connection) -> frozenset[str]:
     rows = connection.execute("SELECT DISTINCT cell, source FROM recordings LIMIT ?", (_MOST_MARKS,))
     return frozenset(mark for row in rows for mark in _marks(row["cell"], row["source"]))
 

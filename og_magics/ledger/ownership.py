@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from ..core.cell_notes import LEDGER_FOREIGN
 from ..core.errors import LedgerError
 from . import journal
 from .audit import audit
+from .database import Connection, Row
 from .file_system import named
 from .owner_key import mark_holds, mark_of
 from .rows import storable
@@ -72,9 +72,9 @@ class MarkedFile(Protocol):
     def path(self) -> Path: ...
     @property
     def read_only(self) -> bool: ...
-    def reading(self) -> AbstractContextManager[sqlite3.Connection]: ...
-    def reading_beside(self, *, own: bool = False) -> AbstractContextManager[sqlite3.Connection]: ...
-    def writing(self, *, brief: bool = False) -> AbstractContextManager[sqlite3.Connection]: ...
+    def reading(self) -> AbstractContextManager[Connection]: ...
+    def reading_beside(self, *, own: bool = False) -> AbstractContextManager[Connection]: ...
+    def writing(self, *, brief: bool = False) -> AbstractContextManager[Connection]: ...
     def add_note(self, note: str) -> None: ...
 
 
@@ -96,7 +96,7 @@ class Foreign:
     threads: Sequence[str]
 
 
-def mark_answer(connection: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+def mark_answer(connection: Connection, row: Mapping[str, Any]) -> None:
     """Mark an answer, with the row of its receipt, in the transaction that writes it."""
     mark = mark_of("answer", (storable(row[name]) for name in ANSWER))
     connection.execute("UPDATE recordings SET mark = ? WHERE receipt_id = ?", (mark, row["receipt_id"]))
@@ -112,7 +112,7 @@ def turn_mark(row: Mapping[str, Any]) -> str:
     return mark_of("turn", (row[name] for name in TURN))
 
 
-def turn_holds(row: sqlite3.Row) -> bool:
+def turn_holds(row: Row) -> bool:
     """Return True for a turn that this user's machine wrote, with its mark."""
     mark = row["mark"] if "mark" in row.keys() else None  # noqa: SIM118 - a Row; of before there were marks
     return mark_holds(mark, "turn", (row[name] for name in TURN))
@@ -142,7 +142,7 @@ def knows_enclave(file: MarkedFile, network: str, tee_id: str) -> bool:
     return bool(rows) and any(row["receipt_id"] in _earlier(file) for row in rows)
 
 
-def own_turns(file: MarkedFile, rows: Sequence[sqlite3.Row]) -> set[int]:
+def own_turns(file: MarkedFile, rows: Sequence[Row]) -> set[int]:
     """Return the keys of those turns that this user's machine wrote."""
     own = {row["id"] for row in rows if turn_holds(row)}
     if len(own) < len(rows):
@@ -160,7 +160,7 @@ def note_foreign(file: MarkedFile) -> None:
         file.add_note(LEDGER_FOREIGN.of(path=named(file.path)))
 
 
-def foreign_in(connection: sqlite3.Connection) -> Foreign:
+def foreign_in(connection: Connection) -> Foreign:
     """Return what of a ledger was not made here. Each mark is checked: it takes a second for 50,000 answers."""
     rows = [row for row in connection.execute(f"{_ANSWERS} ORDER BY r.receipt_id") if not _whole_holds(row)]
     names = dict(connection.execute("SELECT id, name FROM threads").fetchall())
@@ -177,7 +177,7 @@ def foreign_in(connection: sqlite3.Connection) -> Foreign:
     )
 
 
-def adopt(connection: sqlite3.Connection, answers: Collection[str], turns: Collection[int]) -> None:
+def adopt(connection: Connection, answers: Collection[str], turns: Collection[int]) -> None:
     """Mark these answers and turns as this user's, within a write transaction."""
     for row in connection.execute(_ANSWERS).fetchall() if answers else ():
         if row["receipt_id"] in answers:
@@ -191,15 +191,15 @@ def adopt(connection: sqlite3.Connection, answers: Collection[str], turns: Colle
             connection.execute("UPDATE turns SET mark = ? WHERE id = ?", (turn_mark(row), row["id"]))
 
 
-def _answer_holds(row: sqlite3.Row) -> bool:
+def _answer_holds(row: Row) -> bool:
     return mark_holds(row["mark"], "answer", (row[name] for name in ANSWER))
 
 
-def _images_hold(row: sqlite3.Row) -> bool:
+def _images_hold(row: Row) -> bool:
     return row["images"] is None or mark_holds(row["images_mark"], "images", (row["receipt_id"], row["images"]))
 
 
-def _whole_holds(row: sqlite3.Row) -> bool:
+def _whole_holds(row: Row) -> bool:
     return _answer_holds(row) and _images_hold(row)
 
 
@@ -241,7 +241,7 @@ def _proven(file: MarkedFile) -> tuple[frozenset[str], frozenset[int]]:
         return frozenset(unmarked), frozenset(row["id"] for row in turns if _is_said(connection, row, asked))
 
 
-def _is_said(connection: sqlite3.Connection, turn: sqlite3.Row, asked: Collection[str]) -> bool:
+def _is_said(connection: Connection, turn: Row, asked: Collection[str]) -> bool:
     """Return True if a turn's messages are what its receipts say was asked and answered."""
     ids, messages = json.loads(turn["receipts"]), json.loads(turn["messages"])
     if not ids or not messages or any(one not in asked for one in ids):

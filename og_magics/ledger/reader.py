@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +13,7 @@ from . import journal, rows
 from .attestations import documents_of
 from .audit import LedgerAudit, audit
 from .columns import ColumnChanges, read_columns
+from .database import Connection, Row
 from .journal import Head
 from .money import MoneyLedger
 
@@ -49,7 +49,7 @@ class ReceiptReader(MoneyLedger):
         with self._file.reading() as connection:
             return self._receipt(connection, receipt_id)
 
-    def _receipt(self, connection: sqlite3.Connection, receipt_id: str) -> Receipt:
+    def _receipt(self, connection: Connection, receipt_id: str) -> Receipt:
         row = self._receipt_row(connection, receipt_id)
         hash, share = row["authorization_hash"], None
         paid = None if hash is None else journal.row(connection, "authorizations", hash)
@@ -89,7 +89,7 @@ class ReceiptReader(MoneyLedger):
             found = connection.execute(
                 """SELECT avg(completion_tokens) AS mean FROM (SELECT completion_tokens FROM receipts
                 WHERE model = ? AND ended = 'served' AND completion_tokens IS NOT NULL
-                ORDER BY receipt_id DESC LIMIT 20)""",
+                ORDER BY receipt_id DESC LIMIT 20) latest""",
                 (model,),
             ).fetchone()
         return None if found["mean"] is None else math.ceil(found["mean"])
@@ -137,12 +137,12 @@ class ReceiptReader(MoneyLedger):
 
     # -- within --------------------------------------------------------------------------------
 
-    def _receipt_row(self, connection: sqlite3.Connection, receipt_id: str) -> sqlite3.Row:
+    def _receipt_row(self, connection: Connection, receipt_id: str) -> Row:
         found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
         return self._known(found.fetchone(), "receipts", receipt_id)
 
 
-def _changed(connection: sqlite3.Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:
+def _changed(connection: Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:
     """Return the receipts and the authorizations that changed after this head; `_ALL` where they are not known."""
     if since is None or not journal.contains_head(connection, since):
         return _ALL

@@ -8,14 +8,22 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..core.shared_ledger import shared_at
+from .database import Connection
+from .server_reading import read_server
+
 
 @contextlib.contextmanager
-def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+def read_only(path: Path) -> Iterator[Connection]:
     """Open a ledger to read it; nothing is made, and nothing changed.
 
     Raises:
         sqlite3.Error, OSError: it cannot be read, or is no database.
     """
+    if (shared := shared_at(path)) is not None:
+        with read_server(shared) as connection:
+            yield connection
+        return
     connection = snapshot(path) if _quiet(path) is None else _direct(path)
     with contextlib.closing(connection):
         connection.row_factory = sqlite3.Row

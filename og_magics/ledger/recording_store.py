@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import zlib
 from collections.abc import Callable, Collection, Sequence
 
@@ -16,6 +15,7 @@ from ..core.errors import LedgerError
 from ..core.receipt import Receipt
 from ..core.recording import Deltas, Recording, request_fingerprint
 from .attestations import documents_of
+from .database import Row
 from .file import LedgerFile
 from .ownership import images_mark, knows_enclave, own_answers
 from .spool import RECORDING
@@ -94,7 +94,7 @@ def _answers(receipt: Receipt, key: str) -> bool:
     return request_fingerprint(receipt.path, receipt.model, receipt.request) == key
 
 
-def _recording(receipt: Receipt, row: sqlite3.Row, *, own: bool, pictured: Collection[str]) -> Recording:
+def _recording(receipt: Receipt, row: Row, *, own: bool, pictured: Collection[str]) -> Recording:
     images = json.loads(row["images"]) if row["images"] and receipt.receipt_id in pictured else []
     where = CellExecution(row["run"], row["cell"], row["source"])
     return Recording(receipt, where, _deltas(row["stream"], receipt.text), tuple(map(str, images)), own=own)

@@ -6,10 +6,10 @@ It stands beside the journal: what was asked and answered is in the receipts, wh
 from __future__ import annotations
 
 import json
-import sqlite3
 
 from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
+from .database import Connection
 
 TABLE = """CREATE TABLE recordings (
     receipt_id TEXT PRIMARY KEY, key TEXT NOT NULL, run TEXT NOT NULL, cell TEXT NOT NULL, source TEXT NOT NULL,
@@ -18,7 +18,7 @@ TABLE = """CREATE TABLE recordings (
 INDEX = "CREATE INDEX recordings_by_key ON recordings (key)"
 
 
-def note(connection: sqlite3.Connection, receipt_id: str, question: ChatRequest) -> None:
+def note(connection: Connection, receipt_id: str, question: ChatRequest) -> None:
     """Note the request of a new receipt, with its replay key. To be called within a write transaction."""
     where = question.execution
     key = request_fingerprint(question.path, question.model, question.body)
@@ -28,7 +28,7 @@ def note(connection: sqlite3.Connection, receipt_id: str, question: ChatRequest)
     )
 
 
-def import_receipts(connection: sqlite3.Connection) -> None:
+def import_receipts(connection: Connection) -> None:
     """Note the receipts of a file that had no recordings yet."""
     for row in connection.execute("SELECT receipt_id, path, model, request FROM receipts").fetchall():
         try:

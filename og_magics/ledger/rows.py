@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
@@ -19,6 +18,7 @@ from ..core.secret import fingerprint_of_old, public_url
 from ..core.shares import CallCharge, Share, shares
 from ..core.types import Outcome, Settlement
 from .attestations import attestation_hash
+from .database import Connection, Row
 
 RECEIPTS = """SELECT r.*, a.expired, a.money, s.payment_hash, s.amount FROM receipts r
     LEFT JOIN authorizations a ON a.hash = r.authorization_hash
@@ -66,7 +66,7 @@ KNOWN_OF_RECEIPT = {*_RECEIPT, "ended", "weight", "verified_hash", "expired", "m
 """Columns that this version reads; others were added by a newer one."""
 
 
-def dict_of(row: sqlite3.Row) -> dict[str, Any]:
+def dict_of(row: Row) -> dict[str, Any]:
     """Return the columns of a row by their names. Its own look-up by name goes through all of them each time."""
     return dict(zip(row.keys(), row, strict=True))
 
@@ -77,7 +77,7 @@ def authorization_row(authorization: Authorization) -> dict[str, Any]:
     return row | {"cap": str(authorization.cap), "nonce": str(authorization.nonce)}
 
 
-def authorization_of(row: sqlite3.Row) -> Authorization:
+def authorization_of(row: Row) -> Authorization:
     """Make the authorization of its row."""
     held = dict_of(row)
     values = {name: held[name] for name in _AUTHORIZATION}
@@ -102,7 +102,7 @@ def settlement_row(settlement: Settlement) -> dict[str, Any]:
     return {name: getattr(settlement, name) for name in _SETTLEMENT} | {"amount": str(settlement.amount)}
 
 
-def settlement_of(row: sqlite3.Row) -> Settlement:
+def settlement_of(row: Row) -> Settlement:
     """Make the settlement of its row."""
     return Settlement(**{name: row[name] for name in _SETTLEMENT} | {"amount": int(row["amount"])})
 
@@ -131,7 +131,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def receipt_of(row: sqlite3.Row, share: Share | None, authorization: Authorization | None) -> Receipt:
+def receipt_of(row: Row, share: Share | None, authorization: Authorization | None) -> Receipt:
     """Make the receipt of a row of `RECEIPTS`; `share` is its part of the settlement, if there is one."""
     held = dict_of(row)
     values = {name: held[name] for name in _PLAIN}
@@ -157,7 +157,7 @@ def receipt_of(row: sqlite3.Row, share: Share | None, authorization: Authorizati
     )
 
 
-def receipts_of(rows: Sequence[sqlite3.Row], authorizations: Iterable[sqlite3.Row]) -> list[Receipt]:
+def receipts_of(rows: Sequence[Row], authorizations: Iterable[Row]) -> list[Receipt]:
     """Make the receipts of rows of `RECEIPTS`: in order, with all receipts of each authorization that is among them."""
     paid = {row["hash"]: authorization_of(row) for row in authorizations}
     shares = _all_shares(rows, paid)
@@ -165,7 +165,7 @@ def receipts_of(rows: Sequence[sqlite3.Row], authorizations: Iterable[sqlite3.Ro
 
 
 def read_receipts(
-    connection: sqlite3.Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
+    connection: Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
 ) -> list[Receipt]:
     """Return all receipts of a ledger, oldest first; or these, and those that these authorizations pay."""
     if receipts is None or authorizations is None:
@@ -186,10 +186,10 @@ def among(chosen: Mapping[str, Collection[str]]) -> tuple[str, list[str]]:
     None at all is false by a constant: for an empty `IN ()` beside an OR, SQLite would read the whole table.
     """
     parts = [f"{column} IN ({', '.join('?' * len(values))})" for column, values in chosen.items() if values]
-    return " OR ".join(parts) or "0", [value for values in chosen.values() for value in values]
+    return " OR ".join(parts) or "1 = 0", [value for values in chosen.values() for value in values]
 
 
-def shares_of(amount: int, cap: int, members: Sequence[sqlite3.Row]) -> dict[str, Share]:
+def shares_of(amount: int, cap: int, members: Sequence[Row]) -> dict[str, Share]:
     """Return each receipt's part of an amount by its id; the parts add up to it.
 
     Args:
@@ -199,7 +199,7 @@ def shares_of(amount: int, cap: int, members: Sequence[sqlite3.Row]) -> dict[str
     return dict(zip((row["receipt_id"] for row in members), parts, strict=True))
 
 
-def _charge(row: sqlite3.Row) -> CallCharge:
+def _charge(row: Row) -> CallCharge:
     reported = row["reported_cost"]
     return CallCharge(
         weight=int(row["weight"]),
@@ -209,8 +209,8 @@ def _charge(row: sqlite3.Row) -> CallCharge:
     )
 
 
-def _all_shares(rows: Iterable[sqlite3.Row], paid: Mapping[str, Authorization]) -> dict[str, Share]:
-    groups: dict[str, list[sqlite3.Row]] = {}
+def _all_shares(rows: Iterable[Row], paid: Mapping[str, Authorization]) -> dict[str, Share]:
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         if row["amount"] is not None:
             groups.setdefault(row["authorization_hash"], []).append(row)
@@ -220,7 +220,7 @@ def _all_shares(rows: Iterable[sqlite3.Row], paid: Mapping[str, Authorization]) 
     return found
 
 
-def money_of(authorization: Mapping[str, Any] | sqlite3.Row, settlement: sqlite3.Row | None) -> MoneyState:
+def money_of(authorization: Mapping[str, Any] | Row, settlement: Row | None) -> MoneyState:
     """Return the state of an authorization's money, of its row and of its settlement's."""
     if settlement is not None:
         return MoneyState.FINAL if authorization["money"] == MoneyState.FINAL else MoneyState.SETTLED
@@ -229,7 +229,7 @@ def money_of(authorization: Mapping[str, Any] | sqlite3.Row, settlement: sqlite3
     return MoneyState.EXPIRED if authorization["expired"] else MoneyState.PENDING
 
 
-def status_of(row: Mapping[str, Any] | sqlite3.Row) -> str:
+def status_of(row: Mapping[str, Any] | Row) -> str:
     """Return the status of a row of `RECEIPTS`."""
     ended, paid = row["ended"], row["payment_hash"]
     if ended == "failed":
@@ -248,14 +248,14 @@ _LATEST, _NEWEST = 5, 1000
 """Settlements, and receipts, that are looked at for a price."""
 
 
-def price_paid(connection: sqlite3.Connection, network: str) -> Decimal | None:
+def price_paid(connection: Connection, network: str) -> Decimal | None:
     """Return USD of an OPG by the last settlement on a network of which all charged calls have a list price."""
     settled = connection.execute(
         """SELECT r.authorization_hash AS hash, s.amount FROM (
             SELECT receipt_id, authorization_hash FROM receipts
             WHERE network = ? AND authorization_hash IS NOT NULL ORDER BY receipt_id DESC LIMIT ?
         ) r JOIN settlements s ON s.authorization_hash = r.authorization_hash
-        GROUP BY r.authorization_hash ORDER BY max(r.receipt_id) DESC LIMIT ?""",
+        GROUP BY r.authorization_hash, s.amount ORDER BY max(r.receipt_id) DESC LIMIT ?""",
         (network, _NEWEST, _LATEST),
     ).fetchall()
     for row in settled:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..core.errors import LedgerError
 from . import attestations, journal, recordings
+from .database import Connection
 from .file_system import journal_mode, named, require_locks
 
-Step = str | Callable[[sqlite3.Connection], None]
+Step = str | Callable[[Connection], None]
 
 APPLICATION_ID = 0x6F677263
 """Marks the file as ours ("ogrc"), so that a wrong path never adds tables to a stranger's database."""
@@ -32,7 +33,7 @@ NOTEBOOKS = """CREATE TABLE IF NOT EXISTS notebooks (
 def _column(table: str, name: str) -> Step:
     """Return the step that adds a column of texts to a table, where there is none yet; NULL in old rows."""
 
-    def add(connection: sqlite3.Connection) -> None:
+    def add(connection: Connection) -> None:
         if all(column["name"] != name for column in connection.execute(f"PRAGMA table_info({table})")):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} TEXT")
 
@@ -105,7 +106,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (attestations.TABLE, _column("receipts", "attestation_hash")),
     # NULL: written before there were marks (`ownership.py`), or not by this user's machine.
     (_column("recordings", "mark"), _column("recordings", "images_mark"), _column("turns", "mark")),
-    ("INSERT OR IGNORE INTO meta (name, value) VALUES ('ledger_id', lower(hex(randomblob(16))))",),
+    ("INSERT INTO meta (name, value) VALUES ('ledger_id', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING",),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.
@@ -133,18 +134,23 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version >= len(MIGRATIONS):
         connection.execute("ROLLBACK")
         return
+    migrate(connection, version)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute("COMMIT")
+
+
+def migrate(connection: Connection, version: int) -> None:
+    """Take the steps behind this version, within a write transaction."""
     for steps in MIGRATIONS[version:]:
         for step in steps:
             if callable(step):
                 step(connection)
             else:
                 connection.execute(step)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    connection.execute("COMMIT")
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def _version(connection: Connection, path: Path) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and application != APPLICATION_ID:
@@ -165,13 +171,13 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def ledger_id(connection: sqlite3.Connection) -> str:
+def ledger_id(connection: Connection) -> str:
     """Return the random id (32 hex digits) that a ledger keeps wherever it is moved; zeros where it was taken out."""
     found = connection.execute("SELECT value FROM meta WHERE name = 'ledger_id'").fetchone()
     return str(found[0]) if found is not None and _IS_ID.fullmatch(str(found[0])) else "0" * 32
 
 
-def min_reader(connection: sqlite3.Connection) -> int:
+def min_reader(connection: Connection) -> int:
     """Return how many migrations a program must know to write a file; all that the file took, where it does not say."""
     (taken,) = connection.execute("PRAGMA user_version").fetchone()
     try:
@@ -181,7 +187,7 @@ def min_reader(connection: sqlite3.Connection) -> int:
         return int(taken)
 
 
-def is_newer(connection: sqlite3.Connection) -> bool:
+def is_newer(connection: Connection) -> bool:
     """Return True for a file with tables or columns that this version does not know."""
     (taken,) = connection.execute("PRAGMA user_version").fetchone()
     return int(taken) > len(MIGRATIONS)

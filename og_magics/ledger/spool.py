@@ -25,6 +25,7 @@ from ..core.environment import state_folder
 from ..core.errors import LedgerError
 from ..core.untrusted_json import read_json
 from . import attestations, journal
+from .database import Connection, Row
 from .owner_key import mark_holds, mark_of
 from .ownership import images_mark, mark_answer
 from .private_file import read_private, require_own, write_private
@@ -119,7 +120,7 @@ class Spool:
             self._kept.pop((entry["receipt_id"], entry["kind"]), None)
             self._paths.pop((entry["receipt_id"], entry["kind"]), None)
 
-    def take_in(self, connection: sqlite3.Connection, ledger: Path) -> None:
+    def take_in(self, connection: Connection, ledger: Path) -> None:
         """Write what waits into its ledger, where that can be done at once."""
         with contextlib.suppress(sqlite3.Error, OSError), busy_timeout(connection, 0.0):
             for entry, files in self.waiting(ledger):
@@ -154,7 +155,7 @@ class Spool:
                 yield entry, paths
 
 
-def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
+def enter(connection: Connection, entry: Mapping[str, Any]) -> None:
     """Take an entry in, within a write transaction. What the ledger has already stays; a second time changes nothing.
 
     Raises:
@@ -196,8 +197,8 @@ def enter(connection: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
 
 
 def end(
-    connection: sqlite3.Connection,
-    row: sqlite3.Row,
+    connection: Connection,
+    row: Row,
     ended: Mapping[str, Any],
     *,
     session_id: str | None = None,
@@ -228,7 +229,7 @@ def end(
         mark_answer(connection, {**dict_of(row), **values})
 
 
-def _was_settled_after(connection: sqlite3.Connection, hash: str, at: float | None) -> bool:
+def _was_settled_after(connection: Connection, hash: str, at: float | None) -> bool:
     """Return True where the first settlement of an authorization was noted after this time."""
     if at is None:
         return False

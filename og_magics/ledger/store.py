@@ -41,12 +41,12 @@ from ..core.receipt import Authorization
 from ..core.secret import fingerprint
 from ..core.types import ChatRequest, Outcome
 from . import attestations, journal, recordings, rows, spool
-from .file import LedgerFile
 from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
 from .ownership import Foreign, adopt, foreign_in
 from .reader import ReceiptReader
 from .recording_store import RecordingStore
+from .server_file import ledger_file
 from .threads import ThreadStore
 from .transactions import RECORD
 from .wallet_errors import UNSENT, WalletFileError
@@ -94,7 +94,7 @@ class Ledger(ReceiptReader):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(LedgerFile(path))
+        super().__init__(ledger_file(path))
         self._pid, self._last_id = os.getpid(), 0
         self._running: dict[str, _Running] = {}
         self.notebook: NotebookIdentity | None = None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 from ..core.cell_context import CellExecution
 from ..core.errors import ConfigError
 from ..core.models import nearest
+from .database import Connection, Row
 from .file import LedgerFile
 from .ownership import TURN, own_turns, turn_holds, turn_mark
 
@@ -206,21 +206,19 @@ class ThreadStore:
     def _own(self, name: str) -> str:
         return f"{self._scope}{_BETWEEN}{name}" if self._scope else name
 
-    def _known(self, connection: sqlite3.Connection, name: str) -> str:
+    def _known(self, connection: Connection, name: str) -> str:
         thread = _id(connection, self._own(name)) or _id(connection, name)
         if thread is None:
             known = [_split(row["name"]) for row in connection.execute("SELECT name FROM threads ORDER BY used DESC")]
             raise _unknown(name, [one for scope, one in known if scope in ("", self._scope)])
         return thread
 
-    def _assert_free(self, connection: sqlite3.Connection, name: str) -> None:
+    def _assert_free(self, connection: Connection, name: str) -> None:
         if _id(connection, self._own(name)) is not None:
             raise ConfigError(f"There is a thread {name!r} already.", remedy="Choose another name, or delete that one.")
 
 
-def copy_threads(
-    source: sqlite3.Connection, source_scope: str, target: sqlite3.Connection, scope: str, suffix: str
-) -> None:
+def copy_threads(source: Connection, source_scope: str, target: Connection, scope: str, suffix: str) -> None:
     """Copy a notebook's threads into another's, each under its name and a suffix, to be read there. A copy is not
     copied again. To be called within a write transaction.
     """
@@ -245,7 +243,7 @@ def _scope(cell: str) -> str:
     return cell.partition(":")[0]
 
 
-def _id(connection: sqlite3.Connection, name: str) -> str | None:
+def _id(connection: Connection, name: str) -> str | None:
     found = connection.execute("SELECT id FROM threads WHERE name = ?", (name,)).fetchone()
     return None if found is None else str(found["id"])
 
@@ -257,23 +255,23 @@ def _unknown(name: str, names: Sequence[str]) -> ConfigError:
     return ConfigError(f"There is no thread {name!r}.", remedy=f"{hint}%og threads lists them.")
 
 
-def _new(connection: sqlite3.Connection, name: str) -> str:
+def _new(connection: Connection, name: str) -> str:
     # At random and not counted: what was deleted must not come back as another thread.
     thread, now = secrets.token_hex(8), time.time()
     connection.execute("INSERT INTO threads (id, name, created, used) VALUES (?, ?, ?, ?)", (thread, name, now, now))
     return thread
 
 
-def _turns(connection: sqlite3.Connection, thread: str, columns: str = "*") -> list[tuple[int, KeptTurn]]:
+def _turns(connection: Connection, thread: str, columns: str = "*") -> list[tuple[int, KeptTurn]]:
     return [(row["id"], _turn(row)) for row in _rows(connection, thread, columns)]
 
 
-def _rows(connection: sqlite3.Connection, thread: str, columns: str = "*") -> list[sqlite3.Row]:
+def _rows(connection: Connection, thread: str, columns: str = "*") -> list[Row]:
     query = f"SELECT {columns} FROM turns WHERE thread = ? ORDER BY position, id"  # noqa: S608 - our own names
     return connection.execute(query, (thread,)).fetchall()
 
 
-def _turn(row: Mapping[str, Any] | sqlite3.Row) -> KeptTurn:
+def _turn(row: Mapping[str, Any] | Row) -> KeptTurn:
     return KeptTurn(
         CellExecution(row["run"], row["cell"], row["source"]),
         row["number"],
@@ -284,7 +282,7 @@ def _turn(row: Mapping[str, Any] | sqlite3.Row) -> KeptTurn:
     )
 
 
-def _add(connection: sqlite3.Connection, thread: str, turn: KeptTurn) -> int:
+def _add(connection: Connection, thread: str, turn: KeptTurn) -> int:
     execution = turn.execution
     # ASCII: whatever half a character an answer holds comes back as it was.
     messages, receipts = json.dumps(list(turn.messages)), json.dumps(list(turn.receipts))
@@ -292,13 +290,13 @@ def _add(connection: sqlite3.Connection, thread: str, turn: KeptTurn) -> int:
     mark = turn_mark(dict(zip(TURN, (thread, *values), strict=True))) if turn.own else None
     added = connection.execute(
         """INSERT INTO turns (thread, position, cell, source, run, number, time, tokens, messages, receipts, mark)
-        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
         (thread, *values, mark),
     )
-    return int(added.lastrowid or 0)
+    return int(added.fetchone()[0])
 
 
-def _copy(connection: sqlite3.Connection, thread: str, key: int) -> int:
+def _copy(connection: Connection, thread: str, key: int) -> int:
     """Copy a turn into another thread, with the columns of a newer version; its id."""
     found = connection.execute("SELECT * FROM turns WHERE id = ?", (key,)).fetchone()
     row = dict(found) | {"thread": thread, "position": 0}
@@ -306,13 +304,13 @@ def _copy(connection: sqlite3.Connection, thread: str, key: int) -> int:
     del row["id"]
     names = ", ".join(f'"{name}"' for name in row)
     added = connection.execute(
-        f"INSERT INTO turns ({names}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608 - names of the table's columns
+        f"INSERT INTO turns ({names}) VALUES ({', '.join('?' * len(row))}) RETURNING id",  # noqa: S608 - names of the table's columns
         (*row.values(),),
     )
-    return int(added.lastrowid or 0)
+    return int(added.fetchone()[0])
 
 
-def _number(connection: sqlite3.Connection, thread: str, order: Sequence[int]) -> None:
+def _number(connection: Connection, thread: str, order: Sequence[int]) -> None:
     """Bring the turns of a thread into this order."""
     known = dict(connection.execute("SELECT id, position FROM turns WHERE thread = ?", (thread,)).fetchall())
     changed = [(position, key) for position, key in enumerate(order, 1) if known[key] != position]

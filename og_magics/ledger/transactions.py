@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import LedgerError
+from .database import Connection
 from .file_system import NO_LOCKS, REMEDY, in_write_ahead_mode, named
 from .schema import WAIT
 
@@ -58,14 +59,14 @@ def written_by_us(path: Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise LedgerError(
-            f"{path} holds what og_magics did not write: {error}.",
+            f"{named(path)} holds what og_magics did not write: {error}.",
             money=RECORD,
             remedy="It was edited by hand; its audit names what was changed.",
         ) from error
 
 
 @contextlib.contextmanager
-def busy_timeout(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+def busy_timeout(connection: Connection, seconds: float) -> Iterator[None]:
     """Have SQLite wait no longer than this for another process."""
     connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
     try:
@@ -75,7 +76,7 @@ def busy_timeout(connection: sqlite3.Connection, seconds: float) -> Iterator[Non
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """End the transaction that has begun: well, or not at all."""
     try:
         yield
@@ -85,7 +86,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def roll_back(connection: sqlite3.Connection) -> None:
+def roll_back(connection: Connection) -> None:
     """Undo the transaction that is open, if one is."""
     if connection.in_transaction:
         with contextlib.suppress(sqlite3.Error):  # the error that led here says more

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,12 @@ import pytest
 
 from og_magics.core.payment_states import Block
 from og_magics.core.receipt import Authorization
+from og_magics.core.shared_ledger import shared_at
 from og_magics.core.types import ChatRequest, Enclave, Outcome, Settlement, x402SettlementMode
 from og_magics.ledger import Ledger
+from og_magics.ledger.postgres import ServerConnection
+
+from ...postgres import PASSWORD, Server
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,57 @@ def wallet_file_of_its_own(state_folder: Path) -> None:
     """Each test begins without a wallet's file."""
 
 
+_BOTH = {
+    "test_audit", "test_budgets", "test_columns", "test_export", "test_frame", "test_journal", "test_money_check",
+    "test_ownership", "test_recordings", "test_sessions", "test_shares", "test_threads",
+}  # fmt: skip
+"""Modules whose tests hold for a file and for a server's ledger."""
+
+
+def file_only(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test of what only a file has."""
+    test.__dict__["file_only"] = True
+    return test
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests of `_BOTH` both ledgers."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "ledger" in metafunc.fixturenames and module in _BOTH and not hasattr(metafunc.function, "file_only"):
+        places = ["file", pytest.param("server", marks=pytest.mark.ci)]
+        metafunc.parametrize("ledger", places, indirect=True)
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / ".og" / "tour.db") as opened:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    place: str | Path = tmp_path / ".og" / "tour.db"
+    if getattr(request, "param", "file") == "server":
+        server: Server = request.getfixturevalue("postgres")
+        place = server.url()
+        request.getfixturevalue("monkeypatch").setenv("PGPASSWORD", PASSWORD)  # for processes that are told a path
+    with Ledger(place) as opened:
         yield opened
+
+
+def trigger(ledger: Ledger, connection: Any) -> None:
+    """Have the database change what is written."""
+    if shared_at(ledger.path) is None:
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON receipts BEGIN UPDATE receipts SET text = 'x'; END")
+        return
+    connection.execute(
+        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE receipts SET text = ''x''; RETURN NULL; END'"
+    )
+    connection.execute("CREATE TRIGGER t AFTER INSERT ON receipts FOR EACH ROW EXECUTE FUNCTION t()")
+
+
+@contextlib.contextmanager
+def by_hand(ledger: Ledger) -> Iterator[Any]:
+    """Open a ledger as a person with a database's shell does; what is done there is committed."""
+    shared = shared_at(ledger.path)
+    if shared is not None:
+        with contextlib.closing(ServerConnection(shared, connect_timeout=10)) as server:
+            server.execute("SET session_replication_role = replica")  # the hand that may do all: no key holds it
+            yield server
+        return
+    with contextlib.closing(sqlite3.connect(ledger.path, isolation_level=None)) as connection:
+        yield connection

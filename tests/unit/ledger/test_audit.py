@@ -10,7 +10,9 @@ import pytest
 
 from og_magics.core.errors import LedgerError
 from og_magics.ledger import Ledger
-from og_magics.ledger.journal import GENESIS, entry_hash
+from og_magics.ledger.journal import GENESIS, KEYS, entry_hash
+
+from .conftest import by_hand, file_only, trigger
 
 LONG = "An answer of some length. " * 20
 
@@ -32,20 +34,20 @@ def ids(ledger: Ledger, make: Any) -> list[str]:
 
 def edit(ledger: Ledger, statement: str, *values: Any) -> None:
     """As a hand with an SQLite shell would."""
-    connection = sqlite3.connect(ledger.path)
-    try:
+    with by_hand(ledger) as connection:
         assert connection.execute(statement, values).rowcount
-        connection.commit()
-    finally:
-        connection.close()
 
 
 def entries(ledger: Ledger) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(ledger.path)
-    try:
-        return connection.execute("SELECT seq, time, kind, body, previous, hash FROM journal ORDER BY seq").fetchall()
-    finally:
-        connection.close()
+    with by_hand(ledger) as connection:
+        found = connection.execute("SELECT seq, time, kind, body, previous, hash FROM journal ORDER BY seq")
+        return [tuple(entry) for entry in found]
+
+
+def held_columns(connection: Any, table: str) -> list[str]:
+    """Return the names of a table's columns."""
+    cursor = connection.execute(f"PRAGMA table_info({table})")
+    return [row[0] if len(row) == 1 else row[1] for row in cursor.fetchall()]
 
 
 def chain_anew(ledger: Ledger, first: int, last: int | None = None) -> None:
@@ -209,7 +211,8 @@ class TestPayments:
         hash = make.authorization(2).hash
         edit(
             ledger,
-            "INSERT INTO settlements SELECT ?, payment_hash, amount, block_number, block_hash, gas_used FROM settlements",
+            "INSERT INTO settlements (authorization_hash, payment_hash, amount, block_number, block_hash, gas_used) "
+            "SELECT ?, payment_hash, amount, block_number, block_hash, gas_used FROM settlements",
             hash,
         )
         audit = ledger.audit()
@@ -298,9 +301,8 @@ class TestChain:
         assert list(audit.broken) == [ids[3]]
 
     def test_a_trigger_that_would_change_what_is_written_is_named(self, ledger: Ledger, ids: list[str]) -> None:
-        connection = sqlite3.connect(ledger.path)
-        connection.execute("CREATE TRIGGER t AFTER INSERT ON receipts BEGIN UPDATE receipts SET text = 'x'; END")
-        connection.close()
+        with by_hand(ledger) as connection:
+            trigger(ledger, connection)
         assert ledger.audit().problems == ["The file has a trigger 't' that og_magics did not make."]
 
 
@@ -332,6 +334,7 @@ class TestHeads:
         assert len(audit.problems) == 1
         assert str(head[0]) in audit.problems[0]
 
+    @file_only
     def test_a_whole_ledger_in_the_place_of_another_shows_against_the_head(
         self, ledger: Ledger, ids: list[str], make: Any
     ) -> None:
@@ -358,6 +361,7 @@ class TestOlderFiles:
         connection.close()
         return ledger
 
+    @file_only
     def test_its_rows_are_entered_as_they_are(self, older: Ledger, ids: list[str]) -> None:
         assert [receipt.receipt_id for receipt in older.receipts()] == ids
         assert [receipt.status for receipt in older.receipts()] == ["verified", "settled", "failed", "unpaid"]
@@ -365,6 +369,7 @@ class TestOlderFiles:
         assert (audit.ok, audit.length) == (True, 7)
         assert {entry[2] for entry in entries(older)} == {"imported"}
 
+    @file_only
     def test_it_is_guarded_from_there_on(self, older: Ledger, ids: list[str], make: Any) -> None:
         make.served(older, make.authorization(3))
         assert older.audit().ok
@@ -373,15 +378,16 @@ class TestOlderFiles:
 
 
 def test_every_column_of_every_table_is_guarded(ledger: Ledger, ids: list[str]) -> None:
-    connection = sqlite3.connect(ledger.path, isolation_level=None)
-    try:
+    with by_hand(ledger) as connection:
         for table in ("authorizations", "settlements", "receipts"):
-            for _, column, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall():
-                change = f"UPDATE {table} SET {column} = ? WHERE rowid = 1"
-                (old,) = connection.execute(f"SELECT {column} FROM {table} WHERE rowid = 1").fetchone()
+            (key,) = connection.execute(f"SELECT min({KEYS[table]}) FROM {table}").fetchone()
+            for column in held_columns(connection, table):
+                first = f"WHERE {KEYS[table]} = {key!r}"
+                change = f"UPDATE {table} SET {column} = ? {first}"
+                (old,) = connection.execute(f"SELECT {column} FROM {table} {first}").fetchone()
                 connection.execute(change, ("failed" if column == "ended" else "77",))
                 assert not ledger.audit().ok, (table, column)
+                if column == KEYS[table]:
+                    change = change.replace(repr(key), "'77'")
                 connection.execute(change, (old,))
         assert ledger.audit().ok
-    finally:
-        connection.close()

@@ -299,5 +299,5 @@ class TestReading:
             lambda: ledger.settle(make.settlement(stranger)),
             lambda: ledger.expire(stranger.hash, make.block()),
         ):
-            with pytest.raises(LedgerError, match=r"tour\.db has no (receipt|authorization)"):
+            with pytest.raises(LedgerError, match=r"(tour\.db|postgresql://\S+) has no (receipt|authorization)"):
                 ask()

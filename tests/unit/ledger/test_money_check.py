@@ -20,21 +20,25 @@ from og_magics.ledger.money_check import MoneyCheck
 from og_magics.ledger.rows import authorization_row, settlement_row
 from og_magics.ledger.wallet_file import WalletFile
 
+from .conftest import by_hand, file_only, trigger
+
 SEPOLIA = "eip155:84532"
 ACCOUNT = WalletAccount("0xPayer", SEPOLIA, SEPOLIA)
 
 
 def edit(ledger: Ledger, *statements: str) -> None:
     """Change a ledger as a person with sqlite3 does."""
-    with sqlite3.connect(ledger.path) as connection:
+    with by_hand(ledger) as connection:
         for statement in statements:
-            connection.execute(statement)
-    connection.close()
+            if statement == TRIGGER:
+                trigger(ledger, connection)
+            else:
+                connection.execute(statement)
 
 
 def rewrite(ledger: Ledger, change: Callable[[sqlite3.Connection], None]) -> None:
     """Change rows and make the whole journal anew from its bodies: each hash is right again."""
-    with sqlite3.connect(ledger.path) as connection:
+    with by_hand(ledger) as connection:
         connection.row_factory = sqlite3.Row
         change(connection)
         previous = journal.GENESIS
@@ -42,13 +46,13 @@ def rewrite(ledger: Ledger, change: Callable[[sqlite3.Connection], None]) -> Non
             hash = journal.entry_hash(previous, row["seq"], row["time"], row["kind"], row["body"])
             connection.execute("UPDATE journal SET previous = ?, hash = ? WHERE seq = ?", (previous, hash, row["seq"]))
             previous = hash
-    connection.close()
 
 
 def allow(_: Any) -> None:
     """Check nothing: every budget has room."""
 
 
+TRIGGER = "a trigger"
 EDITS = {
     "a cap below zero": ("UPDATE authorizations SET cap = '-100000000000000000000' WHERE rowid = 1",),
     "a cap that is no number": ("UPDATE authorizations SET cap = 'none' WHERE rowid = 1",),
@@ -62,7 +66,8 @@ EDITS = {
     "a payment that is gone": ("DELETE FROM settlements",),
     "one that is gone": ("DELETE FROM authorizations WHERE rowid = 2",),
     "one that was added": (
-        "INSERT INTO authorizations SELECT '0x99', scheme, network, payer, pay_to, token, '-7', nonce, deadline, "
+        "INSERT INTO authorizations (hash, scheme, network, payer, pay_to, token, cap, nonce, deadline, gateway, path, "
+        "created, spender, facilitator, reason, expired, money, evidence) SELECT '0x99', scheme, network, payer, pay_to, token, '-7', nonce, deadline, "
         "gateway, path, created, spender, facilitator, reason, 0, NULL, NULL FROM authorizations WHERE rowid = 1",
     ),
     "its entry as well": (
@@ -73,7 +78,7 @@ EDITS = {
         "DELETE FROM authorizations WHERE rowid = 2",
         "DELETE FROM journal WHERE seq = 5",
     ),
-    "a trigger": ("CREATE TRIGGER less AFTER INSERT ON authorizations BEGIN UPDATE authorizations SET cap = '0'; END",),
+    "a trigger": (TRIGGER,),
 }
 
 
@@ -110,7 +115,7 @@ def test_what_was_changed_by_hand_is_refused_and_nothing_is_written(
             with pytest.raises(LedgerError, match="changed by hand"):
                 used.authorize(make.authorization(4), wallet=WalletCheck(ACCOUNT, allow))
         assert not used.audit().ok
-        with sqlite3.connect(used.path) as connection:
+        with by_hand(used) as connection:
             known = {hash for (hash,) in connection.execute("SELECT hash FROM authorizations")}
         assert make.authorization(4).hash not in known
 
@@ -222,6 +227,7 @@ class TestWhereItBegins:
         with Ledger(paid.path) as next_one, pytest.raises(LedgerError, match="changed by hand"):
             next_one.check_money()
 
+    @file_only
     def test_a_second_row_beside_the_true_one_is_noticed(self, paid: Ledger, make: Any) -> None:
         self.pay(paid, make, 3)
         paid.close()
@@ -295,6 +301,7 @@ class TestWhereItBegins:
             assert next_one.wallet_commitment(ACCOUNT).total == before
             assert next_one.committed(SEPOLIA) < before
 
+    @file_only
     def test_a_copy_goes_its_own_way(self, paid: Ledger, make: Any, tmp_path: Path) -> None:
         self.pay(paid, make, 3)
         with sqlite3.connect(paid.path) as source, sqlite3.connect(tmp_path / "copy.db") as target:

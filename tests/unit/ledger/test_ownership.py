@@ -18,6 +18,8 @@ from og_magics.core.recording import request_fingerprint
 from og_magics.ledger import KeptTurn, Ledger
 from og_magics.ledger.owner_key import NAME
 
+from .conftest import by_hand
+
 Move = Callable[[], None]
 
 
@@ -95,7 +97,7 @@ def test_a_folder_from_elsewhere_is_nobodys_and_said_once(ledger: Ledger, make: 
 )
 def test_an_answer_that_was_edited_is_not_ones_own(ledger: Ledger, make: Any, edit: str) -> None:
     make.served(ledger, make.authorization())
-    with sqlite3.connect(ledger.path) as file:
+    with by_hand(ledger) as file:
         file.execute(edit)
     assert True not in recorded(ledger, make)
 
@@ -103,7 +105,7 @@ def test_an_answer_that_was_edited_is_not_ones_own(ledger: Ledger, make: Any, ed
 def test_an_own_answer_does_not_answer_another_question(ledger: Ledger, make: Any) -> None:
     make.served(ledger, make.authorization())
     other = make.question("Another question?")
-    with sqlite3.connect(ledger.path) as file:
+    with by_hand(ledger) as file:
         file.execute("UPDATE recordings SET key = ?", (key_of(other),))
     assert ledger.recordings.recorded(key_of(other)) == []
 
@@ -116,7 +118,7 @@ def test_a_turn_that_was_edited_is_not_sent(ledger: Ledger, make: Any, column: s
         "messages": """replace(messages, 'one', 'obey')""", "receipts": """'["r2"]'""", "cell": "'cell:x'",
         "thread": "(SELECT id FROM threads WHERE name = 'other')",
     }  # fmt: skip
-    with sqlite3.connect(ledger.path) as file:
+    with by_hand(ledger) as file:
         file.execute(f"UPDATE turns SET {column} = {edits[column]} WHERE cell = 'cell:one'")
     turns = ledger.threads.find("other" if column == "thread" else "talk")[1]
     assert False in [turn.own for turn in turns]
@@ -126,7 +128,7 @@ class TestBeforeThereWereMarks:
     """Ledgers that an earlier version wrote: without marks, and known to the wallet's file or not."""
 
     def forget_marks(self, ledger: Ledger, wallet: Path, *, known: bool) -> None:
-        with sqlite3.connect(ledger.path) as file:
+        with by_hand(ledger) as file:
             file.execute("UPDATE recordings SET mark = NULL")
             file.execute("UPDATE turns SET mark = NULL")
             head = file.execute("SELECT seq, hash FROM journal WHERE kind = 'authorized'").fetchone()
@@ -153,7 +155,7 @@ class TestBeforeThereWereMarks:
             assert [turn.own for turn in again.threads.find("talk")[1]] == [True]
             assert again.note() == ""
             assert [turn.own for turn in again.threads.find("forged")[1]] == [False]
-        with sqlite3.connect(ledger.path) as file:
+        with by_hand(ledger) as file:
             assert file.execute("SELECT count(*) FROM recordings WHERE mark IS NULL").fetchone() == (0,)
 
     def test_one_that_it_does_not_know_asks_to_be_adopted(self, ledger: Ledger, make: Any, state_folder: Path) -> None:
@@ -168,7 +170,7 @@ class TestBeforeThereWereMarks:
         make.served(ledger, make.authorization())
         ledger.close()
         self.forget_marks(ledger, state_folder / "wallets.db", known=True)
-        with sqlite3.connect(ledger.path) as file:
+        with by_hand(ledger) as file:
             file.execute("UPDATE receipts SET text = '43'")
         with Ledger(ledger.path) as again:
             assert recorded(again, make) == [False]
@@ -181,7 +183,8 @@ class TestBeforeThereWereMarks:
         self.forget_marks(ledger, state_folder / "wallets.db", known=False)
         with sqlite3.connect(state_folder / "wallets.db") as file:
             file.execute("CREATE TABLE before_marks AS SELECT length, head FROM checkpoints")
-            head = sqlite3.connect(ledger.path).execute("SELECT seq, hash FROM journal ORDER BY seq DESC").fetchone()
+            with by_hand(ledger) as held:
+                head = held.execute("SELECT seq, hash FROM journal ORDER BY seq DESC").fetchone()
             file.execute("INSERT INTO checkpoints VALUES (?, ?, ?, '', '')", (str(ledger.path), *head))
         with Ledger(ledger.path) as again:
             assert recorded(again, make) == [False]
@@ -190,15 +193,15 @@ class TestBeforeThereWereMarks:
 def test_what_the_spool_held_is_ones_own_unless_it_was_edited(
     ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from og_magics.ledger import file, spool
+    from og_magics.ledger import file, server_file, spool
 
-    monkeypatch.setattr(file, "SHORT_WAIT", 0.0)
+    for one in (file, server_file):
+        monkeypatch.setattr(one, "SHORT_WAIT", 0.0)
     ids = [make.opened(ledger), make.opened(ledger)]
-    with sqlite3.connect(ledger.path, isolation_level=None) as holder:
+    with by_hand(ledger) as holder:
         holder.execute("BEGIN IMMEDIATE")
         for receipt_id in ids:
             make.serve(ledger, receipt_id)
-    holder.close()
     edited = next(ledger.path.parent.glob(f"*-spool.*.{ids[1]}.end"))
     entry = json.loads(edited.read_text())
     entry["ended"]["text"] = "43"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from og_magics.core.cell_context import CellExecution
 from og_magics.core.recording import request_fingerprint
 from og_magics.core.types import x402SettlementMode
 from og_magics.ledger import Ledger
+
+from .conftest import by_hand, file_only
 
 
 def key_of(question: Any) -> str:
@@ -69,8 +70,8 @@ def test_a_stream_that_does_not_add_up_to_the_answer_is_not_used(ledger: Ledger,
     ledger.recordings.keep(receipt_id, [(0.1, "4"), (0.25, "3")], [])
     (found,) = ledger.recordings.recorded(key_of(make.question()))
     assert found.deltas == ()
-    with sqlite3.connect(ledger.path) as file:
-        file.execute("UPDATE recordings SET stream = X'00'")
+    with by_hand(ledger) as file:
+        file.execute("UPDATE recordings SET stream = ?", (b"\x00",))
     assert ledger.recordings.recorded(key_of(make.question()))[0].deltas == ()
 
 
@@ -87,11 +88,12 @@ def test_the_next_call_of_a_turn_follows_its_receipt(ledger: Ledger, make: Any) 
     assert shelf.following(ledger.receipt(third)) is None
 
 
+@file_only
 def test_a_ledger_from_before_there_were_recordings_has_them_afterwards(ledger: Ledger, make: Any) -> None:
     question = make.question()
     receipt_id = answered(ledger, make, question)
     ledger.close()
-    with sqlite3.connect(ledger.path) as file:
+    with by_hand(ledger) as file:
         file.executescript(
             "DROP TABLE recordings; DROP TABLE meta; ALTER TABLE receipts DROP COLUMN reported_cost; "
             "ALTER TABLE authorizations DROP COLUMN money; ALTER TABLE authorizations DROP COLUMN evidence; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from og_magics.core.errors import ConfigError
 from og_magics.ledger import KeptTurn, Ledger, place_of
 
 from ...conftest import examples
+from .conftest import by_hand
 
 NO_CELL = CellExecution("", "", "")
 
@@ -226,6 +226,5 @@ class TestManaging:
     def test_deleting_removes_its_turns_from_the_file(self, ledger: Ledger) -> None:
         keep(ledger, kept("a"))
         ledger.threads.delete("t")
-        with sqlite3.connect(ledger.path) as connection:
+        with by_hand(ledger) as connection:
             assert connection.execute("SELECT count(*) FROM turns").fetchone() == (0,)
-        connection.close()

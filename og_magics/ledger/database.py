@@ -1,0 +1,53 @@
+"""The database that a ledger is in, for those who read and write it: SQLite's connection, or one that behaves so.
+
+The statements are SQLite's, as far as PostgreSQL reads them too; the few that it does not are in the table of
+`postgres.py`, which has the other connection. Errors are `sqlite3.Error` in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+
+class Row(Protocol):
+    """One row: its values in order, and each by its column's name or place."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def keys(self) -> list[str]: ...
+
+
+class Cursor(Protocol):
+    """The rows of a statement, to be fetched.
+
+    Attributes:
+        row_factory: None for plain tuples.
+    """
+
+    row_factory: Any
+
+    @property
+    def rowcount(self) -> int: ...
+    def execute(self, sql: str, parameters: Any = ..., /) -> Cursor: ...
+    def fetchone(self) -> Any: ...
+    def fetchmany(self, size: int | None = 1) -> list[Any]: ...
+    def fetchall(self) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A connection to a ledger. Transactions are begun and ended by statements."""
+
+    row_factory: Any
+    text_factory: Any
+
+    @property
+    def in_transaction(self) -> bool: ...
+    @property
+    def total_changes(self) -> int: ...
+    def cursor(self) -> Cursor: ...
+    def execute(self, sql: str, parameters: Any = ..., /) -> Cursor: ...
+    def executemany(self, sql: str, parameters: Any, /) -> Cursor: ...
+    def close(self) -> None: ...
