@@ -166,7 +166,7 @@ async def aask_many(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was asked for, so that it can be asked for again."""
+    """The questions of a run, kept to be asked again."""
 
     prompts: Any
     concurrency: int | str
