@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import og_magics
 
 SIGNALS = {
@@ -85,6 +87,7 @@ print("done")
 """
 
 
+@pytest.mark.ci
 def test_every_module_is_imported_and_the_extension_runs_without_what_windows_lacks(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(Path(og_magics.__file__).parents[1]), "HOME": str(tmp_path), "PATH": ""}
     done = subprocess.run(

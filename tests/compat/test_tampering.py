@@ -9,7 +9,7 @@ import pytest
 from ..conftest import CI
 from .tampering import KINDS, Line, lines_of, notebooks, table
 
-EVERY = 5 if CI else 12
+EVERY = 5 if CI else 30
 """Of the places where a tampering can be made, one in so many; `python -m tests.compat.tampering` goes to all."""
 pytestmark = pytest.mark.timeout(900)
 

@@ -112,6 +112,7 @@ def test_a_node_that_refuses_a_call_leaves_that_fact_alone_open(network: Network
     assert any(one.startswith("the registry: ") for one in found.unread)
 
 
+@pytest.mark.ci
 def test_the_doctor_of_the_command_line_says_what_differs(
     run_module: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ class TestSessions:
         completed = payer.post({"model": "gpt-5", "prompt": "hi"}, "/v1/completions", PAYMENT_SIGNATURE=signature)
         assert completed.headers["X-Upto-Session"] == chat.headers["X-Upto-Session"]
 
+    @pytest.mark.ci
     def test_a_call_over_the_cap_is_free_and_its_session_goes_on(self, payer_of: type[Payer]) -> None:
         with Devnet(settle_after=2.5, cap="0.1", token_delay=0) as running, payer_of(running) as payer:
             dear = payer.pay(payer.ask("[[words:1200]]", model="claude-opus-4-5"))
@@ -77,6 +78,7 @@ class TestSessions:
             cheap = payer.post(payer.ask(), X_Upto_Session=dear.headers["X-Upto-Session"])
             assert payer.eventually(lambda: payer.payments) == [payer.price(cheap.json())]
 
+    @pytest.mark.ci
     @pytest.mark.parametrize(
         "word",
         [

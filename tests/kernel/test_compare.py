@@ -207,6 +207,7 @@ class TestFailures:
         assert MIME not in cell.last
         assert kernel.eval("kept") == 1
 
+    @pytest.mark.ci
     def test_the_same_failure_of_all_is_raised_as_it_is(self, new_kernel: Callable[..., Kernel]) -> None:
         with Devnet(settle_after=600, token_delay=0) as unhurried:  # no session ends while it is asked again
             new_kernel(unhurried).run(f"{THREE}\n[[fail:503]]").error("GatewayError")
@@ -266,6 +267,7 @@ class TestFailures:
 
 
 class TestSaved:
+    @pytest.mark.ci
     def test_a_headless_run_fails_only_where_all_fail(self, execute: Callable[..., Any]) -> None:
         execute("%load_ext og_magics", f"{HALF}\nhello")
         with pytest.raises(CellExecutionError, match="None of the 2 models"):

@@ -66,6 +66,7 @@ def test_the_bytes_are_at_most_one_and_a_half_times_those_of_printing_each_token
     assert sum(cell.sizes) <= 1.5 * sum(printed.sizes)
 
 
+@pytest.mark.ci
 def test_in_a_loop_the_pieces_are_larger_and_each_answer_stays(typed: Kernel) -> None:
     cell = typed.ask(f"for turn in range(3):\n    print('turn', turn)\n    %ogchat {HEAD} {LONG}")
     assert sum(MIME in data for data in left(cell)) == 3
@@ -91,6 +92,7 @@ def test_in_an_output_widget_an_answer_streams_and_stays(typed: Kernel) -> None:
     assert typed.eval("[one['text'] for one in out.outputs]") == ["mine"]
 
 
+@pytest.mark.ci
 def test_saved_one_output_has_the_answer_and_the_others_have_no_data(
     execute: Callable[..., Any], typist: Typist, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import nbformat
+import pytest
 
 from og_magics.core.receipt import COLUMNS, Receipt
 from og_magics.verification import check_enclave, evidence_of
@@ -112,6 +113,7 @@ class TestTheNotebooksName:
 
 
 class TestTwoKernelsOnOneNotebook:
+    @pytest.mark.ci
     def test_both_ask_at_once_and_both_see_everything(self, new_kernel: Callable[..., Kernel], tmp_path: Path) -> None:
         name = str(tmp_path / "shared.ipynb")
         kernels = [new_kernel(JPY_SESSION_NAME=name) for _ in range(2)]
@@ -145,6 +147,7 @@ class TestTheExecutedNotebook:
 
 
 class TestADevnetOfItsOwn:
+    @pytest.mark.ci
     def test_with_no_environment_at_all_one_is_started_said_and_ended(
         self, new_kernel: Callable[..., Kernel], eventually: Callable[..., Any]
     ) -> None:

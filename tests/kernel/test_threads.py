@@ -176,6 +176,7 @@ class TestACellThatIsRunAgain:
             ask(talk, prompt)
         assert turns(talk, "t") == ["go on", "and on", "go on"]
 
+    @pytest.mark.ci
     def test_each_headless_run_whose_notebook_nobody_tells_has_a_thread_of_its_own(
         self, execute: Callable[..., nbformat.NotebookNode], tmp_path: Path
     ) -> None:
@@ -217,6 +218,7 @@ class TestTheBudget:
 
 
 class TestTwoKernels:
+    @pytest.mark.ci
     def test_both_go_on_with_one_thread(self, new_kernel: Callable[..., Kernel], tmp_path: Path) -> None:
         one, other = (new_kernel(JPY_SESSION_NAME=str(tmp_path / "study.ipynb")) for _ in range(2))
         for number in range(3):
@@ -354,6 +356,7 @@ answer = await og.aask("four", thread="t", max_tokens=3)
             assert sent_roles[: len(roles)] == roles
         assert done.ok
 
+    @pytest.mark.ci
     def test_in_a_terminal_each_line_is_a_turn_of_its_own_also_in_the_next_session(
         self, typed: Callable[..., Any]
     ) -> None:

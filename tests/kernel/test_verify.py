@@ -94,6 +94,7 @@ class TestInPlace:
         updated = [u["data"].get(MIME, {}) for u in sent if u["transient"]["display_id"] == display_id]
         assert updated[-1]["payment_hash"]
 
+    @pytest.mark.ci
     def test_a_captured_answer_goes_on_without_a_place(
         self, new_kernel: Callable[..., Kernel], late_devnet: Devnet
     ) -> None:
@@ -194,6 +195,7 @@ class TestTheSavedFile:
         assert "Traceback" not in done.stderr
         return done.returncode, json.loads(done.stdout or "[]")
 
+    @pytest.mark.ci
     def test_alone_it_proves_every_call_online_and_against_the_ledger(
         self, execute: Callable[..., Any], environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path,
         eventually: Callable[..., Any],

@@ -34,6 +34,7 @@ print("parent", bool(og.ask("last").text), len(og.receipts()))
 """
 
 
+@pytest.mark.ci
 def test_a_forked_child_asks_pays_and_keeps_its_receipts_and_so_does_its_parent(
     devnet: Devnet, tmp_path: Path, bare_environment: Callable[[], dict[str, str]]
 ) -> None:

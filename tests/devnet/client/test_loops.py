@@ -175,6 +175,7 @@ class TestLeaving:
         assert [bool(result.text) for result in await asyncio.gather(*others)] == [True] * 4
         assert len(signed(llm)) == 1
 
+    @pytest.mark.ci
     @pytest.mark.parametrize("how", ["async", "sync"])
     def test_a_process_that_ends_with_a_stream_open_leaves_its_receipt_and_no_complaint(
         self, llm_of: LLMOf, devnet: Devnet, tmp_path: Path, how: str

@@ -196,6 +196,7 @@ class TestRefusal:
         assert len(signed(llm)) == 1
         assert len(server.posts) == 2
 
+    @pytest.mark.ci
     def test_a_gateway_that_takes_signatures_once_and_says_so_at_once_is_still_paid_by_all(
         self, llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any, offer: str, signed: Signed
     ) -> None:

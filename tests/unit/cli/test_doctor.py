@@ -106,6 +106,7 @@ class TestWhatIsBroken:
         parts = doctor(**setting)
         assert parts["settings"]["status"] == "fails"
 
+    @pytest.mark.ci
     def test_a_chain_that_does_not_answer(self, doctor: Doctor) -> None:
         nowhere = "http://me:hunter2secret@127.0.0.1:9"
         parts = doctor(OG_PRIVATE_KEY=KEY, OG_NETWORK="base", OG_RPC_URL=nowhere, OG_REGISTRY_RPC_URL=nowhere)

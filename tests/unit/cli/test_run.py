@@ -126,7 +126,8 @@ class TestWhatIsKept:
         assert "\x1b" not in out + err
         assert printed(Path("out.ipynb")) == "paid\n"
 
-    @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.ci)])
+    @pytest.mark.ci
+    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
     def test_what_ran_before_it_was_stopped(self, tmp_path: Path, how: signal.Signals) -> None:
         path = notebook(tmp_path / "n.ipynb", "print('paid')", "open('here', 'w').close()\nimport time; time.sleep(60)")
         env = os.environ | {"OG_LEDGER": str(tmp_path / "ledger.db")}
@@ -166,6 +167,7 @@ class TestWhatIsKept:
         assert not Path("fourth").exists()
 
 
+@pytest.mark.ci
 def test_a_promise_not_to_pay_reaches_the_kernel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OG_REPLAY", "off")
     notebook(Path("n.ipynb"), "%load_ext og_magics", "%ogchat --replay off Never recorded.")

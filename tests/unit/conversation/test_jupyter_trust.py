@@ -97,6 +97,7 @@ class TestTheFile:
         place.file.write_text(content)
         assert is_trusted(place.file) in (False, None)
 
+    @pytest.mark.ci
     def test_a_nested_file_does_not_end_a_process_that_allows_deep_recursion(self, place: Place) -> None:
         save(place, Signer())
         signed_by_jupyter(place)

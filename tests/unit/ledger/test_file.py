@@ -149,6 +149,7 @@ def test_a_number_beyond_the_file_is_an_error_and_the_receipt_stays_as_it_was(le
     assert ledger.receipt(receipt_id).status == "authorized"
 
 
+@pytest.mark.ci
 def test_a_process_that_holds_the_file_is_named_as_the_reason(
     ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
