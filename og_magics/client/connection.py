@@ -76,8 +76,9 @@ def connect(
     if now.watch and journal.pending():
         runtime.loop.call_soon_threadsafe(watcher.wake)  # what was left open before: by other kernels, other wallets
     pool = GatewayPool(
-        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
-    )
+        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now),
+        key=now.gateway_key,
+    )  # fmt: skip
     look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address, now.confirmations_for(network))
     payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, look)
     attestations = Attestations(network, pool, lambda: limited(settings()), time.time)
@@ -102,9 +103,10 @@ def _endpoint_by_url(settings: Settings) -> Endpoint | None:
     try:
         return runtime.wait(
             endpoint_at(
-                settings.gateway_url, timeout=timeout, verify=settings.gateway_verify, bounds=bounds_of(settings)
+                settings.gateway_url, timeout=timeout, verify=settings.gateway_verify, bounds=bounds_of(settings),
+                key=settings.gateway_key,
             )
-        )
+        )  # fmt: skip
     except GatewayUnreachable:
         return None
 
@@ -113,8 +115,9 @@ def _without_payment(settings: Callable[[], Settings], endpoint: Endpoint, journ
     now = settings()
     network = replace(networks.NO_PAYMENT, gateway_url=now.gateway_url)
     pool = GatewayPool(
-        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
-    )
+        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now),
+        key=now.gateway_key,
+    )  # fmt: skip
     return Connection(network, pool, CallRunner(network, pool, None, journal, None, settings))
 
 
