@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from .funds import Funds
 from .gateway_pool import GatewayPool, endpoint_at
 from .open_payments import look_for_wallet
 from .settlement_watcher import SettlementWatcher
+
+_LOOK_SECONDS = 30.0
+"""Time in which a server that is named by its URL has to say of what kind it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +103,18 @@ def _endpoint_by_url(settings: Settings) -> Endpoint | None:
     """Return the endpoint of `gateway_url`; None without one, or where it cannot be reached now (the call will say)."""
     if not settings.gateway_url:
         return None
-    timeout = min(settings.timeout, 15.0)
+
+    async def look() -> Endpoint:
+        # The look is short; the answers that follow over the same connections have the time of the settings.
+        async with asyncio.timeout(_LOOK_SECONDS):
+            return await endpoint_at(
+                settings.gateway_url, timeout=settings.timeout, verify=settings.gateway_verify,
+                bounds=bounds_of(settings), key=settings.gateway_key,
+            )  # fmt: skip
+
     try:
-        return runtime.wait(
-            endpoint_at(
-                settings.gateway_url, timeout=timeout, verify=settings.gateway_verify, bounds=bounds_of(settings),
-                key=settings.gateway_key,
-            )
-        )  # fmt: skip
-    except GatewayUnreachable:
+        return runtime.wait(look())
+    except (GatewayUnreachable, TimeoutError):
         return None
 
 

@@ -16,7 +16,7 @@ from og_magics.core.runtime import runtime
 from og_magics.ledger import Ledger
 from og_magics.verification import check_enclave, evidence_of
 
-from .conftest import ASK, KEY, Server
+from ..serving import ASK, KEY, Server
 
 WEATHER = {
     "type": "function",

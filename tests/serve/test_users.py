@@ -23,7 +23,7 @@ from og_magics.core.receipt import Receipt
 from og_magics.devnet import Devnet
 from og_magics.serve.keys import hash_of
 
-from .conftest import ASK, Server, serving
+from ..serving import ASK, Server, serving
 
 KEYS = {name: f"og-serve-{name}-of-this-test" for name in ("anna", "bert", "cora", "dora", "eva", "owner")}
 USERS = f"""
@@ -51,6 +51,13 @@ key = "sha256:{hash_of(KEYS["eva"])}"
 
 def bearer(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {KEYS[name]}"}
+
+
+@pytest.fixture(scope="module")
+def devnet() -> Iterator[Devnet]:
+    """On a busy machine a session that ends after half a second ends between two calls."""
+    with Devnet(settle_after=2, batch_after=0.3, token_delay=0.002) as devnet:
+        yield devnet
 
 
 @pytest.fixture(scope="module")
