@@ -232,12 +232,12 @@ class Admission:
             return  # shares change until all have ended; the last of them counts all
         held = [pair for pair in self._receipts(budgets, open_now) if pair[1].authorization_hash == hash]
         costs = {charge.id: receipt.cost or 0 for charge, receipt in held}
-        told = {charge.id: r.reported_cost for charge, r in held if r.reported_cost is not None}
-        untold = [charge for charge, _ in held if charge.id not in told]
-        rest = sum(costs.values()) - sum(told.values())
-        if untold and rest >= 0 and any(receipt.cost_basis == ESTIMATE for _, receipt in held):
-            parts = split(rest, [charge.reserved for charge in untold])
-            costs = told | {charge.id: part for charge, part in zip(untold, parts, strict=True)}
+        reported = {charge.id: r.reported_cost for charge, r in held if r.reported_cost is not None}
+        others = [charge for charge, _ in held if charge.id not in reported]
+        rest = sum(costs.values()) - sum(reported.values())
+        if others and rest >= 0 and any(receipt.cost_basis == ESTIMATE for _, receipt in held):
+            parts = split(rest, [charge.reserved for charge in others])
+            costs = reported | {charge.id: part for charge, part in zip(others, parts, strict=True)}
         for id, cost in costs.items():
             budgets.count(id, cost, final=True)
 

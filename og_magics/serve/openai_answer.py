@@ -158,15 +158,15 @@ def proof_of(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dic
         "replayed": False if receipt is None else receipt.replayed,
     }
     notes = {} if receipt is None else receipt.gateway_notes
-    told = {name: notes[name] for name in ("citations", "moderation", "answered_by") if name in notes}
-    fields = signed | told | {PROOF: {name: value for name, value in found.items() if value is not None}}
+    noted = {name: notes[name] for name in ("citations", "moderation", "answered_by") if name in notes}
+    fields = signed | noted | {PROOF: {name: value for name, value in found.items() if value is not None}}
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def headers_of(progress: Progress, asked: Asked, output: TextGenerationOutput | None = None) -> dict[str, str]:
     """Return the headers of an answer: its receipt, who paid for whom, and what is known of its data on chain."""
-    told = {"receipt-id": progress.receipt_id, **asked.payer.fields()}
-    found = {f"x-og-{name.replace('_', '-')}": quote(str(value)) for name, value in told.items() if value}
+    values = {"receipt-id": progress.receipt_id, **asked.payer.fields()}
+    found = {f"x-og-{name.replace('_', '-')}": quote(str(value)) for name, value in values.items() if value}
     if output is not None and output.data_settlement_transaction_hash:
         found["x-settlement-tx-hash"] = quote(output.data_settlement_transaction_hash)
     if output is not None and output.data_settlement_blob_id:

@@ -62,8 +62,8 @@ class Payer:
 
     def fields(self) -> dict[str, str]:
         """Return what is told of it."""
-        told = {"payer": self.address, "network": self.network if self.address else "", "paid_for": self.user}
-        return {name: value for name, value in told.items() if value}
+        values = {"payer": self.address, "network": self.network if self.address else "", "paid_for": self.user}
+        return {name: value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
