@@ -58,7 +58,11 @@ class CallState:
     def outcome(self) -> Outcome:
         """Return what has come so far."""
         arrived = self.transcript.outcome(time.perf_counter() - self.began, self.ttft)
-        return replace(arrived, attestation=self.attested.document)
+        if self.paid:
+            return replace(arrived, attestation=self.attested.document, paid_by=None, offered_key=b"")
+        # A server that asks for others hands the enclave's key on: worth as much as one that a gateway shows itself.
+        key = arrived.offered_key or arrived.enclave.public_key
+        return replace(arrived, enclave=replace(arrived.enclave, public_key=key))
 
     def note_first_token(self) -> None:
         """Note the time of the first piece of the answer."""

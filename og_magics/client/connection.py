@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from .funds import Funds
 from .gateway_pool import GatewayPool, endpoint_at
 from .open_payments import look_for_wallet
 from .settlement_watcher import SettlementWatcher
+
+_LOOK_SECONDS = 30.0
+"""Time in which a server that is named by its URL has to say of what kind it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,9 @@ def connect(
     if now.watch and journal.pending():
         runtime.loop.call_soon_threadsafe(watcher.wake)  # what was left open before: by other kernels, other wallets
     pool = GatewayPool(
-        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
-    )
+        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now),
+        key=now.gateway_key,
+    )  # fmt: skip
     look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address, now.confirmations_for(network))
     payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, look)
     attestations = Attestations(network, pool, lambda: limited(settings()), time.time)
@@ -98,14 +103,18 @@ def _endpoint_by_url(settings: Settings) -> Endpoint | None:
     """Return the endpoint of `gateway_url`; None without one, or where it cannot be reached now (the call will say)."""
     if not settings.gateway_url:
         return None
-    timeout = min(settings.timeout, 15.0)
+
+    async def look() -> Endpoint:
+        # The look is short; the answers that follow over the same connections have the time of the settings.
+        async with asyncio.timeout(_LOOK_SECONDS):
+            return await endpoint_at(
+                settings.gateway_url, timeout=settings.timeout, verify=settings.gateway_verify,
+                bounds=bounds_of(settings), key=settings.gateway_key,
+            )  # fmt: skip
+
     try:
-        return runtime.wait(
-            endpoint_at(
-                settings.gateway_url, timeout=timeout, verify=settings.gateway_verify, bounds=bounds_of(settings)
-            )
-        )
-    except GatewayUnreachable:
+        return runtime.wait(look())
+    except (GatewayUnreachable, TimeoutError):
         return None
 
 
@@ -113,8 +122,9 @@ def _without_payment(settings: Callable[[], Settings], endpoint: Endpoint, journ
     now = settings()
     network = replace(networks.NO_PAYMENT, gateway_url=now.gateway_url)
     pool = GatewayPool(
-        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now)
-    )
+        network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now),
+        key=now.gateway_key,
+    )  # fmt: skip
     return Connection(network, pool, CallRunner(network, pool, None, journal, None, settings))
 
 

@@ -12,7 +12,7 @@ from .. import chain
 from ..core.errors import ConfigError, GatewayError, GatewayProtocolError, GatewayUnreachable
 from ..core.networks import Network, with_real_money
 from ..core.protocols import Endpoint
-from ..core.secret import PrivateURL
+from ..core.secret import PrivateURL, Secret
 from ..core.types import Enclave
 from ..gateway import GatewayClient, PlainEndpoint
 from ..gateway.bounds import Bounds
@@ -30,8 +30,10 @@ class GatewayPool:
         verify: bool = True,
         endpoint: Endpoint | None = None,
         bounds: Bounds | None = None,
+        key: Secret | None = None,
     ) -> None:
         self._network = network
+        self._key = key
         self._timeout, self._bounds = timeout, bounds
         self._verify = verify
         self._client: Endpoint | None = endpoint
@@ -106,7 +108,11 @@ class GatewayPool:
     async def _connect(self) -> Endpoint:
         if self._network.gateway_url:
             return await endpoint_at(
-                self._network.gateway_url, timeout=self._timeout, verify=self._verify, bounds=self._bounds
+                self._network.gateway_url,
+                timeout=self._timeout,
+                verify=self._verify,
+                bounds=self._bounds,
+                key=self._key,
             )
         enclaves = await asyncio.to_thread(chain.active_enclaves, self._network)
         if not enclaves:
@@ -120,7 +126,9 @@ class GatewayPool:
         return GatewayClient(random.choice(rest), timeout=self._timeout, bounds=self._bounds)  # noqa: S311 - not a secret
 
 
-async def endpoint_at(url: str, *, timeout: float, verify: bool = True, bounds: Bounds | None = None) -> Endpoint:
+async def endpoint_at(
+    url: str, *, timeout: float, verify: bool = True, bounds: Bounds | None = None, key: Secret | None = None
+) -> Endpoint:
     """Return the endpoint at a URL: an enclave gateway where it shows a signing key, else a plain server.
 
     A server that shows neither a key nor a list of models is taken for a gateway without a key: its answers cannot be
@@ -134,14 +142,14 @@ async def endpoint_at(url: str, *, timeout: float, verify: bool = True, bounds: 
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{address!r} is not the URL of a gateway.", remedy="Write it as https://host:port.")
-    gateway = GatewayClient(Enclave(address), timeout=timeout, verify=verify, bounds=bounds)
+    gateway = GatewayClient(Enclave(address), timeout=timeout, verify=verify, bounds=bounds, key=key)
     try:
         gateway.enclave = _with_key(gateway.enclave, await gateway.signing_key())
     except GatewayUnreachable:
         await gateway.close()
         raise
     except GatewayError:
-        plain = PlainEndpoint(address, timeout=timeout, verify=verify, bounds=bounds)
+        plain = PlainEndpoint(address, timeout=timeout, verify=verify, bounds=bounds, key=key)
         try:
             await plain.models()
         except GatewayError:

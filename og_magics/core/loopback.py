@@ -22,13 +22,17 @@ _WRONG_ORIGIN = b'{"error":"This server answers no web page of another origin"}'
 
 
 class LocalOnly:
-    """An ASGI application that passes on what was sent to a loopback name, by a program or by a page of that name."""
+    """An ASGI application that passes on what was sent to a loopback name, by a program or by a page of that name.
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    Args:
+        beyond: it may be any name, since the server listens beyond this machine; other names' pages stay refused.
+    """
+
+    def __init__(self, app: App, *, beyond: bool = False) -> None:
+        self._app, self._beyond = app, beyond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := _refusal(scope)):
+        if scope["type"] == "http" and (refusal := _refusal(scope, self._beyond)):
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(refusal)).encode())]
             headers.append((b"connection", b"close"))  # what it may have sent is not read
             await send({"type": "http.response.start", "status": 403, "headers": headers})
@@ -37,12 +41,12 @@ class LocalOnly:
         await self._app(scope, receive, send)
 
 
-def _refusal(scope: Scope) -> bytes:
+def _refusal(scope: Scope, beyond: bool) -> bytes:
     sent: dict[bytes, list[str]] = {}
     for name, value in scope["headers"]:
         sent.setdefault(bytes(name).lower(), []).append(value.decode("latin-1").strip().lower())
     hosts = sent.get(b"host", [])
-    if len(hosts) != 1 or not _is_loopback(hosts[0]):
+    if len(hosts) != 1 or not (beyond or _is_loopback(hosts[0])):
         return _WRONG_HOST
     own = f"{scope.get('scheme', 'http')}://{hosts[0]}"
     if any(origin != own for origin in sent.get(b"origin", [])):

@@ -128,6 +128,10 @@ class SettingsTable:
         flags="--gateway", metavar="URL", off="--no-gateway", env="OG_GATEWAY_URL", use=True, config=True,
         reconnects=True, tells=True, private_url=True,
     )
+    gateway_key: Secret | None = option(
+        None, "key for the server at gateway_url, sent to no other: an API key, or yours of `og-magics serve`",
+        env="OG_GATEWAY_KEY", reconnects=True,
+    )
     gateway_verify: bool = option(
         True, "check the certificate of a gateway that is given by URL", env="OG_GATEWAY_VERIFY", reconnects=True,
     )

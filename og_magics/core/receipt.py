@@ -107,6 +107,8 @@ class Receipt:
             (`core/gateway_notes.py`). Not signed.
         attestation_hash: SHA-256 (hex) of the document by which the enclave's hardware was attested before the prompt
             was sent; None where it was not. The ledger has the document, and the first output of a notebook.
+        paid_for: the user of `og-magics serve` whose question it was; None for one's own.
+        paid_by: who paid, where a server was asked that pays for others, as it says; None where this wallet did.
         extra: fields of a newer minor version, as they came; they are written again with the receipt.
     """
 
@@ -157,6 +159,8 @@ class Receipt:
     notebook_id: str = ""
     gateway_notes: Mapping[str, Any] = field(default_factory=dict)
     attestation_hash: str | None = None
+    paid_for: str | None = None
+    paid_by: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -186,7 +190,7 @@ class Receipt:
         signed = self.authorization and replace(self.authorization, extra={})
         return replace(
             self, request={}, text="", tool_calls=(), enclave_reason="", error=self.error and "removed", scrubbed=True,
-            gateway_notes={}, extra={}, authorization=signed,
+            gateway_notes={}, paid_for=None, extra={}, authorization=signed,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -200,7 +204,7 @@ class Receipt:
             if form[name] is not None:
                 form[name] = str(form[name])
         form["tool_calls"] = list(self.tool_calls)
-        for name in ("gateway_notes", "attestation_hash"):
+        for name in ("gateway_notes", "attestation_hash", "paid_for", "paid_by"):
             if not form[name]:
                 del form[name]
         if self.authorization is not None:

@@ -130,6 +130,9 @@ _DECLARED = (
     _C("attestation_hash", "text",
        "SHA-256 of the document by which the enclave's hardware was attested before the prompt was sent", "hex",
        of_a_run=True),
+    _C("paid_for", "text", "og-magics serve: the user whose question it was", of_a_run=True),
+    _C("paid_by", "text", "the server that was asked (og-magics serve): who paid, on which network, by which receipt",
+       of_a_run=True),
 )  # fmt: skip
 
 RECEIPT_COLUMNS: dict[str, ReceiptColumn] = {column.name: column for column in _DECLARED}

@@ -29,7 +29,7 @@ _KEY = re.compile(
 _ANY = re.compile(_HEX64, re.IGNORECASE)
 _TOKEN = re.compile(
     r"\bbearer\s+[A-Za-z0-9._~+/=-]{16,}"
-    r"|\b(?:sk|rk)-[A-Za-z0-9_-]{20,}"
+    r"|\b(?:sk|rk|og-serve)-[A-Za-z0-9_-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
     # api_key = "...", KEYSTORE_PASSWORD=..., access-token: ...: as it is typed, not `token = read_token()`
     r"|(?:api[_-]?key|access[_-]?token|auth[_-]?token|password)[\"'\]]*\s*[=:]\s*(?:[\"'][^\"'\s]{8,}[\"']|\w{16,}(?![\w.(\[]))",

@@ -289,6 +289,7 @@ class ChatRequest:
         spending: what the calls of its cell or batch may come to; None for a call that stands alone.
         replay_from: paths of notebooks, with commas, whose answers may be shown too.
         prices: the user's own, in place of the catalogue's.
+        paid_for: the user of this server whose question it is; "" for one's own.
     """
 
     path: str
@@ -305,6 +306,7 @@ class ChatRequest:
     spending: Spending | None = field(default=None, compare=False, repr=False)
     replay_from: str = ""
     prices: OwnPrices = field(default_factory=dict, compare=False, repr=False)
+    paid_for: str = ""
 
     @property
     def provider(self) -> str:
@@ -346,6 +348,7 @@ class Outcome:
         reported_cost: base units that the gateway says it cost, None where it does not say. Not signed.
         unsettled: why the gateway could not leave the answer's data on chain, as it says; "" where it could. Untrusted.
         gateway_notes: see `core/gateway_notes.py`; not signed. attestation: of the enclave's hardware; b"" for none.
+        paid_by, offered_key: of a server that pays for others (`core/paid_by.py`), as it says.
     """
 
     text: str = ""
@@ -368,6 +371,8 @@ class Outcome:
     unsettled: str = ""
     gateway_notes: Mapping[str, Any] = field(default_factory=dict)
     attestation: bytes = field(default=b"", repr=False)
+    paid_by: str | None = None
+    offered_key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,13 @@ def _main(receipt: Receipt, payment: str, mode: str = "") -> list[str]:
     time = "" if receipt.latency_s is None else f"{receipt.latency_s:.1f} s"
     network = described(receipt.network)
     if not network.paid:
-        return [time, tokens, "no payment, no proof", _replayed(receipt)]
+        if receipt.paid_by is None:
+            return [time, tokens, "no payment, no proof", _replayed(receipt)]
+        payer = _short(receipt.paid_by.partition(" ")[0])
+        payment = f"payment by another (payer {one_line(payer)})"
+        maker = receipt.gateway_notes.get("answered_by", "")
+        made = "prepared answer" if maker == PREPARED else maker and f"answered by {maker}"
+        return [time, tokens, payment, _proof(receipt), _hardware(receipt), made, _replayed(receipt)]
     place = _practice(receipt) if network.local else ""
     proof = [_proof(receipt), _hardware(receipt)]
     return [time, tokens, _cost(receipt), *proof, payment, mode, place, _replayed(receipt)]

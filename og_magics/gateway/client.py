@@ -17,7 +17,7 @@ from .._version import __version__
 from ..core.connection_failure import LOGIN_PAGE, PRACTICE, connection_failure, message_of
 from ..core.errors import ConfigError, GatewayUnreachable
 from ..core.models import known_model
-from ..core.secret import login_of, origin_of, revealed
+from ..core.secret import Secret, login_of, origin_of, revealed
 from ..core.types import ChatRequest, Enclave
 from ..core.urls import is_loopback
 from .bounds import (
@@ -46,13 +46,22 @@ class GatewayClient:
     """HTTP to one enclave's gateway. Used on one event loop.
 
     With a certificate in `enclave`, that certificate is the only one accepted; without, ordinary verification holds
-    unless `verify` is False.
+    unless `verify` is False. `key` is for a server that the user named by its URL.
     """
 
     paid = True
 
-    def __init__(self, enclave: Enclave, *, timeout: float, verify: bool = True, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        enclave: Enclave,
+        *,
+        timeout: float,
+        verify: bool = True,
+        bounds: Bounds | None = None,
+        key: Secret | None = None,
+    ) -> None:
         self.enclave = enclave
+        self._key = key
         self._timeout, self._bounds = timeout, bounds or Bounds(idle=timeout)
         self._verify = verify
         self._http = self._connections()
@@ -60,7 +69,7 @@ class GatewayClient:
 
     def _connections(self) -> httpx.AsyncClient:
         certificate = self.enclave.tls_certificate
-        base, parameters, credential = _address_of(self.enclave.endpoint)
+        base, parameters, credential = _address_of(self.enclave.endpoint, self._key)
         # Without TLS there is nothing to verify, and the system's authorities take 40 ms to read.
         verify = self._verify and urlsplit(base).scheme != "http"
         with _usable_environment():
@@ -222,14 +231,14 @@ class GatewayClient:
             ) from None
 
 
-def _address_of(endpoint: str) -> tuple[str, httpx.QueryParams, str]:
+def _address_of(endpoint: str, key: Secret | None) -> tuple[str, httpx.QueryParams, str]:
     """Return where requests go, the parameters that each has, and what it says of who asks.
 
     A login stands in a header: in the URL it would be in the errors and the logs of whoever handles that.
     """
     parts, login = urlsplit(revealed(endpoint)), login_of(endpoint)
-    credential = f"Bearer {_BEARER}"
-    if login is not None:
+    credential = f"Bearer {_BEARER if key is None else key.reveal()}"
+    if login is not None and key is None:
         credential = "Basic " + base64.b64encode(":".join(login).encode()).decode()
     return origin_of(endpoint) + parts.path.rstrip("/"), httpx.QueryParams(parts.query), credential
 

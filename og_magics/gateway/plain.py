@@ -1,4 +1,7 @@
-"""A plain OpenAI-compatible server (Ollama, vLLM, LM Studio): nothing is paid, and nothing is proven."""
+"""A plain OpenAI-compatible server (Ollama, vLLM, LM Studio): nothing is paid by this wallet.
+
+Nothing is proven either, unless the server hands an enclave's proof on, as `og-magics serve` does.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..core.errors import GatewayProtocolError
-from ..core.secret import PrivateURL, revealed
+from ..core.secret import PrivateURL, Secret, revealed
 from ..core.types import ChatRequest, Enclave
 from .bounds import Bounds
 from .client import GatewayClient
@@ -21,8 +24,16 @@ class PlainEndpoint(GatewayClient):
 
     paid = False
 
-    def __init__(self, url: str, *, timeout: float, verify: bool = True, bounds: Bounds | None = None) -> None:
-        super().__init__(Enclave(_without_version(url)), timeout=timeout, verify=verify, bounds=bounds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        verify: bool = True,
+        bounds: Bounds | None = None,
+        key: Secret | None = None,
+    ) -> None:
+        super().__init__(Enclave(_without_version(url)), timeout=timeout, verify=verify, bounds=bounds, key=key)
 
     async def models(self) -> list[str]:
         """Return the names of the models that it serves.

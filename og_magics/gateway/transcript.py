@@ -10,6 +10,7 @@ from ..core.deltas import CallDeltas
 from ..core.errors import GatewayProtocolError, StreamError
 from ..core.failure_reason import reason_of
 from ..core.gateway_notes import gateway_notes
+from ..core.paid_by import offered_key, paid_by_of
 from ..core.shares import reported_cost
 from ..core.types import Enclave, Outcome, StreamChoice, StreamChunk, StreamDelta, StreamUsage, TextGenerationOutput
 from .bounds import KEPT, MAY_BE_CHARGED
@@ -167,6 +168,8 @@ class Transcript:
             reported_cost=self._cost,
             unsettled=proof.get("data_settlement_error", ""),
             gateway_notes=self._notes,
+            paid_by=proof.get("paid_by"),
+            offered_key=proof.get("offered_key", b""),
         )
 
     def output(self) -> TextGenerationOutput:
@@ -245,6 +248,8 @@ class Transcript:
 
     def _note_proof(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         self._notes |= gateway_notes(body, headers)
+        block = body.get("opengradient")
+        self._proof |= {"paid_by": paid_by_of(block), "offered_key": offered_key(block)} if block else {}
         for name in ("tee_signature", "tee_timestamp", "tee_request_hash", "tee_output_hash", "tee_id"):
             value = body.get(name)
             if isinstance(value, str) if name != "tee_timestamp" else _is_count(value):

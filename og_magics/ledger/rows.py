@@ -128,6 +128,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
         "reported_cost": None if outcome.reported_cost is None else str(outcome.reported_cost),
         "gateway_notes": canonical(outcome.gateway_notes) if outcome.gateway_notes else None,
         "attestation_hash": attestation_hash(outcome.attestation),
+        "paid_by": outcome.paid_by,
     }
 
 

@@ -107,6 +107,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     # NULL: written before there were marks (`ownership.py`), or not by this user's machine.
     (_column("recordings", "mark"), _column("recordings", "images_mark"), _column("turns", "mark")),
     ("INSERT INTO meta (name, value) VALUES ('ledger_id', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING",),
+    (_column("receipts", "paid_for"), _column("receipts", "paid_by")),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.

@@ -37,14 +37,14 @@ END, RECORDING = "end", "recording"
 
 OPENED = frozenset((
     "receipt_id", "time", "cell", "notebook", "network", "provider", "model", "settlement", "path", "request", "turn",
-    "notebook_id",
+    "notebook_id", "paid_for",
 ))  # fmt: skip
 """Columns of a receipt that stand in it from its question on."""
 ENDED = frozenset((
     "ended", "error", "weight", "cost_usd", "enclave_ok", "enclave_form", "enclave_reason", "text", "tool_calls",
     "finish_reason", "prompt_tokens", "completion_tokens", "latency_s", "ttft_s", "public_key", "tee_id",
     "tee_signature", "tee_timestamp", "request_hash", "output_hash", "data_settlement_hash", "blob_id",
-    "reported_cost", "gateway_notes", "attestation_hash",
+    "reported_cost", "gateway_notes", "attestation_hash", "paid_by",
 ))  # fmt: skip
 """Columns that its end fills in."""
 SIGNED = frozenset((

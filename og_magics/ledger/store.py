@@ -163,6 +163,7 @@ class Ledger(ReceiptReader):
                 "request": rows.as_sent(dict(question.body)),
                 "turn": question.turn or None,
                 "notebook_id": notebook_id,
+                "paid_for": question.paid_for or None,
             }
             journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
             recordings.note(connection, receipt_id, question)

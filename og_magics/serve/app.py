@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from ..client.llm import LLM
-from ..core.errors import ConfigError, OGError
+from ..core.errors import ConfigError, LedgerError, OGError
 from ..core.loopback import LocalOnly
 from ..core.models import offered
 from ..core.progress import Progress
 from ..core.runtime import runtime
 from ..core.untrusted_json import read_json
-from .keys import Keys
-from .openai_answer import as_event, as_events, as_whole, error_body, error_of
-from .openai_request import Asked, read_chat, read_completion
+from .admission import Admission, Admitted, TooManyRequests
+from .keys import Askers
+from .openai_answer import as_event, as_events, as_whole, error_body, error_of, headers_of
+from .openai_request import Asked, Payer, read_chat, read_completion
+from .users import User
 
 _MOST = 32 * 2**20
 """Bytes of a request, at most."""
@@ -29,31 +35,47 @@ _NO_RETRY = {"x-should-retry": "false"}
 """For OpenAI's clients: what could be tried again has been, with the same authorization; another would pay anew."""
 
 
-def make_app(llm: LLM, keys: Keys) -> LocalOnly:
-    """Return the ASGI application. It refuses what was sent to another host name than loopback's, or by a web page.
+def make_app(
+    llm: LLM,
+    keys: Askers,
+    admission: Admission,
+    payer: Payer,
+    *,
+    beyond: bool = False,
+    more: Sequence[BaseRoute] = (),
+    lifespan: Lifespan[Starlette] | None = None,
+) -> LocalOnly:
+    """Return the ASGI application. It refuses what a web page sent, and what was sent to another name than loopback's.
 
     Args:
         llm: asks, pays and keeps the receipts.
-        keys: who may ask.
+        keys: who may ask. admission: what they may, and what it costs. payer: who pays.
+        beyond: it answers to other host names, too: it listens beyond this machine.
+        more: routes of other pages. lifespan: what is done at the start and at the end.
     """
-    server = _Server(llm, keys)
+    server = _Server(llm, keys, admission, payer)
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", server.chat, methods=["POST"]),
             Route("/v1/completions", server.completion, methods=["POST"]),
             Route("/v1/models", server.models),
             Route("/v1/models/{name:path}", server.model),
+            Route("/v1/receipts/{receipt_id}", server.receipt),
             Route("/health", server.health),
+            *more,
         ],
+        lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, OGError: _og_error},  # type: ignore[dict-item]  # of one kind each
     )
-    return LocalOnly(app)
+    return LocalOnly(app, beyond=beyond)
 
 
 class _Server:
-    def __init__(self, llm: LLM, keys: Keys) -> None:
+    def __init__(self, llm: LLM, keys: Askers, admission: Admission, payer: Payer) -> None:
         self._llm = llm
         self._keys = keys
+        self._admission = admission
+        self._payer = payer
 
     async def chat(self, request: Request) -> Response:
         """Answer a chat."""
@@ -64,40 +86,80 @@ class _Server:
         return await self._answer(request, read_completion)
 
     async def models(self, request: Request) -> Response:
-        """List the models."""
-        self._keys.asker(request.headers.get("authorization", ""))
-        return JSONResponse({"object": "list", "data": [_model(name) for name in offered()]})
+        """List the models that the user may ask."""
+        user = await self._asker(request)
+        return JSONResponse({"object": "list", "data": [_model(name) for name in offered() if user.may_ask(name)]})
 
     async def model(self, request: Request) -> Response:
         """Describe one model."""
-        self._keys.asker(request.headers.get("authorization", ""))
-        name = request.path_params["name"]
-        if name not in offered():
+        user, name = await self._asker(request), request.path_params["name"]
+        if name not in offered() or not user.may_ask(name):
             raise HTTPException(404, f"There is no model {name[:80]!r}.")
         return JSONResponse(_model(name))
+
+    async def receipt(self, request: Request) -> Response:
+        """Return a receipt as it stands now, with all that verifies it; of a user, one of their own."""
+        user, receipt_id = await self._asker(request), request.path_params["receipt_id"]
+        try:
+            found = await asyncio.to_thread(self._llm.journal.receipt, receipt_id)
+        except LedgerError:
+            found = None
+        if found is None or (user.name and found.paid_for != user.name):
+            raise HTTPException(404, f"There is no receipt {receipt_id[:40]!r} of yours.")
+        return JSONResponse(found.to_json())
 
     async def health(self, _: Request) -> Response:
         """Say that the server runs."""
         return JSONResponse({"status": "ok"})
 
+    async def _asker(self, request: Request) -> User:
+        return await self._keys.asker(request.headers.get("authorization", ""))
+
     async def _answer(self, request: Request, read: Callable[..., Asked]) -> Response:
-        asker = self._keys.asker(request.headers.get("authorization", ""))
-        asked = read(await _body(request), self._llm.settings, asker)
+        user = await self._asker(request)
+        asked = read(await _body(request), self._llm.settings, replace(self._payer, user=user.name))
+        admitted = await self._admission.admit(user, asked.request)
+        asked = replace(asked, request=admitted.request)
         progress = Progress()
+        progress.changed = lambda: admitted.opened(progress.receipt_id)
         if not asked.request.stream:
-            output = await runtime.run(self._llm.answer(asked.request, progress))
-            answer, headers = as_whole(output, asked, progress.receipt_id or ""), _headers(progress)
+            try:
+                output = await runtime.run(self._llm.answer(asked.request, progress))
+            finally:
+                admitted.end()
+            answer = await asyncio.to_thread(as_whole, output, asked, progress.receipt_id or "")
+            headers = headers_of(progress, asked, output)
             if not asked.stream:
                 return JSONResponse(answer, headers=headers)
             return Response(as_event(answer), media_type=_EVENTS, headers=headers)
         chunks = runtime.stream(self._llm.stream(asked.request, progress))
-        # The first chunk decides the status: what fails before it is an error, and what fails later is an event.
-        first = await anext(chunks, None)
-        return StreamingResponse(
-            as_events(chunks, first, asked, progress.receipt_id or ""),
-            media_type=_EVENTS,
-            headers=_headers(progress) | {"cache-control": "no-store"},
-        )
+        try:
+            # The first chunk decides the status: what fails before it is an error, and what fails later is an event.
+            first = await anext(chunks, None)
+        except BaseException:
+            admitted.end()
+            raise
+        events = as_events(chunks, first, asked, progress.receipt_id or "")
+        return _Stream(chunks, events, admitted, headers_of(progress, asked))
+
+
+class _Stream(StreamingResponse):
+    """A stream whose call is closed and counted at its end, also where whoever asked went away before it began."""
+
+    def __init__(
+        self, chunks: AsyncGenerator[Any, None], events: AsyncIterator[str], admitted: Admitted, headers: dict[str, str]
+    ) -> None:
+        super().__init__(events, media_type=_EVENTS, headers=headers | {"cache-control": "no-store"})
+        self._chunks, self._admitted = chunks, admitted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            try:
+                await self._chunks.aclose()
+            finally:
+                self._admitted.end()
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
@@ -120,16 +182,14 @@ async def _body(request: Request) -> Mapping[str, Any]:
     return body
 
 
-def _headers(progress: Progress) -> dict[str, str]:
-    return {"x-og-receipt-id": progress.receipt_id or ""}
-
-
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": name.partition("/")[0]}
 
 
 async def _og_error(_: Request, error: OGError) -> Response:
     status, body = error_of(error)
+    if isinstance(error, TooManyRequests):
+        return JSONResponse(body, status, headers={"retry-after": str(math.ceil(error.seconds))})
     return JSONResponse(body, status, headers=_NO_RETRY)
 
 

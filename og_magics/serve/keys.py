@@ -6,11 +6,25 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from starlette.exceptions import HTTPException
 
+from .users import User
+
 _PREFIX = "og-serve-"
+
+
+class Askers(Protocol):
+    """Tells who asks."""
+
+    async def asker(self, authorization: str) -> User:
+        """Return the user whose key an `Authorization` header has.
+
+        Raises:
+            HTTPException: 401, it has none that is known.
+        """
 
 
 def new_key() -> str:
@@ -27,29 +41,32 @@ class Keys:
     """The keys that a server knows.
 
     Args:
-        users: the name of the user by the hash of the key.
+        users: returns the user by the hash of the key, as it is now.
     """
 
-    def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = dict(users)
+    def __init__(self, users: Callable[[], Mapping[str, User]]) -> None:
+        self._users = users
 
-    def asker(self, authorization: str) -> str:
+    async def asker(self, authorization: str) -> User:
         """Return the user whose key an `Authorization` header has: as a bearer's, or as the password of a URL's login.
 
         Raises:
             HTTPException: 401, it has none that is known.
         """
-        given = hash_of(_key_in(authorization))
-        found = [name for known, name in self._users.items() if hmac.compare_digest(known, given)]
+        given = hash_of(key_in(authorization))
+        found = [user for known, user in self._users().items() if hmac.compare_digest(known, given)]
         if not found:
-            raise HTTPException(
-                401, "This key is not known here. The server printed its key when it started.",
-                headers={"www-authenticate": "Bearer"},
-            )  # fmt: skip
+            raise unknown_key("This key is not known here. Whoever runs the server has yours.")
         return found[0]
 
 
-def _key_in(authorization: str) -> str:
+def unknown_key(why: str, scheme: str = "Bearer") -> HTTPException:
+    """Return the refusal of a request without a key that is known."""
+    return HTTPException(401, why, headers={"www-authenticate": scheme})
+
+
+def key_in(authorization: str) -> str:
+    """Return the key in an `Authorization` header; "" for none."""
     scheme, _, value = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
         return value.strip() if scheme.lower() == "bearer" else ""

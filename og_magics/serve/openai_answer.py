@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from ..client.requests import CHAT
 from ..core.errors import (
@@ -24,7 +25,10 @@ from ..core.errors import (
     UnknownModel,
     WalletError,
 )
+from ..core.progress import Progress
 from ..core.types import StreamChoice, StreamChunk, TextGenerationOutput
+from .admission import ModelNotAllowed, TooManyRequests
+from .budget_file import BudgetExceeded
 from .openai_request import Asked, UnsupportedParameter
 
 PROOF = "opengradient"
@@ -32,6 +36,9 @@ PROOF = "opengradient"
 _DONE = "data: [DONE]\n\n"
 
 _KINDS: tuple[tuple[type[OGError], int, str, str], ...] = (
+    (ModelNotAllowed, 403, "invalid_request_error", "model_not_allowed"),
+    (TooManyRequests, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (BudgetExceeded, 402, "insufficient_quota", "budget_exceeded"),
     (UnsupportedParameter, 400, "invalid_request_error", "unsupported_parameter"),
     (UnknownModel, 404, "invalid_request_error", "model_not_found"),
     (ModelNotSupported, 404, "invalid_request_error", "model_not_found"),
@@ -78,7 +85,7 @@ def as_whole(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dic
         "model": asked.request.model,
         "choices": [choice],
         "usage": output.usage,
-        PROOF: _proof(output, receipt_id),
+        **proof_of(output, asked, receipt_id),
     }
 
 
@@ -89,7 +96,7 @@ def as_event(answer: Mapping[str, Any]) -> str:
 
 async def as_events(
     chunks: AsyncGenerator[StreamChunk, None], first: StreamChunk | None, asked: Asked, receipt_id: str
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Yield a chat's answer as server-sent events.
 
     Args:
@@ -104,7 +111,7 @@ async def as_events(
         chunk = first
         try:
             while chunk is not None:
-                more = {PROOF: _proof(chunk.output, receipt_id)} if chunk.output is not None else {}
+                more = {} if chunk.output is None else proof_of(chunk.output, asked, receipt_id)
                 yield _event(form | {"choices": [_choice(one) for one in chunk.choices]} | more)
                 if chunk.usage is not None and asked.with_usage:
                     yield _event(form | {"choices": [], "usage": asdict(chunk.usage)})
@@ -124,19 +131,44 @@ def _choice(choice: StreamChoice) -> dict[str, Any]:
     return {"index": choice.index, "delta": delta, "finish_reason": choice.finish_reason, "logprobs": None}
 
 
-def _proof(output: TextGenerationOutput, receipt_id: str) -> dict[str, Any]:
-    """Return what proves an answer: the fields of the enclave's signature, and what has been paid by now."""
+def proof_of(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dict[str, Any]:
+    """Return what proves an answer and who paid for it.
+
+    The enclave's fields stand where gateways have them, for whoever reads those; `opengradient` has them, too, and what
+    has been paid by now.
+    """
     receipt = output.receipt
-    found: Mapping[str, Any] = {
-        "receipt_id": receipt_id,
+    signed = {
         "tee_id": output.tee_id,
         "tee_signature": output.tee_signature,
         "tee_timestamp": output.tee_timestamp,
         "tee_request_hash": output.tee_request_hash,
         "tee_output_hash": output.tee_output_hash,
+        "data_settlement_transaction_hash": output.data_settlement_transaction_hash,
+        "data_settlement_blob_id": output.data_settlement_blob_id,
+    }
+    found: Mapping[str, Any] = asked.payer.fields() | {
+        "receipt_id": receipt_id,
+        **signed,
+        "tee_public_key": None if receipt is None else receipt.public_key or None,
         "enclave_ok": None if receipt is None else receipt.enclave_ok,
         "authorization_hash": output.authorization_hash,
         "payment_hash": output.payment_hash,
+        "cost_opg": None if receipt is None or receipt.reported_cost is None else str(receipt.reported_cost),
         "replayed": False if receipt is None else receipt.replayed,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    notes = {} if receipt is None else receipt.gateway_notes
+    noted = {name: notes[name] for name in ("citations", "moderation", "answered_by") if name in notes}
+    fields = signed | noted | {PROOF: {name: value for name, value in found.items() if value is not None}}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def headers_of(progress: Progress, asked: Asked, output: TextGenerationOutput | None = None) -> dict[str, str]:
+    """Return the headers of an answer: its receipt, who paid for whom, and what is known of its data on chain."""
+    values = {"receipt-id": progress.receipt_id, **asked.payer.fields()}
+    found = {f"x-og-{name.replace('_', '-')}": quote(str(value)) for name, value in values.items() if value}
+    if output is not None and output.data_settlement_transaction_hash:
+        found["x-settlement-tx-hash"] = quote(output.data_settlement_transaction_hash)
+    if output is not None and output.data_settlement_blob_id:
+        found["x-settlement-walrus-blob-id"] = quote(output.data_settlement_blob_id)
+    return found

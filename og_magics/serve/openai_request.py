@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..client.requests import chat_request, completion_request
@@ -13,6 +13,8 @@ from ..core.options import BODY
 from ..core.settings import Settings
 from ..core.types import ChatRequest, x402SettlementMode
 
+ORIGIN = ("", "serve")
+"""Of a served request, where a notebook's has its cell and its name."""
 SETTLEMENT = "settlement"
 """The one field of our own: what of the call goes on chain, by the names of `%%ogchat -s`."""
 
@@ -46,6 +48,25 @@ class UnsupportedParameter(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
+class Payer:
+    """The wallet that pays for a request, and the user for whom it does.
+
+    Attributes:
+        address: "" where nothing is paid. network: its name.
+        user: "" where the server has one key for all.
+    """
+
+    address: str = ""
+    network: str = ""
+    user: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """Return what is told of it."""
+        values = {"payer": self.address, "network": self.network if self.address else "", "paid_for": self.user}
+        return {name: value for name, value in values.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A client's request, read.
 
@@ -53,20 +74,22 @@ class Asked:
         request: as the gateway gets it.
         stream: the client wants events; gateways stream chats alone.
         with_usage: and a last event with the tokens.
+        payer: who pays for whom.
     """
 
     request: ChatRequest
     stream: bool
     with_usage: bool
+    payer: Payer
 
 
-def read_chat(body: Mapping[str, Any], settings: Settings, asker: str) -> Asked:
+def read_chat(body: Mapping[str, Any], settings: Settings, payer: Payer) -> Asked:
     """Read the body of `/v1/chat/completions`.
 
     Args:
         body: the JSON object that was sent.
         settings: say what the client leaves out: temperature, tokens, settlement mode.
-        asker: the user whose key it came with; it stands in the receipt where a notebook's name does.
+        payer: who pays, and for which user; the receipt has the user.
 
     Raises:
         UnsupportedParameter: a field that the gateway does not take.
@@ -78,16 +101,16 @@ def read_chat(body: Mapping[str, Any], settings: Settings, asker: str) -> Asked:
         body.get("messages"),  # type: ignore[arg-type]  # checked there
         settlement=_settlement(body, settings),
         parameters=parameters | {"stream": body.get("stream") is True},
-        origin=("", asker),
+        origin=ORIGIN,
         stop_sequence=body.get("stop"),
         tools=body.get("tools"),
         tool_choice=body.get("tool_choice") if body.get("tools") else None,
         response_format=_response_format(body.get("response_format")),
     )
-    return _asked(request, body)
+    return _asked(request, body, payer, settings)
 
 
-def read_completion(body: Mapping[str, Any], settings: Settings, asker: str) -> Asked:
+def read_completion(body: Mapping[str, Any], settings: Settings, payer: Payer) -> Asked:
     """Read the body of `/v1/completions`. Gateways do not stream completions; a client gets the whole as one event.
 
     Raises:
@@ -103,16 +126,17 @@ def read_completion(body: Mapping[str, Any], settings: Settings, asker: str) -> 
         prompt,
         settlement=_settlement(body, settings),
         parameters=_parameters(body, settings),
-        origin=("", asker),
+        origin=ORIGIN,
         stop_sequence=body.get("stop"),
     )
-    return _asked(request, body)
+    return _asked(request, body, payer, settings)
 
 
-def _asked(request: ChatRequest, body: Mapping[str, Any]) -> Asked:
+def _asked(request: ChatRequest, body: Mapping[str, Any], payer: Payer, settings: Settings) -> Asked:
     options = body.get("stream_options")
     usage = isinstance(options, Mapping) and options.get("include_usage") is True
-    return Asked(request, body.get("stream") is True, usage)
+    request = replace(request, paid_for=payer.user, replay_from=settings.replay_from)
+    return Asked(request, body.get("stream") is True, usage, payer)
 
 
 def _model(body: Mapping[str, Any]) -> str:

@@ -136,7 +136,8 @@ def facts_of(receipts: Sequence[Receipt], *, named: bool = True) -> Facts:
             one
             for one in (last.payment_hash, last.authorization_hash, last.request_hash, last.output_hash, last.tee_id)
             if one
-        ],
+        ]
+        + [one.paid_by.partition(" ")[0] for one in receipts if one.paid_by],
         tokens=(_sum([one.prompt_tokens for one in receipts]), _sum([one.completion_tokens for one in receipts])),
         opg=[to_opg(sum(paid))] if len(paid) == len(costs) else [],
         usd=[sum(known, Decimal(0))] if len(known) == len(prices) else [],

@@ -57,6 +57,9 @@ _OFFLINE = Verdict(None, "Not asked: this is an offline check.")
 _GONE = Verdict(None, "Not asked: the devnet that this was paid on is gone, and its chain with it.")
 _UNKNOWN = Verdict(None, "Not asked: it is not known here where its network is (for a devnet, set OG_DEVNET).")
 _UNPAID = Verdict(None, "Nothing to ask: a plain server answered, which takes no payment and signs nothing.")
+_BY_ANOTHER = Verdict(
+    None, "Not asked: another paid for this call, and has the receipt of it (`og-magics serve` gives it out by its id)."
+)
 _NO_LEDGER = Verdict(None, "Not asked: there is no ledger here.")
 
 
@@ -131,7 +134,7 @@ def prove(
         asked = None if gone or network is None else facts.get(receipt.network)
         unasked = _OFFLINE if networks is None else _GONE if gone else _UNKNOWN
         if not described(receipt.network).paid:
-            unasked = _UNPAID
+            unasked = _UNPAID if receipt.paid_by is None else _BY_ANOTHER
         proofs.append(_prove(receipt, network, asked, unasked, audit, costs or {}, expected_pcr, attestations))
     if audit is not None:
         present = {receipt.receipt_id for receipt in receipts}

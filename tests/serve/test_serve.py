@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
@@ -18,62 +13,15 @@ import pytest
 from og_magics import LLM, Settings
 from og_magics.core.receipt import Receipt
 from og_magics.core.runtime import runtime
-from og_magics.devnet import Devnet
 from og_magics.ledger import Ledger
+from og_magics.verification import check_enclave, evidence_of
 
-KEY = "og-serve-of-this-test"
-ASK = {"model": "openai/gpt-5", "messages": [{"role": "user", "content": "What is x402?"}], "max_tokens": 20}
+from ..serving import ASK, KEY, Server
+
 WEATHER = {
     "type": "function",
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
 }
-
-
-class Server(NamedTuple):
-    """A running `og-magics serve`."""
-
-    client: httpx.Client
-    ledger: Ledger
-    output: str
-
-    def receipts(self) -> list[Receipt]:
-        return self.ledger.receipts()
-
-    def post(self, body: dict[str, Any], path: str = "/v1/chat/completions", **more: Any) -> httpx.Response:
-        return self.client.post(path, json=body, **more)
-
-
-@pytest.fixture(scope="module")
-def devnet() -> Iterator[Devnet]:
-    with Devnet(settle_after=0.5, batch_after=0.3, token_delay=0.002) as devnet:
-        yield devnet
-
-
-@pytest.fixture(scope="module")
-def server(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("serve")
-    environment = os.environ | {
-        "OG_DEVNET": json.dumps(devnet.info), "OG_SERVE_KEY": KEY, "OG_LEDGER": str(folder / "serve.db"),
-        "OG_STATE_DIR": str(folder / "state"),
-    }  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "og_magics", "serve", "--port", "0"],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
-    )  # fmt: skip
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "OG_GATEWAY_URL" in line:
-            break
-    (url,) = re.findall(r"OPENAI_BASE_URL=(\S+)/v1", "".join(lines))
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    try:
-        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as client:
-            yield Server(client, Ledger(folder / "serve.db"), "".join(lines))
-    finally:
-        process.terminate()
-        assert process.wait(30) is not None
 
 
 def events(response: httpx.Response) -> list[dict[str, Any]]:
@@ -86,6 +34,18 @@ def events(response: httpx.Response) -> list[dict[str, Any]]:
 def test_it_says_who_pays_and_how_clients_reach_it(server: Server) -> None:
     assert "pays on devnet from 0x" in server.output
     assert f"OPENAI_API_KEY={KEY}" in server.output
+
+
+def asked_by_our_own(server: Server, folder: Path, *, stream: bool) -> Receipt:
+    """The receipt of a question that another process of ours asks through the server."""
+    settings = Settings(gateway_url=str(server.client.base_url), gateway_key=KEY)  # type: ignore[arg-type]  # as read
+    llm = LLM(settings=settings, journal=Ledger(folder / "of-a-student.db"))
+    answer = llm.chat_sync("openai/gpt-5", ASK["messages"], max_tokens=5, stream=stream)
+    last = list(answer)[-1] if stream else answer
+    assert llm.paid is False
+    runtime.wait(llm.close())
+    receipt: Receipt = last.receipt
+    return receipt
 
 
 class TestAnswers:
@@ -132,12 +92,32 @@ class TestAnswers:
         assert len(set(used)) <= 2  # one, or two where the first was settled meanwhile
 
     def test_our_own_notebooks_are_clients_like_others(self, server: Server, tmp_path: Path) -> None:
-        url = str(server.client.base_url).replace("//", f"//og:{KEY}@")
-        llm = LLM(settings=Settings(gateway_url=url), journal=Ledger(tmp_path / "of-a-student.db"))
-        assert llm.chat_sync("openai/gpt-5", ASK["messages"], max_tokens=5).text
-        assert llm.paid is False
-        runtime.wait(llm.close())
+        receipt = asked_by_our_own(server, tmp_path, stream=False)
+        assert receipt.text
         assert KEY not in (tmp_path / "of-a-student.db").read_bytes().decode("latin-1")
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_their_receipts_say_who_paid_and_hold_the_enclaves_proof(
+        self, server: Server, tmp_path: Path, stream: bool
+    ) -> None:
+        receipt = asked_by_our_own(server, tmp_path, stream=stream)
+        theirs = server.receipts()[-1]
+        assert receipt.paid_by == f"{theirs.payer} on devnet, receipt {theirs.receipt_id}"
+        assert (receipt.authorization_hash, receipt.cost, receipt.paid_for) == (None, None, None)
+        assert receipt.enclave_ok is True
+        assert check_enclave(evidence_of(Receipt.from_json(receipt.to_json()))).ok is True
+        forged = Receipt.from_json(receipt.to_json() | {"text": "another answer"})
+        assert check_enclave(evidence_of(forged)).ok is False
+
+    def test_whoever_asked_gets_the_receipt_that_pays_by_its_id(self, server: Server) -> None:
+        response = server.post(ASK)
+        found = server.client.get(f"/v1/receipts/{response.headers['x-og-receipt-id']}").json()
+        receipt = Receipt.from_json(found)
+        assert check_enclave(evidence_of(receipt)).ok is True
+        assert receipt.authorization is not None
+        assert response.headers["x-og-payer"] == receipt.payer
+        for unknown in ("0" * 32, "x", "%00"):
+            assert server.client.get(f"/v1/receipts/{unknown}").status_code == 404
 
     def test_who_goes_away_pays_once_and_the_receipt_says_so(self, server: Server) -> None:
         ask = ASK | {"messages": [{"role": "user", "content": "a [[slow:3]]"}], "stream": True, "max_tokens": 400}
