@@ -219,7 +219,7 @@ def _then(text: str) -> str:
 
 def api() -> str:
     """Every public name, from its docstring."""
-    named = [name for name in og_magics.__all__ if not name.startswith("__") and name != "errors"]
+    named = [name for name in og_magics.__all__ if not name.startswith("__") and name not in ("agents", "errors")]
     return "\n\n".join(f"::: og_magics.{name}" for name in sorted(named, key=str.lower))
 
 

@@ -21,7 +21,8 @@ from ._version import __version__
 from .core import environment as _environment  # noqa: F401 - it keeps what this process was started with
 
 if TYPE_CHECKING:
-    from . import errors
+    from . import agents, errors
+    from .chain.tee_registry import TEEEndpoint, TEERegistry
     from .client.llm import LLM
     from .conversation import Answer, BatchResult, StoredAnswers
     from .conversation.tools import tool
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         x402SettlementMode,
     )
     from .session.api import aask, aask_many, ask, ask_many, estimate, models, receipts, settle, verify
+    from .verification.response import TeeProof, VerificationError, build_inner_request, verify_response
     from .widgets.panel import panel
 
 _HOMES: dict[str, str] = {
@@ -53,11 +55,16 @@ _HOMES: dict[str, str] = {
     "StreamDelta": "core.types",
     "StreamUsage": "core.types",
     "TEE_LLM": "core.models",
+    "TEEEndpoint": "chain.tee_registry",
+    "TEERegistry": "chain.tee_registry",
+    "TeeProof": "verification.response",
     "TextGenerationOutput": "core.types",
+    "VerificationError": "verification.response",
     "aask": "session",
     "aask_many": "session",
     "ask": "session",
     "ask_many": "session",
+    "build_inner_request": "verification.response",
     "estimate": "session",
     "models": "session",
     "panel": "widgets.panel",
@@ -65,6 +72,7 @@ _HOMES: dict[str, str] = {
     "settle": "session",
     "tool": "conversation.tools",
     "verify": "session",
+    "verify_response": "verification.response",
     "x402SettlementMode": "core.types",
 }
 
@@ -81,12 +89,18 @@ __all__ = [
     "StreamChunk",
     "StreamDelta",
     "StreamUsage",
+    "TEEEndpoint",
+    "TEERegistry",
+    "TeeProof",
     "TextGenerationOutput",
+    "VerificationError",
     "__version__",
     "aask",
     "aask_many",
+    "agents",
     "ask",
     "ask_many",
+    "build_inner_request",
     "errors",
     "estimate",
     "load_ipython_extension",
@@ -97,6 +111,7 @@ __all__ = [
     "tool",
     "unload_ipython_extension",
     "verify",
+    "verify_response",
     "x402SettlementMode",
 ]
 
@@ -106,8 +121,8 @@ _RENAMED = {"Answers": "BatchResult"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return importlib.import_module(".errors", __name__)
+    if name in ("agents", "errors"):
+        return importlib.import_module(f".{name}", __name__)
     if name in _RENAMED:
         warnings.warn(f"og_magics.{name} is now og_magics.{_RENAMED[name]}.", DeprecationWarning, stacklevel=2)
         name = _RENAMED[name]

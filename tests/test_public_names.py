@@ -12,7 +12,8 @@ import og_magics
 NAMES = [
     "LLM", "Answer", "BatchResult", "aask", "aask_many", "ask", "ask_many", "TEE_LLM", "Permit2ApprovalResult", "ResponseFormat", "Settings", "StoredAnswers", "StreamChoice", "StreamChunk", "StreamDelta",
     "StreamUsage", "TextGenerationOutput", "__version__", "errors", "estimate", "load_ipython_extension", "models", "panel", "receipts",
-    "settle", "tool", "unload_ipython_extension", "verify", "x402SettlementMode",
+    "settle", "tool", "unload_ipython_extension", "verify", "x402SettlementMode", "TEERegistry", "TEEEndpoint", "TeeProof", "VerificationError", "build_inner_request", "verify_response",
+    "agents",
 ]  # fmt: skip
 
 SDK_FIELDS = {

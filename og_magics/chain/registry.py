@@ -44,13 +44,22 @@ def listed_enclaves(network: Network) -> Listed:
     Raises:
         ChainError: the registry cannot be read.
     """
-    function = abi.function("tee_registry", "getActiveTEEs")
-    (entries,) = rpc.registry(network).read(network.registry_address, function, LLM_PROXY)
-    enclaves = [_enclave(entry) for entry in entries]
+    enclaves = enclaves_of_type(network, LLM_PROXY)
     return Listed(
         tuple(one for one in enclaves if not refusal(one)),
         tuple((one, why) for one in enclaves if (why := refusal(one))),
     )
+
+
+def enclaves_of_type(network: Network, tee_type: int) -> list[Enclave]:
+    """Return the active enclaves of a type, those that must not be connected to among them.
+
+    Raises:
+        ChainError: the registry cannot be read.
+    """
+    function = abi.function("tee_registry", "getActiveTEEs")
+    (entries,) = rpc.registry(network).read(network.registry_address, function, tee_type)
+    return [_enclave(entry) for entry in entries]
 
 
 def active_enclaves(network: Network) -> list[Enclave]:

@@ -44,6 +44,15 @@ def request_hash(path: str, body: Mapping[str, Any], form: CanonicalForm) -> byt
         raise ValueError(f"the request body is malformed ({type(error).__name__}: {error})") from error
 
 
+def canonical_chat(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chat that an enclave signs of a request, in the standard form.
+
+    Raises:
+        ValueError, TypeError, AttributeError: no gateway signs such a request.
+    """
+    return _canonical(CHAT_PATH, body, CanonicalForm.STANDARD)
+
+
 def request_form(path: str, body: Mapping[str, Any], signed: bytes) -> CanonicalForm | None:
     """Return the canonical form in which this request has the hash that was signed; None where it has it in none.
 

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from og_magics import build_inner_request
 from og_magics.devnet import Devnet
+
+from .test_sdk_names import BODIES, STATES
 
 pytestmark = pytest.mark.ci
 
@@ -157,3 +160,22 @@ class TestOfficialSDK:
 
     def test_its_own_verification_accepts_our_signatures(self, found: dict[str, Any]) -> None:
         assert found["proven"] == [found["info"]["tee_id"]] * 3
+
+
+@pytest.mark.timeout(600)
+class TestTheSDKsNames:
+    def test_the_manuals_table_has_all_that_it_exports(self, sdk_python: Path) -> None:
+        assert sorted(_in_the_sdk(sdk_python, "print(json.dumps(og.__all__))")) == sorted(STATES)
+
+    def test_a_request_is_built_as_the_sdk_builds_it(self, sdk_python: Path) -> None:
+        script = "print(json.dumps([og.build_inner_request(body) for body in json.loads(sys.argv[1])]))"
+        theirs = _in_the_sdk(sdk_python, script, json.dumps(BODIES))
+        assert [list(build_inner_request(body)) for body in BODIES] == theirs
+
+
+def _in_the_sdk(python: Path, script: str, *arguments: str) -> Any:
+    """What the SDK's interpreter prints, as JSON."""
+    command = [str(python), "-c", f"import json, sys, opengradient as og; {script}", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout.strip().splitlines()[-1])
