@@ -135,14 +135,17 @@ def _memory() -> int:
 def ask(rows: int, concurrency: str, seconds: float) -> None:
     """Ask all rows, and tell every so many seconds how far it is, a line of JSON each."""
     import og_magics as og
-    from og_magics.session.many import _Asked
+    from og_magics.session.asking import options_from
+    from og_magics.session.many import BatchRequest
 
     frame = __import__("pandas").DataFrame({"text": [f"number {at}" for at in range(rows)]})
     og.models()
     before, began = _memory(), time.monotonic()
     at_once = int(concurrency) if concurrency.isdigit() else concurrency
-    options = {"max_tokens": 20, "stream": False}
-    many: Any = _Asked(frame, at_once, "[[words:12]] Classify: {text}", "answers.parquet", None, 600.0, False, options)
+    options = options_from({"max_tokens": 20, "stream": False})
+    many: Any = BatchRequest(
+        frame, at_once, "[[words:12]] Classify: {text}", "answers.parquet", None, 600.0, False, options
+    )
     going = many.start()
     started, ended = time.monotonic() - began, threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -226,3 +227,10 @@ def test_a_run_that_is_killed_again_and_again_asks_nothing_twice(
     assert (done.answered, done.failed, done.twice, done.kills) == (500, 0, 0, 3)
     assert done.refused > 0
     assert done.away == 5.0
+
+
+def test_in_memory_the_frame_has_the_fields_of_the_schema_too(app: Session) -> None:
+    many = ask(None, FRAME.head(3), schema=Label, max_tokens=60)
+    assert list(many.frame.columns[:4]) == ["prompt", "text", "label", "score"]
+    assert list(many.frame["label"]) == [answer.parsed.label for answer in many.done]
+    assert pickle.loads(pickle.dumps(many)).frame.equals(many.frame)
