@@ -41,13 +41,15 @@ def magics() -> str:
     """The help of `%og` and of each magic, as the notebook shows it."""
     from og_magics.magics.chat import ChatMagics
     from og_magics.magics.compare import CompareMagics
+    from og_magics.magics.many import ManyMagics
     from og_magics.magics.og import OgMagics, help_text
-    from og_magics.magics.parser import chat_parser, compare_parser
+    from og_magics.magics.parser import chat_parser, compare_parser, many_parser
 
     parts = []
     for name, magic, parser in (
         ("%%ogchat", ChatMagics.ogchat, chat_parser()),
         ("%%ogcompare", CompareMagics.ogcompare, compare_parser()),
+        ("%%ogmany", ManyMagics.ogmany, many_parser()),
     ):
         before, after = (inspect.getdoc(magic) or "").split(parser.flags_help())
         parts.append(f"## {name}\n\n{before.strip()}\n\n{_flags(parser)}\n\n{after.strip()}")

@@ -22,7 +22,7 @@ from og_magics.core.options import ENVIRONMENT, SETTINGS
 from og_magics.devnet import Devnet
 from og_magics.magics.og import OgMagics
 from og_magics.magics.og_parsers import PARSERS, PROMPTED
-from og_magics.magics.parser import Parser, chat_parser, compare_parser
+from og_magics.magics.parser import Parser, chat_parser, compare_parser, many_parser
 from og_magics.magics.threads import threads_parsers
 
 pytestmark = pytest.mark.ci
@@ -33,7 +33,12 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 GENERATED = runpy.run_path(str(ROOT / "docs" / "generated.py"))
 
-ASKING = {"%%ogchat": chat_parser(), "%ogchat": chat_parser(), "%%ogcompare": compare_parser()}
+ASKING = {
+    "%%ogchat": chat_parser(),
+    "%ogchat": chat_parser(),
+    "%%ogcompare": compare_parser(),
+    "%%ogmany": many_parser(),
+}
 VERBS = OgMagics.__new__(OgMagics).verbs()
 """Of %og. To list them, no notebook is needed."""
 
@@ -174,8 +179,8 @@ def test_each_cell_in_a_page_parses_as_the_magics_do(page):
     for text in blocks(page, "ipython", "python", "text", ""):
         first, _, rest = text.partition("\n")
         name, _, flags = first.partition(" ")
-        if name in ("%%ogchat", "%%ogcompare"):
-            ASKING[name].parse(flags, prompt=False)
+        if name in ("%%ogchat", "%%ogcompare", "%%ogmany"):
+            ASKING[name].parse(flags, prompt=name == "%%ogmany")
             assert rest.strip(), first
             continue
         for line in text.splitlines():

@@ -17,6 +17,8 @@ from .answer_row import COLUMNS, answer_row
 from .batch_run import Row
 from .batch_words import summary_of
 from .dataframes import frame_of
+from .schema_columns import columns_of, in_json
+from .structured_output import OutputSchema
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class _Slot(Row):
 
     Attributes:
         earlier: ids of the receipts of calls that were put back.
+        values: of the schema's columns.
     """
 
     def __init__(self, prompt: str) -> None:
@@ -67,6 +70,7 @@ class _Slot(Row):
         self.answer: Answer | None = None
         self.error: Exception | None = None
         self.earlier: list[str] = []
+        self.values: dict[str, Any] = {}
         self.asks: Callable[[], Turn] | None = None
         self.ended: Callable[[_Slot], None] = _Slot._unheard
 
@@ -105,7 +109,8 @@ class BatchResult(Sequence[Any]):
         stopped_by: the error after which nothing more was asked; None where all were.
     """
 
-    def __init__(self, prompts: Sequence[str], journal: Journal) -> None:
+    def __init__(self, prompts: Sequence[str], journal: Journal, schema: OutputSchema | None = None) -> None:
+        self._schema, self._columns = schema, columns_of(schema, COLUMNS)
         self._slots = [_Slot(prompt) for prompt in prompts]
         for slot in self._slots:
             slot.ended = self._note_end
@@ -145,6 +150,9 @@ class BatchResult(Sequence[Any]):
             self._failures[type(slot.error).__name__] += 1
         else:
             self._answered += 1
+            if self._schema is not None:
+                whole = in_json(self._schema, slot.answer.parsed)
+                slot.values = {column.name: column.value(whole) for column in self._columns}
             self._uncounted.append(slot)
 
     @property
@@ -186,13 +194,16 @@ class BatchResult(Sequence[Any]):
     def frame(self) -> pd.DataFrame:
         """A DataFrame with one row a prompt, in its current state.
 
-        Columns: `prompt`, `text`; `prompt_tokens`, `completion_tokens` (nullable integers); `cost_opg` (once settled),
-        `cost_usd` (Decimal or None); `latency_s` (seconds, NaN when unknown); `status`, `receipt_id` (of the last call;
-        None where nothing was asked), `replayed` (True: a recorded answer; nothing was paid now, and cost, time, status
-        and receipt are the original's), `ending` ("cut at max_tokens", "content filter", "refused", "empty"; None for
-        an answer that is complete), `error`.
+        Columns: `prompt`, `text`; one for each field of a schema; `prompt_tokens`, `completion_tokens` (nullable
+        integers); `cost_opg` (once settled), `cost_usd` (Decimal or None); `latency_s` (seconds, NaN when unknown);
+        `status`, `receipt_id` (of the last call; None where nothing was asked), `replayed` (True: a recorded answer;
+        nothing was paid now, and cost, time, status and receipt are the original's), `ending` ("cut at max_tokens",
+        "content filter", "refused", "empty"; None for an answer that is complete), `error`.
         """
-        return frame_of([self._row(slot) for slot in self._slots], COLUMNS)
+        return frame_of(
+            [self._row(slot) for slot in self._slots],
+            (*COLUMNS[:2], *(column.name for column in self._columns), *COLUMNS[2:]),
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: results, and the receipts as they stand now."""
@@ -200,8 +211,15 @@ class BatchResult(Sequence[Any]):
         for slot in self._slots:
             kept = _Slot(slot.prompt)
             kept.answer, kept.error, kept.progress = slot.answer, slot.error, Progress(receipt_ids=slot.receipt_ids)
+            kept.values = slot.values
             slots.append(kept)
-        return vars(self) | {"_slots": slots, "_journal": _Kept(self.receipts), "_again": None, "_uncounted": []}
+        return vars(self) | {
+            "_slots": slots,
+            "_schema": None,
+            "_journal": _Kept(self.receipts),
+            "_again": None,
+            "_uncounted": [],
+        }
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -241,7 +259,9 @@ class BatchResult(Sequence[Any]):
 
     def _row(self, slot: _Slot) -> dict[str, Any]:
         ids = slot.progress.receipt_ids or slot.earlier[-1:]
-        return answer_row(slot.prompt, slot.answer, slot.error, [self._journal.receipt(one) for one in ids])
+        return answer_row(slot.prompt, slot.answer, slot.error, [self._journal.receipt(one) for one in ids]) | {
+            column.name: slot.values.get(column.name) for column in self._columns
+        }
 
 
 def failure_of(answers: BatchResult) -> OGError | None:

@@ -23,7 +23,7 @@ Take = Callable[[Turn, Progress], Coroutine[Any, Any, Answer]]
 
 _FATAL = (PaymentRefused, WalletError, LedgerError)
 """Errors that every later prompt would meet too, so no further prompt is sent."""
-_MOST_REFUSALS, _MOST_LOSSES = 10, 2
+_MOST_REFUSALS, _MOST_LOSSES = 30, 2
 """So many times a row is asked again that the gateway refused as one too many, or whose connection broke."""
 
 

@@ -105,7 +105,7 @@ class StoredAnswers:
 
     def failure(self) -> OGError | None:
         """Return the error to raise where no row at all has an answer."""
-        error = self.stopped_by or self.first_error
+        error = self.first_error or self.stopped_by
         return error if not self.answered and isinstance(error, OGError) else None
 
 

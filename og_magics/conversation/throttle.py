@@ -55,7 +55,7 @@ def is_lost(error: BaseException) -> bool:
     """Return True where the connection broke while an answer was waited for: it may be charged, and did not come."""
     if isinstance(error, StreamError):
         return error.cut
-    return isinstance(error, GatewayUnreachable) and error.transient and not is_gone(error)
+    return isinstance(error, GatewayUnreachable) and error.lost
 
 
 def _untrusted(error: GatewayUnreachable) -> bool:

@@ -165,11 +165,14 @@ class GatewayUnreachable(GatewayError):
     Attributes:
         transient: False where trying again at once is no use: a certificate that is not the one to trust, or a
             gateway that let all the time pass.
+        lost: True where a connection that was there broke.
     """
 
-    def __init__(self, what: str, *, transient: bool = True, money: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, transient: bool = True, lost: bool = False, money: str = "", remedy: str = ""
+    ) -> None:
         super().__init__(what, money=money, remedy=remedy)
-        self.transient = transient
+        self.transient, self.lost = transient, lost
 
 
 class GatewayProtocolError(GatewayError):

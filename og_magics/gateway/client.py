@@ -226,6 +226,7 @@ class GatewayClient:
         except (httpx.RequestError, UnicodeError) as error:
             raise GatewayUnreachable(
                 f"The connection to the gateway {endpoint} was lost: {message_of(error)}.",
+                lost=True,
                 money=MAY_BE_CHARGED,
                 remedy="Ask again; %og receipts shows what is settled.",
             ) from None

@@ -23,14 +23,18 @@ from ..core.models import DEFAULTS, offered
 from ..core.networks import NETWORKS
 from ..core.option import Option
 from .og_parsers import PARSERS, PROMPTED, network_parser
-from .parser import WORD, Parser, chat_parser, compare_parser
+from .parser import WORD, Parser, chat_parser, compare_parser, many_parser
 from .threads import NAME, threads_parsers
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
 
-_CELLS: dict[str, Callable[[], Parser]] = {"%%ogchat": chat_parser, "%%ogcompare": compare_parser}
-_CELL = re.compile(r"(%%ogchat|%%ogcompare)(?:$|\s)")
+_CELLS: dict[str, Callable[[], Parser]] = {
+    "%%ogchat": chat_parser,
+    "%%ogcompare": compare_parser,
+    "%%ogmany": many_parser,
+}
+_CELL = re.compile(r"(%%ogchat|%%ogcompare|%%ogmany)(?:$|\s)")
 _LINE = re.compile(r"\s*(?:[\w\s,.\[\]\"']+=\s*)?(%ogchat|%og)\s")
 _BRACED = re.compile(r"\{(?P<path>[^\W\d]\w*\.)?(?P<start>(?:[^\W\d]\w*)?)$")
 _IDENTIFIER = "og_magics"

@@ -21,6 +21,7 @@ from .completion import Completion
 from .config import settings_of
 from .input_transform import AskedAssignment, AskedLine, cover, uncover
 from .key_guard import KeyGuard, own_addresses
+from .many import ManyMagics
 from .og import OgMagics
 from .prompts import names_of
 from .receipts import ReceiptsVariable
@@ -41,6 +42,7 @@ def load(shell: Any) -> None:
     chat = ChatMagics(shell, variable)
     shell.register_magics(chat)
     shell.register_magics(CompareMagics(shell, variable))
+    shell.register_magics(ManyMagics(shell, variable))
     og = OgMagics(shell, variable, chat)
     shell.register_magics(og)
     completion = Completion(shell, lambda: names_of(shell), og.verbs)
@@ -74,10 +76,10 @@ def unload(shell: Any) -> None:
     ):
         if ours in transformers:
             transformers.remove(ours)
-    for kind, names in (("line", ("og", "ogchat")), ("cell", ("ogchat", "ogcompare"))):
+    for kind, names in (("line", ("og", "ogchat")), ("cell", ("ogchat", "ogcompare", "ogmany"))):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
-    for magics in (ChatMagics, CompareMagics, OgMagics):
+    for magics in (ChatMagics, CompareMagics, ManyMagics, OgMagics):
         shell.magics_manager.registry.pop(magics.__name__, None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import EscapedCommand, MagicAssign
 
-_ASKING = ("%%ogchat", "%%ogcompare")
+_ASKING = ("%%ogchat", "%%ogcompare", "%%ogmany")
 """The cell magics whose cell is a prompt."""
 
 _MARK = "\ue000"
@@ -33,7 +33,7 @@ def uncover(lines: list[str]) -> list[str]:
 
 
 def _prompt_starts(lines: list[str]) -> int:
-    """Return the line after `%%ogchat` or `%%ogcompare`, which may stand below other cell magics, such as %%time."""
+    """Return the line after a magic that asks, which may stand below other cell magics, such as %%time."""
     for number, line in enumerate(lines):
         if line.startswith(_ASKING):
             return number + 1

@@ -33,6 +33,7 @@ _HELP = """\
 %%ogchat [flags]        ask; the cell is the prompt       %%ogchat? lists the flags
 %ogchat [flags] prompt  the same in one line
 %%ogcompare -m A -m B   ask several models at once, side by side; -p names a provider's model
+%%ogmany [flags] FRAME  ask for each row of a DataFrame: {column} in the cell is the row's value
 %og                     network, model and mode in use, calls and what they cost
 %og use [flags]         set defaults: USE
 %og explain [flags]     ask why the last cell that failed did; it is sent with its error

@@ -210,6 +210,20 @@ def compare_parser() -> Parser:
     return parser
 
 
+@functools.cache
+def many_parser() -> Parser:
+    """Return the parser of %%ogmany."""
+    parser = Parser("%%ogmany", "Ask for each row of a DataFrame.")
+    add_options(parser, [one for one in CALL.values() if one.name not in ("thread", "context", "images")])
+    add: Any = parser.add_argument
+    add("--out", metavar="FOLDER", help="write the answers into this folder of Parquet files, as they come")
+    add("--concurrency", metavar="N", default="auto", help='calls at once, at most; "auto" (the default) finds out')
+    add("--max-failures", metavar="N", type=int, help="stop after so many rows that failed")
+    add("--dry-run", action="store_true", help="send nothing: show the calls, the tokens and the cost; _ holds them")
+    add("-o", "--output", metavar="VAR", help="put the result into this variable; it is in _ too")
+    return parser
+
+
 def _add_cell_flags(parser: Parser) -> None:
     """Add the flags that are about the cell, and not about the call."""
     add: Any = parser.add_argument

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .api import aask, aask_many, ask, ask_many, estimate, models, receipts, settle, verify
 from .asking import current
+from .many import BatchRequest
 from .networks import configured_networks
 from .person import confirm, confirm_estimate, confirm_tool_call
 from .session import Session
 
 __all__ = [
+    "BatchRequest",
     "Session",
     "aask",
     "aask_many",

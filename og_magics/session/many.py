@@ -8,7 +8,7 @@ import os
 import time
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from ..conversation import (
@@ -18,6 +18,7 @@ from ..conversation import (
     BatchResult,
     BatchRun,
     Interrupted,
+    Options,
     PromptRows,
     Row,
     RowStore,
@@ -34,6 +35,7 @@ from ..conversation import (
 )
 from ..core.amounts import OPG
 from ..core.errors import ConfigError
+from ..core.estimate import Estimate
 from ..core.runtime import runtime
 from ..display import HEARTBEAT, ProgressBar, progress_bar_for
 from .asking import TurnMaker, current, of_many, options_from, warn_before
@@ -121,7 +123,11 @@ def ask_many(
         Interrupted: a KeyboardInterrupt. The answers that had come are in its `.partial` and, in IPython, in `_`.
     """
     runtime.assert_off_loop()
-    return _Asked(prompts, concurrency, template, out, max_failures, patience, progress, options).start().wait()
+    return (
+        BatchRequest(prompts, concurrency, template, out, max_failures, patience, progress, options_from(options))
+        .start()
+        .wait()
+    )
 
 
 @overload
@@ -160,13 +166,17 @@ async def aask_many(
     **options: Any,
 ) -> BatchResult | StoredAnswers:
     """Ask many from a coroutine, as `ask_many` does. Where it is cancelled, what had come is in `_`, in IPython."""
-    asked = _Asked(prompts, concurrency, template, out, max_failures, patience, progress, options)
+    asked = BatchRequest(prompts, concurrency, template, out, max_failures, patience, progress, options_from(options))
     return await asked.start().wait_async()
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """The questions of a run, kept to be asked again."""
+class BatchRequest:
+    """Prompts, and how they are to be asked. `start()` may be called again.
+
+    Attributes:
+        all: as the arguments of `ask_many`.
+    """
 
     prompts: Any
     concurrency: int | str
@@ -175,7 +185,7 @@ class _Asked:
     max_failures: int | None
     patience: float
     progress: bool
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options
 
     def start(self) -> _Many[BatchResult] | _Many[StoredAnswers]:
         """Look at everything, and start.
@@ -192,12 +202,25 @@ class _Asked:
         rows = prompt_rows(self.prompts, self.template)
         return self._in_memory(rows) if self.out is None else self._stored(rows)
 
+    def estimate(self) -> Estimate:
+        """Return what it would come to; nothing is sent.
+
+        Raises:
+            ConfigError: as `start`.
+        """
+        rows = prompt_rows(self.prompts, self.template)
+        maker = TurnMaker(current(), rows, of_many(self.options))
+        return current().estimate(map(maker.turn, range(len(rows))))
+
     def _in_memory(self, rows: PromptRows) -> _Many[BatchResult]:
-        return self._go_on(BatchResult(list(rows), current().ledger), rows)
+        prompts = list(rows)
+        maker = TurnMaker(current(), rows, of_many(self.options))
+        schema = maker.plain(0).schema if prompts else None
+        return self._go_on(BatchResult(prompts, current().ledger, schema), rows)
 
     def _go_on(self, result: BatchResult, rows: PromptRows) -> _Many[BatchResult]:
         """Ask what has no answer yet."""
-        maker = TurnMaker(current(), rows, of_many(options_from(self.options)))
+        maker = TurnMaker(current(), rows, of_many(self.options))
         todo = [at for at, slot in enumerate(result.texts) if slot is None]
         self._look_at(maker, todo)
         asked = result.asked_with(maker.turn, lambda: self._go_on(result, rows).wait())
@@ -205,7 +228,7 @@ class _Asked:
 
     def _stored(self, rows: PromptRows) -> _Many[StoredAnswers]:
         """Ask what has no answer in the folder yet."""
-        app, options = current(), of_many(options_from(self.options))
+        app, options = current(), of_many(self.options)
         if options.replay is None and app.settings.replay == "off":
             options = options.replace(replay="auto")  # an answer that is in the receipts is not paid twice
         maker = TurnMaker(app, rows, options)

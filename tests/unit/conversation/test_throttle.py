@@ -57,14 +57,14 @@ class TestWhatAnErrorSays:
     def test_gone_is_what_was_never_sent(self) -> None:
         assert is_gone(gone())
         assert is_gone(ChainError("No answer."))
-        assert not is_gone(GatewayUnreachable("The connection was lost."))
+        assert not is_gone(GatewayUnreachable("The connection was lost.", lost=True))
         untrusted = GatewayUnreachable("Another certificate.", transient=False)
         untrusted.__cause__ = httpx.ConnectError("certificate")
         assert not is_gone(untrusted)
         assert not is_lost(untrusted)
 
     def test_lost_is_what_may_be_charged(self) -> None:
-        assert is_lost(GatewayUnreachable("The connection was lost."))
+        assert is_lost(GatewayUnreachable("The connection was lost.", lost=True))
         assert not is_lost(GatewayUnreachable("No answer in time.", transient=False))
         assert is_lost(StreamError("It was cut.", cut=True))
         assert not is_lost(StreamError("It reported a failure."))
