@@ -12,6 +12,7 @@ from pathlib import Path
 from .._version import __version__
 from ..core.errors import OGError
 from ..core.options import SETTINGS
+from ..core.shared_ledger import is_server, ledger_argument
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_run(verbs.add_parser("run", help="run a notebook without a browser, then print its receipts"))
     receipts = verbs.add_parser("receipts", help="list the receipts in a saved notebook or a ledger")
     receipts.add_argument("notebook", type=Path, nargs="?")
-    receipts.add_argument("--ledger", type=Path, metavar="FILE", help="read this ledger instead of a notebook")
+    receipts.add_argument(
+        "--ledger", type=ledger_argument, metavar="FILE", help="read this ledger: a path, or the URL of a shared one"
+    )
     receipts.add_argument(
         "--settle", action="store_true",
         help="first look on chain for the payments in the ledger (the notebook's, where none is named); needs no key",
@@ -127,7 +130,7 @@ def _make_paths_absolute() -> None:
     """Make paths in the environment those that the user means: a kernel runs in the folder of its notebook."""
     for name in ("OG_LEDGER", "OG_KEYSTORE", "OG_DEVNET"):
         value = os.environ.get(name, "").strip()
-        if value and not value.startswith("{"):
+        if value and not value.startswith("{") and not is_server(value):
             os.environ[name] = str(Path(value).expanduser().absolute())
     if files := os.environ.get("OG_REPLAY_FROM", ""):
         os.environ["OG_REPLAY_FROM"] = _absolute(files)
@@ -232,7 +235,12 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     add("notebook", type=Path)
     add("--online", action="store_true", help="also ask the chains: registry, payment, data")
     add("--pcr", metavar="HASH", default="", help="require this measurement of the enclave's code in the registry")
-    add("--ledger", type=Path, metavar="FILE", help="also audit this ledger; it must hold the notebook's receipts")
+    add(
+        "--ledger",
+        type=ledger_argument,
+        metavar="FILE",
+        help="also audit this ledger; it must hold the notebook's receipts",
+    )
     add(
         "--proofs",
         metavar="NAMES",
@@ -277,7 +285,12 @@ def _scrub_arguments(parser: argparse.ArgumentParser) -> None:
     add("--all-outputs", action="store_true", help="clear the outputs of the other cells as well")
     add("--check", action="store_true", help="write nothing; list what should not be published")
     add("--keep-answers", action="store_true", help="with --check: look for keys, tokens and paths only")
-    add("--ledger", type=Path, metavar="FILE", help="also look for what this ledger holds; those beside are found")
+    add(
+        "--ledger",
+        type=ledger_argument,
+        metavar="FILE",
+        help="also look for what this ledger holds; those beside are found",
+    )
 
 
 def _scrub(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
