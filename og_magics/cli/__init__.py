@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     form.add_argument("--json", action="store_true", help="print them as JSON, with everything that verification needs")
     form.add_argument("--csv", type=Path, metavar="FILE", help="write them into this .csv file")
 
+    _add_ledger(verbs.add_parser("ledger", help="copy a ledger: from a file to a server, or back"))
+
     verify = verbs.add_parser(
         "verify",
         help="verify the receipts in a saved notebook",
@@ -98,9 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Check Python, packages, Jupyter, wallet, network and ledger. Nothing is paid, and no devnet is "
         "started. The exit status is 0 if nothing fails, else 1.",
     )
-    doctor.add_argument("notebook", type=Path, nargs="?", help="also check its environment and its ledger")
-    doctor.add_argument("--offline", action="store_true", help="use no network")
-    doctor.add_argument("--json", action="store_true", help="print JSON, for other programs")
+    _doctor_arguments(doctor)
 
     env = verbs.add_parser("env", help="keep the environment that a notebook ran in (%%og env) in its metadata")
     env.add_argument("notebook", type=Path)
@@ -140,6 +140,24 @@ def _absolute(files: str) -> str:
     return ",".join(str(Path(name.strip()).expanduser().absolute()) for name in files.split(",") if name.strip())
 
 
+def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("notebook", type=Path, nargs="?", help="also check its environment and its ledger")
+    doctor.add_argument("--offline", action="store_true", help="use no network")
+    doctor.add_argument("--json", action="store_true", help="print JSON, for other programs")
+
+
+def _add_ledger(ledger: argparse.ArgumentParser) -> None:
+    copy = ledger.add_subparsers(dest="action", metavar="copy", required=True).add_parser(
+        "copy",
+        help="copy all of a ledger to a place where there is none yet",
+        description="Copy a ledger: receipts, payments, conversations, recorded answers. Each place is a path or the "
+        "URL of a shared ledger. The journal's chain of hashes is checked in the source, and in the copy before it "
+        "counts; if it does not hold, nothing is copied.",
+    )
+    copy.add_argument("source", type=ledger_argument)
+    copy.add_argument("target", type=ledger_argument)
+
+
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("notebook", type=Path)
     run.add_argument("-o", "--output", type=Path, help="write the executed notebook here; the original stays as it is")
@@ -172,6 +190,10 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return run_notebook(args.notebook, output=args.output, kernel=args.kernel)
     if args.verb == "receipts":
         return _receipts(args, parser)
+    if args.verb == "ledger":
+        from .ledger import copy
+
+        return copy(args.source, args.target)
     if args.verb == "verify":
         from .verify import verify_notebook
 
