@@ -79,7 +79,7 @@ class Server:
             for part in ("-c", f"{name}={value}")
         ]
         command = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port), *settings]
-        log = (self._folder / "log").open("ab")
+        log = (self._folder / "log").open("wb")
         with log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._as)
         end = time.monotonic() + 60

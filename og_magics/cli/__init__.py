@@ -12,6 +12,7 @@ from pathlib import Path
 from .._version import __version__
 from ..core.errors import OGError
 from ..core.options import SETTINGS
+from ..core.shared_ledger import is_server, ledger_argument
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_run(verbs.add_parser("run", help="run a notebook without a browser, then print its receipts"))
     receipts = verbs.add_parser("receipts", help="list the receipts in a saved notebook or a ledger")
     receipts.add_argument("notebook", type=Path, nargs="?")
-    receipts.add_argument("--ledger", type=Path, metavar="FILE", help="read this ledger instead of a notebook")
+    receipts.add_argument(
+        "--ledger", type=ledger_argument, metavar="FILE", help="read this ledger: a path, or the URL of a shared one"
+    )
     receipts.add_argument(
         "--settle", action="store_true",
         help="first look on chain for the payments in the ledger (the notebook's, where none is named); needs no key",
@@ -61,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     form = receipts.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print them as JSON, with everything that verification needs")
     form.add_argument("--csv", type=Path, metavar="FILE", help="write them into this .csv file")
+
+    _add_ledger(verbs.add_parser("ledger", help="copy a ledger: from a file to a server, or back"))
 
     verify = verbs.add_parser(
         "verify",
@@ -95,9 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Check Python, packages, Jupyter, wallet, network and ledger. Nothing is paid, and no devnet is "
         "started. The exit status is 0 if nothing fails, else 1.",
     )
-    doctor.add_argument("notebook", type=Path, nargs="?", help="also check its environment and its ledger")
-    doctor.add_argument("--offline", action="store_true", help="use no network")
-    doctor.add_argument("--json", action="store_true", help="print JSON, for other programs")
+    _doctor_arguments(doctor)
 
     env = verbs.add_parser("env", help="keep the environment that a notebook ran in (%%og env) in its metadata")
     env.add_argument("notebook", type=Path)
@@ -127,7 +130,7 @@ def _make_paths_absolute() -> None:
     """Make paths in the environment those that the user means: a kernel runs in the folder of its notebook."""
     for name in ("OG_LEDGER", "OG_KEYSTORE", "OG_DEVNET"):
         value = os.environ.get(name, "").strip()
-        if value and not value.startswith("{"):
+        if value and not value.startswith("{") and not is_server(value):
             os.environ[name] = str(Path(value).expanduser().absolute())
     if files := os.environ.get("OG_REPLAY_FROM", ""):
         os.environ["OG_REPLAY_FROM"] = _absolute(files)
@@ -135,6 +138,24 @@ def _make_paths_absolute() -> None:
 
 def _absolute(files: str) -> str:
     return ",".join(str(Path(name.strip()).expanduser().absolute()) for name in files.split(",") if name.strip())
+
+
+def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("notebook", type=Path, nargs="?", help="also check its environment and its ledger")
+    doctor.add_argument("--offline", action="store_true", help="use no network")
+    doctor.add_argument("--json", action="store_true", help="print JSON, for other programs")
+
+
+def _add_ledger(ledger: argparse.ArgumentParser) -> None:
+    copy = ledger.add_subparsers(dest="action", metavar="copy", required=True).add_parser(
+        "copy",
+        help="copy all of a ledger to a place where there is none yet",
+        description="Copy a ledger: receipts, payments, conversations, recorded answers. Each place is a path or the "
+        "URL of a shared ledger. The journal's chain of hashes is checked in the source, and in the copy before it "
+        "counts; if it does not hold, nothing is copied.",
+    )
+    copy.add_argument("source", type=ledger_argument)
+    copy.add_argument("target", type=ledger_argument)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -169,6 +190,10 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return run_notebook(args.notebook, output=args.output, kernel=args.kernel)
     if args.verb == "receipts":
         return _receipts(args, parser)
+    if args.verb == "ledger":
+        from .ledger import copy
+
+        return copy(args.source, args.target)
     if args.verb == "verify":
         from .verify import verify_notebook
 
@@ -232,7 +257,12 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     add("notebook", type=Path)
     add("--online", action="store_true", help="also ask the chains: registry, payment, data")
     add("--pcr", metavar="HASH", default="", help="require this measurement of the enclave's code in the registry")
-    add("--ledger", type=Path, metavar="FILE", help="also audit this ledger; it must hold the notebook's receipts")
+    add(
+        "--ledger",
+        type=ledger_argument,
+        metavar="FILE",
+        help="also audit this ledger; it must hold the notebook's receipts",
+    )
     add(
         "--proofs",
         metavar="NAMES",
@@ -277,7 +307,12 @@ def _scrub_arguments(parser: argparse.ArgumentParser) -> None:
     add("--all-outputs", action="store_true", help="clear the outputs of the other cells as well")
     add("--check", action="store_true", help="write nothing; list what should not be published")
     add("--keep-answers", action="store_true", help="with --check: look for keys, tokens and paths only")
-    add("--ledger", type=Path, metavar="FILE", help="also look for what this ledger holds; those beside are found")
+    add(
+        "--ledger",
+        type=ledger_argument,
+        metavar="FILE",
+        help="also look for what this ledger holds; those beside are found",
+    )
 
 
 def _scrub(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..core.errors import LedgerError
 from ..core.settings import Settings
+from ..core.shared_ledger import shared_at
 from ..display import receipts_table
 from ..display.sanitize import printable
 from ..ledger import Ledger, export_receipts, ledger_of
@@ -59,9 +60,9 @@ def adopt(notebook: Path | None, ledger: Path | None, *, yes: bool) -> int:
     with existing_ledger(ledger or _ledger_of(notebook)) as opened:
         foreign = opened.foreign()
         if not foreign.answers and not foreign.turns:
-            print(f"All answers and conversations in {opened.path.name} were made here: nothing to adopt.")
+            print(f"All answers and conversations in {opened.name} were made here: nothing to adopt.")
             return 0
-        print(f"Not made by you on this machine, in {opened.path.name}:")
+        print(f"Not made by you on this machine, in {opened.name}:")
         print(f"  answers: {len(foreign.answers)}, of {_day(foreign.first)} to {_day(foreign.last)}")
         _print_some([f"{_line(model)}: {count}" for model, count in sorted(foreign.models.items())])
         print(f"  turns of conversations: {len(foreign.turns)}")
@@ -118,7 +119,7 @@ def existing_ledger(path: Path) -> Ledger:
     Raises:
         LedgerError: there is no such file.
     """
-    if not path.is_file():
+    if shared_at(path) is None and not path.is_file():
         raise LedgerError(
             f"There is no file of receipts at {path}.", remedy="Name the folder of the notebook, or the file itself."
         )

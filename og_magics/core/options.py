@@ -139,8 +139,8 @@ class SettingsTable:
         "", "the JSON line of a running devnet, or the path of a file with it", env="OG_DEVNET", reconnects=True,
     )
     ledger: str = option(
-        "", "path of the receipts' file; empty for .og/NOTEBOOK.db beside the notebook", env="OG_LEDGER",
-        reconnects=True,
+        "", "the receipts' file, or postgresql://... of a shared one; empty for .og/NOTEBOOK.db beside the notebook",
+        env="OG_LEDGER", reconnects=True,
     )
     # Limits, and how calls behave.
     max_authorization: int = option(

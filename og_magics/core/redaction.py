@@ -35,7 +35,7 @@ _TOKEN = re.compile(
     r"|(?:api[_-]?key|access[_-]?token|auth[_-]?token|password)[\"'\]]*\s*[=:]\s*(?:[\"'][^\"'\s]{8,}[\"']|\w{16,}(?![\w.(\[]))",
     re.IGNORECASE,
 )
-_LOGIN = re.compile(r"\b(?:https?|wss?)://[^\s/:@\"'<>]+(?::[^\s/@\"'<>]*)?@", re.IGNORECASE)
+_LOGIN = re.compile(r"\b(?:https?|wss?|postgres(?:ql)?)://[^\s/:@\"'<>]+(?::[^\s/@\"'<>]*)?@", re.IGNORECASE)
 _IN_URL = re.compile(
     # https://host/path?apikey=..., &access_token=...
     r"\bhttps?://[^\s\"'<>]*?[?&](?:[\w-]*(?:key|token|secret|auth|password|sig|jwt))=(?P<query>[^\s&\"'<>#]{6,})"

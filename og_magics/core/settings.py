@@ -14,6 +14,7 @@ from .front_end import running_notebook
 from .option import Secret as Secret  # noqa: PLC0414 - og_magics.core.settings.Secret is its known place
 from .options import SETTINGS, SettingsTable
 from .secret import PrivateURL
+from .shared_ledger import is_server, shared_ledger
 
 
 class Budgets(NamedTuple):
@@ -39,6 +40,8 @@ class Settings(SettingsTable):
                 object.__setattr__(self, name, Secret(value))
             elif isinstance(value, str) and one.private_url:
                 object.__setattr__(self, name, PrivateURL(value))
+        if is_server(self.ledger):
+            object.__setattr__(self, "ledger", PrivateURL(self.ledger))
         if self.devnet.lstrip().startswith("{"):  # it has the keys of the devnet's accounts
             object.__setattr__(self, "devnet", Secret(self.devnet))
 
@@ -134,8 +137,12 @@ def notebook_path(namespace: Mapping[str, Any] | None = None, env: Mapping[str, 
 def ledger_path(settings: Settings, notebook: Path | None) -> Path:
     """Return the path of a new notebook's ledger: as set, else `.og/<notebook>.db` beside it, or in the working folder.
 
+    Of a shared ledger it is the file that stands for it here.
+
     That a notebook is found again by more than its name is the work of `ledger/notebook_index.py`.
     """
+    if is_server(settings.ledger):
+        return shared_ledger(settings.ledger).path
     if settings.ledger:
         return Path(settings.ledger).expanduser()
     if notebook is None:

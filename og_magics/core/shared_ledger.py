@@ -21,7 +21,7 @@ from .secret import note_secret, revealed
 
 SUFFIX = ".postgresql"
 """Of the file that stands for a server's ledger."""
-_SCHEME = re.compile(r"\s*postgres(?:ql)?:/+", re.IGNORECASE)
+_SCHEME = re.compile(r"\s*postgres(?:ql)?:(?://|/(?!/))", re.IGNORECASE)
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OPTIONS = frozenset((
     "schema", "sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "host", "port", "target_session_attrs",
@@ -51,7 +51,7 @@ class SharedLedger:
         """Of the file that stands for it here."""
         where = [self.options.get(name, "") for name in ("host", "port", "dbname")]
         digest = hashlib.sha256(json.dumps([*where, self.schema]).encode()).hexdigest()[:16]
-        return state_folder() / "shared" / digest / f"{self.schema}{SUFFIX}"
+        return state_folder().resolve() / "shared" / digest / f"{self.schema}{SUFFIX}"
 
 
 _known: dict[Path, SharedLedger] = {}
@@ -68,6 +68,8 @@ def shared_ledger(url: str | os.PathLike[str]) -> SharedLedger:
     Raises:
         ConfigError: it is no such URL; the text of the error holds nothing of it.
     """
+    if not is_server(url):
+        raise _wrong("it does not begin so")
     text = _SCHEME.sub("postgresql://", revealed(os.fspath(url)).strip(), count=1)
     try:
         parts = urlsplit(text)
@@ -100,6 +102,11 @@ def shared_ledger(url: str | os.PathLike[str]) -> SharedLedger:
     if before is None or "password" in options or "password" not in before.options:
         _known[found.path] = found
     return found
+
+
+def ledger_argument(text: str) -> Path:
+    """Return the path of a ledger that is named on a command line, by its path or its URL."""
+    return shared_ledger(text).path if is_server(text) else Path(text)
 
 
 def shared_at(path: Path) -> SharedLedger | None:

@@ -17,6 +17,7 @@ from ..core.cell_notes import LEDGER_REPLACED
 from ..core.errors import LedgerError
 from ..core.payment_states import Block, Commitment, MoneyEvent, MoneyState, is_past, transition
 from ..core.receipt import Authorization
+from ..core.shared_ledger import shared_at
 from ..core.types import Settlement
 from . import journal, rows
 from .database import Connection, Row
@@ -70,6 +71,12 @@ class MoneyLedger:
     def path(self) -> Path:
         """Of the file, absolute."""
         return self._file.path
+
+    @property
+    def name(self) -> str:
+        """Its file's name; of a shared ledger the URL, without the password."""
+        shared = shared_at(self.path)
+        return self.path.name if shared is None else shared.shown
 
     # -- writing -------------------------------------------------------------------------------
 

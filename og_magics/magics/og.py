@@ -124,7 +124,7 @@ class OgMagics(NotebookMagics):
             + ("" if settings.stream else ", not streamed")
             + ("" if settings.replay == "off" else f", replay {settings.replay}")
             + (", with web search" if settings.web_search else ""),
-            f"receipts    {len(receipts)} in {self._app.ledger.path.name}, {waiting} to be settled, "
+            f"receipts    {len(receipts)} in {self._app.ledger.name}, {waiting} to be settled, "
             f"{format_opg(paid)} OPG paid",
         ]
         if settings.tools:

@@ -19,7 +19,7 @@ from ..core.progress import SCRUBBED
 from ..core.receipt import MIME
 from ..core.redaction import private_in, redacted
 from ..core.secret import holds_session_id, note_secret
-from ..core.settings import Settings
+from ..core.settings import Settings, ledger_path
 from ..display import answer_bundle
 from ..display.panel_snapshot import SUMMARY
 from ..notebook.file import answers_of, joined, read_notebook, write_notebook
@@ -110,9 +110,9 @@ class _Scrubbing:
             for output in cell.get("outputs", []):
                 for session_id in _session_ids(output.get("data")):
                     note_secret(session_id)  # so that it is found wherever else it stands
-        configured = Settings.from_env().ledger
+        settings = Settings.from_env()
         self.known: Known = known_of(
-            self.content, notebook, ledger, Path(configured).expanduser() if configured else None
+            self.content, notebook, ledger, ledger_path(settings, None) if settings.ledger else None
         )
         sources = [_source(cell) if cell.get("cell_type") == "code" else None for _, cell in _numbered(self.content)]
         self._uses = uses_of_answers(sources)

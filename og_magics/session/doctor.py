@@ -22,6 +22,7 @@ from ..core.errors import ConfigError, OGError
 from ..core.networks import described
 from ..core.redaction import redacted
 from ..core.settings import Settings
+from ..core.shared_ledger import shared_at
 from ..display.sanitize import printable
 from ..ledger import Ledger, ledger_of, readable_at
 from ..ledger.file_system import file_system, in_write_ahead_mode
@@ -320,6 +321,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _ledger(path: Path) -> Iterator[HealthCheck]:
+    if (shared := shared_at(path)) is not None:
+        with Ledger(path) as ledger:
+            yield _entries(ledger, shared.shown)
+        return
     place = readable_at(path)
     if place != path:
         yield HealthCheck("ledger", None, "its folder cannot be written; receipts are kept in the state directory",
@@ -334,21 +339,11 @@ def _ledger(path: Path) -> Iterator[HealthCheck]:
             yield HealthCheck("ledger", False, summary, "Set OG_LEDGER to a path that can be written.")
         return
     with Ledger(path) as ledger:
-        audit = ledger.audit()
-        count, pending = len(ledger.receipts()), len(ledger.pending())
-    size = f"{path.stat().st_size / 1024:.0f} KiB"
-    counted = f"{_count(count, 'receipt')}, {audit.length} entries, {size}"
-    summary = f"{path.name}: {counted}, {_count(pending, 'payment')} to settle"
-    if not audit.ok:
-        wrong = len(audit.broken) + len(audit.payments) + len(audit.problems)
-        summary = f"{summary}; {wrong} things are not as they were written"
-        yield HealthCheck("ledger", False, summary, "%og verify names them. It was edited by hand, or damaged.")
-    else:
-        yield HealthCheck("ledger", True, summary)
-    if shared := open_to_others(path):
-        names = _listed(one.name for one in shared)
+        yield _entries(ledger, path.name, f", {path.stat().st_size / 1024:.0f} KiB")
+    if others := open_to_others(path):
+        names = _listed(one.name for one in others)
         summary = f"Others on this machine can read what was asked and paid: {names}."
-        yield HealthCheck("ledger's access", None, summary, f"chmod go= {shlex.join(map(_beside, shared))}")
+        yield HealthCheck("ledger's access", None, summary, f"chmod go= {shlex.join(map(_beside, others))}")
     disk = file_system(path)
     if disk.remote:
         summary = f"The ledger is on {disk.kind}: readers and writers wait for each other, and its locks may not hold."
@@ -358,6 +353,19 @@ def _ledger(path: Path) -> Iterator[HealthCheck]:
         yield HealthCheck(
             "ledger's mode", None, summary, "Its disk may not allow it. Set OG_LEDGER to a path on a local disk."
         )
+
+
+def _entries(ledger: Ledger, name: str, size: str = "") -> HealthCheck:
+    """Audit a ledger."""
+    audit = ledger.audit()
+    count, pending = len(ledger.receipts()), len(ledger.pending())
+    counted = f"{_count(count, 'receipt')}, {audit.length} entries{size}"
+    summary = f"{name}: {counted}, {_count(pending, 'payment')} to settle"
+    if audit.ok:
+        return HealthCheck("ledger", True, summary)
+    wrong = len(audit.broken) + len(audit.payments) + len(audit.problems)
+    summary = f"{summary}; {wrong} things are not as they were written"
+    return HealthCheck("ledger", False, summary, "%og verify names them. It was edited by hand, or damaged.")
 
 
 def _beside(path: Path) -> str:

@@ -257,7 +257,7 @@ def wallet_file_check(network: Network) -> HealthCheck:
 
 def _kept(ledger: Ledger) -> HealthCheck:
     return HealthCheck(
-        "receipts", True, f"{ledger.head()[0]} entries in {ledger.path.name}, {len(ledger.pending())} to settle"
+        "receipts", True, f"{ledger.head()[0]} entries in {ledger.name}, {len(ledger.pending())} to settle"
     )
 
 
