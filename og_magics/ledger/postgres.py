@@ -135,7 +135,7 @@ class ServerConnection:
             import psycopg
         except ImportError:
             raise LedgerError(
-                f"The shared ledger {self._shared.shown} needs the package psycopg, which is not installed.",
+                f"The receipts in {self._shared.shown} need the package psycopg, which is not installed.",
                 money="Nothing was asked and nothing was paid.",
                 remedy="pip install 'og_magics[postgres]'",
             ) from None

@@ -172,7 +172,7 @@ class ServerFile(LedgerFile):
                 return self._server
         if self._forked_in_use:
             raise LedgerError(
-                f"The shared ledger {self.shared.shown} was read or written while this process was forked, and cannot "
+                f"The receipts in {self.shared.shown} were read or written while this process was forked, and cannot "
                 "be used in it.",
                 money="Nothing was written and nothing was paid.",
                 remedy='Call multiprocessing.set_start_method("spawn"), or fork when nothing is being asked.',
