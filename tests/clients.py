@@ -186,7 +186,7 @@ shell.run_line_magic("load_ext", "jupyter_ai_magics")
 
 def ask(model):
     with capture_output() as shown:
-        result = shell.run_cell_magic("ai", f"openai/{model} --api-base {URL} --api-key-name OPENAI_API_KEY -f text", ASK)
+        result = shell.run_cell_magic("ai", f"openai-chat-custom:{model} -f text", ASK)
     return " ".join([*map(str, [result] if result is not None else []), shown.stdout, shown.stderr,
                      *(str(one.data.get("text/plain") or one.data.get("text/markdown")) for one in shown.outputs)])
 
@@ -230,6 +230,6 @@ CLIENTS = (
     Client("llm", ("llm",), "llm", LLM_CLI),
     Client("langchain-openai", ("langchain-openai",), "langchain-openai", LANGCHAIN),
     Client("pydantic-ai", ("pydantic-ai-slim[openai]",), "pydantic-ai-slim", PYDANTIC_AI),
-    Client("jupyter-ai", ("jupyter-ai-magics",), "jupyter-ai-magics", JUPYTER_AI),
+    Client("jupyter-ai", ("jupyter-ai-magics", "langchain-openai"), "jupyter-ai-magics", JUPYTER_AI),
     Client("og_magics", (), "og_magics", OURS),
 )

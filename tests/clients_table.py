@@ -78,6 +78,7 @@ def served(devnet: Devnet, folder: Path) -> Iterator[tuple[str, Ledger]]:
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
     )  # fmt: skip
     assert process.stdout is not None
+    reader: threading.Thread | None = None
     try:
         printed = ""
         for line in process.stdout:
@@ -86,12 +87,16 @@ def served(devnet: Devnet, folder: Path) -> Iterator[tuple[str, Ledger]]:
                 break
         else:
             raise RuntimeError(f"og-magics serve did not start: {printed}")
-        threading.Thread(target=process.stdout.read, daemon=True).start()
+        reader = threading.Thread(target=process.stdout.read, daemon=True)
+        reader.start()
         with Ledger(folder / "serve.db") as ledger:
             yield found[1], ledger
     finally:
         process.terminate()
         process.wait(30)
+        if reader is not None:
+            reader.join(30)
+        process.stdout.close()
 
 
 def ask(client: Client, python: Path, url: str, ledger: Ledger, folder: Path) -> Row:
@@ -142,7 +147,7 @@ def installed(client: Client, folder: Path) -> Path:
     if not client.packages:
         return Path(sys.executable)
     home = folder / client.name
-    python = home / "bin" / "python"
+    python: Path = home / "bin" / "python"
     if not (home / "complete").exists():
         venv.create(home, with_pip=True, clear=True)
         command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *client.packages]
