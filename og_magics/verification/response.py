@@ -13,7 +13,7 @@ from .enclave import pem_to_der, tee_id_of, unix_seconds, verify_signature
 from .hashing import hash_bytes, keccak
 
 _WIRE_ONLY = ("tool_choice",)
-"""What is sent, and is covered by no signature."""
+"""Fields that are sent, and that no signature covers."""
 
 
 class VerificationError(ProofError):
@@ -22,7 +22,7 @@ class VerificationError(ProofError):
 
 @dataclass(frozen=True, slots=True)
 class TeeProof:
-    """What was verified of a response.
+    """The parts of a response that were verified.
 
     Attributes:
         tee_id: the enclave. request_hash, output_hash: what was signed, hex without 0x. timestamp: unix seconds.
