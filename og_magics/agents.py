@@ -42,7 +42,7 @@ def langchain_adapter(
         max_tokens, temperature, x402_settlement_mode: as in `LLM.chat`.
         client: an LLM of yours, in place of `private_key` and the URLs.
         rpc_url, tee_registry_address: of the registry of enclaves. llm_server_url: one gateway, in place of it.
-        max_cost: OPG that one call may cost at most.
+        max_cost: OPG that a gateway may be allowed for one call.
 
     Raises:
         ConfigError: no model is named, or a name or a key is malformed.

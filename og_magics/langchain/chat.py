@@ -51,7 +51,7 @@ class ChatOG(BaseChatModel):
         model: "openai/gpt-5", or a name of the catalogue.
         temperature, max_tokens, stop: as in `LLM.chat`.
         settlement: private, batch or individual: what of the call goes on chain.
-        max_cost: OPG that one call may cost at most; what could cost more is refused before anything is signed.
+        max_cost: OPG that a gateway may be allowed for one call; where it wants more, nothing is signed.
         pay_again: ask again what failed a moment ago after it may have been paid. Without it a repetition, as
             `.with_retry()` makes it, is refused, so that no question is paid twice unasked.
         streaming: let `invoke` stream, for callbacks that show tokens.

@@ -22,7 +22,7 @@ class VerificationError(ProofError):
 
 @dataclass(frozen=True, slots=True)
 class TeeProof:
-    """Facts about a response that were verified.
+    """The parts of a response that were verified.
 
     Attributes:
         tee_id: the enclave. request_hash, output_hash: what was signed, hex without 0x. timestamp: unix seconds.
