@@ -15,6 +15,8 @@ PROMPTS = 200
 AT_ONCE = 8
 _SLOW = 0.5
 """Seconds that the simulated model thinks."""
+AT_MOST = 64
+"""As many prompts at once as `ask_many` takes."""
 
 _PROGRAM = """
 import asyncio, json, os, sys, time
@@ -24,15 +26,18 @@ import og_magics as og
 prompts, at_once, rounds = json.loads(sys.argv[1])
 info = json.loads(os.environ["OG_DEVNET"])
 og.ask("warm", max_tokens=1, stream=False)
-ours, theirs = [], []
+ours, theirs, cpu, bare_cpu = [], [], [], []
 for _ in range(rounds):
+    used = time.process_time()
     theirs.append(asyncio.run(bare(info, prompts, at_once)))
-    began = time.perf_counter()
+    bare_cpu.append(time.process_time() - used)
+    began, used = time.perf_counter(), time.process_time()
     many = og.ask_many(prompts, at_once, progress=False, max_tokens=1, stream=False)
     ours.append(time.perf_counter() - began)
+    cpu.append(time.process_time() - used)
 receipts = og.receipts()
 print(json.dumps({
-    "ours": ours, "theirs": theirs, "answered": len(many.done), "receipts": len(receipts),
+    "ours": ours, "theirs": theirs, "cpu": cpu, "bare_cpu": bare_cpu, "answered": len(many.done), "receipts": len(receipts),
     "complete": int(receipts["tee_signature"].notna().sum()), "authorizations": receipts["authorization_hash"].nunique(),
 }))
 """
@@ -43,21 +48,45 @@ def measure(
 ) -> list[Row]:
     """Rows on many prompts at once."""
     told = run(info, folder, environment, rounds=rounds, prompts=prompts)
+    most = 2 * prompts
+    quick = run(info, folder, environment, rounds=rounds, prompts=most, at_once=AT_MOST, slow=0)
     name = f"{prompts} prompts with ask_many, {AT_ONCE} at once"
     return [
         Row(name, median_ms(told["ours"]), "ms", median_ms(told["theirs"]), "bare httpx", ratio_goal=1.15),
+        Row(
+            f"{most} prompts answered at once, {AT_MOST} at once",
+            median_ms(quick["ours"]),
+            "ms",
+            median_ms(quick["theirs"]),
+            "bare httpx",
+        ),
+        Row(
+            "processor's time for each of these",
+            median_ms(quick["cpu"]) / most,
+            "ms",
+            median_ms(quick["bare_cpu"]) / most,
+            "bare httpx",
+        ),
         Row(f"authorizations signed for these {prompts}", told["authorizations"], "", value_goal=1),
     ]
 
 
 def run(
-    info: dict[str, Any], folder: str, environment: Mapping[str, str], *, rounds: int, prompts: int
+    info: dict[str, Any],
+    folder: str,
+    environment: Mapping[str, str],
+    *,
+    rounds: int,
+    prompts: int,
+    at_once: int = AT_ONCE,
+    slow: float = _SLOW,
 ) -> dict[str, Any]:
     """What a fresh process measured: seconds of each round, and what the ledger holds."""
-    asked = json.dumps([[f"[[slow:{_SLOW}]] number {n}" for n in range(prompts)], AT_ONCE, rounds])
+    words = f"[[slow:{slow}]] " if slow else ""
+    asked = json.dumps([[f"{words}number {n}" for n in range(prompts)], at_once, rounds])
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, asked],
-        env={**environment, "OG_LEDGER": f"{folder}/asking.db", "OG_DEVNET": json.dumps(info)},
+        env={**environment, "OG_LEDGER": f"{folder}/asking-{at_once}.db", "OG_DEVNET": json.dumps(info)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
