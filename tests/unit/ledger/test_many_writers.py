@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from ...postgres import Server
 from .conftest import by_hand
 
 pytestmark = pytest.mark.ci
+ROOT = Path(__file__).parents[3]
 
 
 def test_processes_that_begin_a_ledger_together_write_one_sound_chain(postgres: Server) -> None:
@@ -44,6 +49,51 @@ def test_writers_at_the_limit_stay_within_one_budget(postgres: Server, make: Any
     with Ledger(url) as ledger:
         assert ledger.committed("eip155:84532") == 5 * 10**17
         assert ledger.audit().ok
+
+
+_MACHINE = """
+import sys
+from og_magics.core.accounts import WalletAccount, WalletCheck
+from og_magics.core.errors import PaymentRefused
+from og_magics.ledger import Ledger
+from tests.unit.ledger.conftest import Make
+
+def check(committed):
+    if committed(None).total >= 5 * 10**17:
+        raise PaymentRefused("The budget is used up.")
+
+wallet = WalletCheck(WalletAccount("0xPayer", "eip155:84532", "eip155:84532"), check)
+make, first, signed = Make(), int(sys.argv[2]), 0
+with Ledger(sys.argv[1]) as ledger:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(first, first + 5):
+        try:
+            ledger.authorize(make.authorization(number), wallet=wallet)
+            signed += 1
+        except PaymentRefused:
+            pass
+print(signed)
+"""
+
+
+def test_machines_with_one_wallet_and_files_of_their_own_stay_within_its_budget(
+    postgres: Server, tmp_path: Path
+) -> None:
+    url, started = postgres.url(), []
+    for number in range(4):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / str(number))}
+        command = [sys.executable, "-c", _MACHINE, url, str(10 * number + 1)]
+        started.append(
+            subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+    for one in started:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    signed = [int(said[0]) for said in [one.communicate("go\n") for one in started]]
+    assert sum(signed) == 5
+    with Ledger(url) as ledger:
+        assert ledger.committed("eip155:84532") == 5 * 10**17
 
 
 def test_a_writer_that_is_killed_in_the_middle_leaves_nothing_and_holds_nobody_up(postgres: Server, make: Any) -> None:
