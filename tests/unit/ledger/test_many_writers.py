@@ -52,14 +52,16 @@ def test_writers_at_the_limit_stay_within_one_budget(postgres: Server, make: Any
 
 
 _MACHINE = """
-import sys
+import sys, time
 from og_magics.core.accounts import WalletAccount, WalletCheck
 from og_magics.core.errors import PaymentRefused
 from og_magics.ledger import Ledger
 from tests.unit.ledger.conftest import Make
 
 def check(committed):
-    if committed(None).total >= 5 * 10**17:
+    total = committed(None).total
+    time.sleep(0.2)  # the others look meanwhile
+    if total >= 5 * 10**17:
         raise PaymentRefused("The budget is used up.")
 
 wallet = WalletCheck(WalletAccount("0xPayer", "eip155:84532", "eip155:84532"), check)
@@ -94,6 +96,24 @@ def test_machines_with_one_wallet_and_files_of_their_own_stay_within_its_budget(
     assert sum(signed) == 5
     with Ledger(url) as ledger:
         assert ledger.committed("eip155:84532") == 5 * 10**17
+
+
+def test_a_forked_child_and_its_parent_go_on_by_connections_of_their_own(postgres: Server, make: Any) -> None:
+    url = postgres.url()
+    script = (
+        "import os, sys; from og_magics.ledger import Ledger; from tests.unit.ledger.conftest import Make\n"
+        "make = Make(); ledger = Ledger(sys.argv[1]); make.opened(ledger); ledger.receipts()\n"
+        "child = os.fork()\n"
+        "for _ in range(5): make.opened(ledger); ledger.receipts()\n"
+        "if child: assert os.waitpid(child, 0)[1] == 0; make.opened(ledger); print(ledger.audit().ok)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, url], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+    with Ledger(url) as ledger:
+        assert len(ledger.receipts()) == 12
 
 
 def test_a_writer_that_is_killed_in_the_middle_leaves_nothing_and_holds_nobody_up(postgres: Server, make: Any) -> None:
