@@ -20,6 +20,7 @@ from typing import Any
 from .database import Connection, Row
 from .rows import LONG, canonical, dict_of, digest_long, storable
 
+LAST = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
 GENESIS = "0" * 64
 """The hash that the first entry follows."""
 
@@ -96,7 +97,7 @@ def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> st
 
 def head(connection: Connection) -> Head:
     """Return the journal's length, and the hash of its last entry."""
-    last = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+    last = connection.execute(LAST).fetchone()
     return (0, GENESIS) if last is None else (last["seq"], last["hash"])
 
 

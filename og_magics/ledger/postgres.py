@@ -4,6 +4,9 @@
 - `BEGIN IMMEDIATE` waits for the one lock of the ledger (an advisory lock of its schema), as SQLite's waits for the
   file: so each writer reads what the one before it wrote, and budgets and the chain of hashes hold. `BEGIN` reads one
   state of the database.
+- Each way to the server and back costs time for which all other writers wait. So what is only written goes with the
+  next statement that is asked for something, or with COMMIT, which raises its errors; and the end of the journal comes
+  with the lock.
 - Numbers that a program gives are taken in the type of their column. A table's `rowid` is seen only where it is named.
 - PostgreSQL's texts hold no NUL, and an answer may: it is written with an escape, and read as it was.
 - Errors are those of `sqlite3`, and their texts hold no password.
@@ -11,25 +14,23 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LedgerError
 from ..core.shared_ledger import SharedLedger
+from .journal import LAST
 from .rows import storable
+from .server_rows import LastRow, ServerRow, Shape, given_to_server, numeric_loader, restored, shape_of
 from .server_statements import translated
 
 if TYPE_CHECKING:
     import psycopg
 
-_TEXT = 25
-"""PostgreSQL's number of the type text."""
-_ESCAPE, _NUL = "\x1a", "\x00"
 
 _TIMEOUT = re.compile(r"PRAGMA busy_timeout = (\d+)")
 _GIVEN_LIST = "json_each(?)"
@@ -45,34 +46,6 @@ class ServerGone(ServerError):
 
 class ServerBusy(ServerError):
     """Another writer held the ledger too long."""
-
-
-class ServerRow(tuple[Any, ...]):
-    """A row, as `sqlite3.Row` is one."""
-
-    __slots__ = ()
-    names: tuple[str, ...] = ()
-    places: Mapping[str, int] = {}
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):
-            try:
-                return tuple.__getitem__(self, self.places[key])
-            except KeyError:
-                raise IndexError("No item with that key") from None
-        return tuple.__getitem__(self, key)
-
-    def keys(self) -> list[str]:
-        """Return the names of the columns."""
-        return list(self.names)
-
-
-class _Shape(NamedTuple):
-    """The columns of a result: their row's class, the places of the texts, and that of a rowid which is not shown."""
-
-    row: type[ServerRow]
-    texts: tuple[int, ...]
-    hidden: int | None
 
 
 class ServerCursor:
@@ -114,7 +87,8 @@ class ServerConnection:
 
     Attributes:
         synced: what is committed is on the server's disk. patience: seconds to wait for another writer.
-        total_changes: rows that were written.
+        total_changes: statements that wrote.
+        prepared: its tables are there.
     """
 
     def __init__(self, shared: SharedLedger, *, connect_timeout: int) -> None:
@@ -123,11 +97,15 @@ class ServerConnection:
         self.text_factory: Any = str
         self.synced, self.patience = False, 0.0
         self.total_changes = 0
+        self.prepared = False
+        self._waiting: list[str] = []
+        self._last: list[tuple[Any, ...]] | None = None
+        self._writes = False
         self._own_transactions = 0
         self._lock_key = int.from_bytes(
             hashlib.sha256(f"og_magics\n{shared.schema}".encode()).digest()[:8], signed=True
         )
-        self._shapes: dict[str, tuple[int, _Shape]] = {}
+        self._shapes: dict[str, Shape] = {}
         self._raw = self._connect(connect_timeout)
 
     def _connect(self, timeout: int) -> psycopg.Connection[tuple[Any, ...]]:
@@ -148,7 +126,7 @@ class ServerConnection:
             raw = psycopg.connect(**(wanted | self._shared.options), autocommit=True)  # type: ignore[arg-type]
         except psycopg.Error as error:
             raise ServerGone(self._said(error)) from None  # psycopg's own may repeat what it was given
-        raw.adapters.register_loader("numeric", _numeric_loader())
+        raw.adapters.register_loader("numeric", numeric_loader())
         try:
             raw.execute(
                 f"SET search_path = {self._shared.schema}; SET standard_conforming_strings = on; "
@@ -191,11 +169,12 @@ class ServerConnection:
         """Run a statement for each of these."""
         import psycopg
 
-        given = [[_given(value) for value in one] for one in parameters]
+        given = [[given_to_server(value) for value in one] for one in parameters]
+        self._flush()
         try:
             with self._raw.cursor() as cursor:
                 cursor.executemany(translated(sql), given)
-                self.total_changes += max(cursor.rowcount, 0)
+                self.total_changes += 1
         except psycopg.Error as error:
             raise self._failed(error) from None
         return ServerCursor(self)
@@ -219,26 +198,55 @@ class ServerConnection:
             return [], ServerRow, -1
         if _GIVEN_LIST in sql:
             *others, listed = parameters
-            parameters = [*others, [_given(storable(str(one))) for one in json.loads(listed)]]
+            parameters = [*others, [given_to_server(storable(str(one))) for one in json.loads(listed)]]
+        if sql == LAST and self._last is not None:
+            return self._last, LastRow, len(self._last)
         return self._run(translated(sql), parameters)
 
     def _run(self, sql: str, parameters: Any) -> tuple[list[tuple[Any, ...]], type[ServerRow], int]:
         given: Any = (
-            {name: _given(value) for name, value in parameters.items()}
+            {name: given_to_server(value) for name, value in parameters.items()}
             if isinstance(parameters, Mapping)
-            else [_given(value) for value in parameters]
+            else [given_to_server(value) for value in parameters]
         )
-        cursor = self._sent(sql, given)
-        if cursor.description is None:
-            self.total_changes += max(cursor.rowcount, 0)
+        if sql.startswith(("INSERT", "UPDATE", "DELETE")):
+            self.total_changes += 1
+            if "journal" in sql:
+                self._last = None
+            if self._writes and not sql.startswith("DELETE") and "RETURNING" not in sql:
+                self._waiting.append(self._bound(sql, given))
+                return [], ServerRow, -1
+        cursor = self._last_of([*self._taken(), self._bound(sql, given)]) if self._waiting else self._sent(sql, given)
+        if not _width(cursor):
             return [], ServerRow, cursor.rowcount
         shape = self._shape(sql, cursor)
         found = cursor.fetchall()
         if shape.texts:
-            found = [_restored(row, shape.texts) for row in found]
+            found = [restored(row, shape.texts) for row in found]
         if shape.hidden is not None:
             found = [row[: shape.hidden] + row[shape.hidden + 1 :] for row in found]
         return found, shape.row, cursor.rowcount
+
+    def _bound(self, sql: str, parameters: Any) -> str:
+        """Return a statement with its values in it, quoted by libpq."""
+        import psycopg
+
+        return psycopg.ClientCursor(self._raw).mogrify(sql, parameters)
+
+    def _taken(self) -> list[str]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._last_of(self._taken())
+
+    def _last_of(self, statements: Sequence[str]) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Send statements at once; the result of the last one."""
+        cursor = self._sent(";\n".join(statements), None)
+        while cursor.nextset():
+            pass
+        return cursor
 
     def _sent(self, sql: str, parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         import psycopg
@@ -276,23 +284,33 @@ class ServerConnection:
     def _begin(self) -> tuple[list[tuple[Any, ...]], type[ServerRow], int]:
         """Begin to write: one way to the server and back."""
         wait, synced = max(round(self.patience * 1000), 1), "on" if self.synced else "off"
+        statements = [
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", f"SET LOCAL synchronous_commit = {synced}",
+            f"SET LOCAL lock_timeout = {wait}", f"SELECT pg_advisory_xact_lock({self._lock_key})",
+        ]  # fmt: skip
+        self._waiting, self._last = [], None
         try:
-            return self._control(
-                f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = {synced}; "
-                f"SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({self._lock_key})"
-            )
+            cursor = self._last_of([*statements, LAST] if self.prepared else statements)
         except BaseException:
             if self.in_transaction:
                 self._raw.execute("ROLLBACK")
             raise
+        self._last, self._writes = cursor.fetchall() if self.prepared else None, True
+        return [], ServerRow, -1
 
     def _end(self, sql: str) -> tuple[list[tuple[Any, ...]], type[ServerRow], int]:
-        cursor = self._sent(f"SELECT pg_current_xact_id_if_assigned() IS NULL; {sql}" if sql == "COMMIT" else sql, None)
-        if sql == "COMMIT":
-            self._own_transactions += not (cursor.fetchone() or (True,))[0]
-            cursor.nextset()
-            if cursor.statusmessage != "COMMIT":  # the server undid it: one of its statements had failed
-                raise ServerError(f"the server answered {cursor.statusmessage} to COMMIT")
+        waiting, self._last, wrote = self._taken(), None, self._writes
+        if sql == "ROLLBACK" or not wrote:
+            self._writes = False
+            return self._control(sql)
+        cursor = self._sent(";\n".join([*waiting, "SELECT pg_current_xact_id_if_assigned() IS NULL", "COMMIT"]), None)
+        self._writes = False
+        while not _width(cursor) and cursor.nextset():
+            pass  # what had waited
+        self._own_transactions += not (cursor.fetchone() or (True,))[0]
+        cursor.nextset()
+        if cursor.statusmessage != "COMMIT":  # the server undid it: one of its statements had failed
+            raise ServerError(f"the server answered {cursor.statusmessage} to COMMIT")
         return [], ServerRow, -1
 
     def _others(self) -> str:
@@ -301,50 +319,13 @@ class ServerConnection:
         _, newest, running = text.split(":")
         return text if running else str(int(newest) - self._own_transactions)
 
-    def _shape(self, sql: str, cursor: psycopg.Cursor[tuple[Any, ...]]) -> _Shape:
-        described = cursor.description or []
+    def _shape(self, sql: str, cursor: psycopg.Cursor[tuple[Any, ...]]) -> Shape:
         known = self._shapes.get(sql)
-        if known is not None and known[0] == len(described):
-            return known[1]
-        names = [column.name for column in described]
-        texts = tuple(i for i, column in enumerate(described) if column.type_code == _TEXT)
-        hidden = names.index("rowid") if "rowid" in names else None
-        shown = tuple(name for name in names if name != "rowid")
-        row = type("Row", (ServerRow,), {"names": shown, "places": {name: i for i, name in enumerate(shown)}})
-        self._shapes[sql] = len(described), _Shape(row, texts, hidden)
-        return self._shapes[sql][1]
+        if known is None or known.width != _width(cursor):
+            known = self._shapes[sql] = shape_of([(one.name, one.type_code) for one in cursor.description or ()])
+        return known
 
 
-def _given(value: Any) -> Any:
-    """Return a value as it is sent. A number goes as its digits: the column says which type it becomes."""
-    if isinstance(value, str):
-        if _NUL in value or _ESCAPE in value:
-            return value.replace(_ESCAPE, f"{_ESCAPE}1").replace(_NUL, f"{_ESCAPE}0")
-        return str(value)
-    if isinstance(value, int):
-        return str(int(value))
-    return None if value != value else value  # noqa: PLR0124 - as SQLite keeps NaN
-
-
-def _restored(row: tuple[Any, ...], texts: Sequence[int]) -> tuple[Any, ...]:
-    """Return a row with its texts as they were given."""
-    escaped = [i for i in texts if row[i] is not None and _ESCAPE in row[i]]
-    if not escaped:
-        return row
-    values = list(row)
-    for i in escaped:
-        values[i] = values[i].replace(f"{_ESCAPE}0", _NUL).replace(f"{_ESCAPE}1", _ESCAPE)
-    return tuple(values)
-
-
-@functools.cache
-def _numeric_loader() -> Any:
-    """Return what makes sums integers, and means floats."""
-    from psycopg.adapt import Loader
-
-    class Number(Loader):
-        def load(self, data: Any) -> int | float:
-            text = bytes(data)
-            return float(text) if b"." in text else int(text)
-
-    return Number
+def _width(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:
+    """Return how many columns a result has; 0 of one that has no rows. (Its description is slow to make.)"""
+    return 0 if cursor.pgresult is None else cursor.pgresult.nfields

@@ -80,7 +80,10 @@ class ServerFile(LedgerFile):
     def version(self) -> int:
         """Return a number that changes whenever anything was written on the server, by anybody."""
         with self._lock, server_errors(self.shared, RECORD):
-            snapshot = self._connected().snapshot()
+            try:
+                snapshot = self._connected().snapshot()
+            except ServerGone:  # it was idle, and the server was begun anew meanwhile
+                snapshot = self._connected().snapshot()
         return int.from_bytes(snapshot.encode(), "big")
 
     @contextlib.contextmanager
@@ -130,11 +133,11 @@ class ServerFile(LedgerFile):
                 self._beside += 1
                 connection = self._spare.pop() if self._spare else None
             try:
-                connection = connection or ServerConnection(self.shared, connect_timeout=CONNECT)
+                connection = connection or self._one_more()
                 try:
                     connection.execute("BEGIN")
                 except ServerGone:
-                    connection = ServerConnection(self.shared, connect_timeout=CONNECT)
+                    connection = self._one_more()
                     connection.execute("BEGIN")
                 with transaction(connection):
                     yield connection
@@ -144,6 +147,11 @@ class ServerFile(LedgerFile):
                     self._put_back(connection)
                     self._idle.notify_all()
 
+    def _one_more(self) -> ServerConnection:
+        connection = ServerConnection(self.shared, connect_timeout=CONNECT)
+        weakref.finalize(self, connection.close)
+        return connection
+
     def _put_back(self, connection: ServerConnection | None) -> None:
         if connection is None:
             return
@@ -151,7 +159,6 @@ class ServerFile(LedgerFile):
             connection.close()
             return
         self._spare.append(connection)
-        weakref.finalize(self, connection.close)
 
     @property
     def read_only(self) -> bool:
@@ -196,6 +203,7 @@ class ServerFile(LedgerFile):
         try:
             connection.patience = schema.WAIT
             prepare(connection, self.shared)
+            connection.prepared = True
             self.spool.begin(schema.ledger_id(connection))
         except BaseException:
             connection.close()

@@ -31,7 +31,7 @@ def prepare(connection: ServerConnection, shared: SharedLedger) -> None:
     if is_ready(connection, shared):  # asked again: another process may have been first
         connection.execute("ROLLBACK")
         return
-    if not _has_schema(connection):
+    if not _has_schema(connection, shared):
         connection.execute(f"CREATE SCHEMA {shared.schema}")
     version = _version(connection, shared)
     if version is None:
@@ -48,13 +48,15 @@ def is_ready(connection: ServerConnection, shared: SharedLedger) -> bool:
     return version is not None and version >= len(MIGRATIONS)
 
 
-def _has_schema(connection: ServerConnection) -> bool:
-    return connection.execute("SELECT current_schema()").fetchone()[0] is not None
+def _has_schema(connection: ServerConnection, shared: SharedLedger) -> bool:
+    # Asked of the catalog: `current_schema()` remembers what there was before this transaction waited for another.
+    found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (shared.schema,)).fetchone()
+    return found is not None
 
 
 def _version(connection: ServerConnection, shared: SharedLedger) -> int | None:
     """Return how many steps a ledger has taken; None where there is none."""
-    if not _has_schema(connection):
+    if not _has_schema(connection, shared):
         return None
     tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:

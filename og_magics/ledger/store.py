@@ -39,6 +39,7 @@ from ..core.errors import LedgerError
 from ..core.protocols import EnclaveVerdict
 from ..core.receipt import Authorization
 from ..core.secret import fingerprint
+from ..core.shared_ledger import shared_at
 from ..core.types import ChatRequest, Outcome
 from . import attestations, journal, recordings, rows, spool
 from .money import commitment, payments_of
@@ -210,7 +211,9 @@ class Ledger(ReceiptReader):
             self._write_authorization(authorization, check, wallet, counted=True)
             return
         try:
-            self._write_authorization(authorization, check, counted=True)
+            # Other machines have wallet's files of their own, and this ledger in common.
+            also = None if shared_at(self.path) is None else wallet
+            self._write_authorization(authorization, check, also, counted=True)
         except BaseException:
             self._wallets.release(authorization.hash)
             raise
