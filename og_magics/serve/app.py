@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from ..client.llm import LLM
@@ -42,6 +42,7 @@ def make_app(
     payer: Payer,
     *,
     beyond: bool = False,
+    prefix: str = "/",
     more: Sequence[BaseRoute] = (),
     lifespan: Lifespan[Starlette] | None = None,
 ) -> LocalOnly:
@@ -51,19 +52,21 @@ def make_app(
         llm: asks, pays and keeps the receipts.
         keys: who may ask. admission: what they may, and what it costs. payer: who pays.
         beyond: it answers to other host names, too: it listens beyond this machine.
-        more: routes of other pages. lifespan: what is done at the start and at the end.
+        prefix: path below which all is served. more: routes of other pages.
+        lifespan: what is done at the start and at the end.
     """
     server = _Server(llm, keys, admission, payer)
+    routes: list[BaseRoute] = [
+        Route("/v1/chat/completions", server.chat, methods=["POST"]),
+        Route("/v1/completions", server.completion, methods=["POST"]),
+        Route("/v1/models", server.models),
+        Route("/v1/models/{name:path}", server.model),
+        Route("/v1/receipts/{receipt_id}", server.receipt),
+        Route("/health", server.health),
+        *more,
+    ]
     app = Starlette(
-        routes=[
-            Route("/v1/chat/completions", server.chat, methods=["POST"]),
-            Route("/v1/completions", server.completion, methods=["POST"]),
-            Route("/v1/models", server.models),
-            Route("/v1/models/{name:path}", server.model),
-            Route("/v1/receipts/{receipt_id}", server.receipt),
-            Route("/health", server.health),
-            *more,
-        ],
+        routes=routes if prefix == "/" else [Mount(prefix.rstrip("/"), routes=routes)],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, OGError: _og_error},  # type: ignore[dict-item]  # of one kind each
     )
