@@ -68,7 +68,7 @@ def make_app(
     app = Starlette(
         routes=routes if prefix == "/" else [Mount(prefix.rstrip("/"), routes=routes)],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error, OGError: _og_error},  # type: ignore[dict-item]  # of one kind each
+        exception_handlers={HTTPException: _http_error, OGError: _og_error, Exception: _unexpected},  # type: ignore[dict-item]  # of one kind each
     )
     return LocalOnly(app, beyond=beyond)
 
@@ -193,7 +193,17 @@ async def _og_error(_: Request, error: OGError) -> Response:
     status, body = error_of(error)
     if isinstance(error, TooManyRequests):
         return JSONResponse(body, status, headers={"retry-after": str(math.ceil(error.seconds))})
-    return JSONResponse(body, status, headers=_NO_RETRY)
+    later = getattr(error, "retry_after", None)
+    return JSONResponse(
+        body, status, headers=_NO_RETRY | ({} if later is None else {"retry-after": str(math.ceil(later))})
+    )
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    """Answer in OpenAI's form where the server itself fails; what happened is in its log, and not for everybody."""
+    money = "If a payment was signed, its receipt has it, and it takes no more than the call cost."
+    body = error_body(f"The server failed ({type(error).__name__}). {money}", "server_error", "error")
+    return JSONResponse(body, 500, headers=_NO_RETRY)
 
 
 async def _http_error(_: Request, error: HTTPException) -> Response:
