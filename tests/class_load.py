@@ -62,13 +62,14 @@ class Load:
 
     Attributes:
         pauses: of each stream the longest, in seconds, after its first token; sorted. first: seconds to it, sorted.
-        memory: MiB of the server's process, before and at most.
+        memory: MiB of the server's process, before and at most. seconds: of a processor that it took.
         failed: statuses of the streams that did not begin. complete: streams that came to their end.
     """
 
     pauses: list[float]
     first: list[float]
     memory: tuple[float, float]
+    seconds: float
     failed: list[int]
     complete: int
 
@@ -82,7 +83,7 @@ def users_file(count: int, **limits: str) -> str:
 
 async def stream_all(server: Server, users: int, words: int = WORDS) -> Load:
     """Stream to all users at once."""
-    before, loads = memory_of(server.process.pid)[0], []
+    before, taken, loads = memory_of(server.process.pid)[0], processor_of(server.process.pid), []
 
     async def one(client: httpx.AsyncClient, user: int) -> tuple[int, float, float, bool]:
         question = f"{user} [[words:{words}]]"
@@ -106,6 +107,7 @@ async def stream_all(server: Server, users: int, words: int = WORDS) -> Load:
         sorted(load[2] for load in good),
         sorted(load[1] for load in good),
         (before, memory_of(server.process.pid)[1]),
+        processor_of(server.process.pid) - taken,
         [load[0] for load in loads if load[0] != 200],
         sum(load[3] for load in good),
     )
@@ -119,6 +121,15 @@ def memory_of(process: int) -> tuple[float, float]:
         return 0.0, 0.0
     held = {line.partition(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith("Vm")}
     return int(held["VmRSS"]) / 1024, int(held["VmHWM"]) / 1024
+
+
+def processor_of(process: int) -> float:
+    """Seconds of a processor that a process has taken; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def settled(server: Server, count: int = 300) -> int:
@@ -155,6 +166,8 @@ def streamed(network: Any, folder: Path, users: int) -> bool:
             )
             print(f"first token after {first[-1]:.2f} s at most, {first[len(first) // 2]:.2f} s in the middle")
         print(f"memory of the server: {load.memory[0]:.0f} MiB before, {load.memory[1]:.0f} MiB at most")
+        tokens = max(load.complete * WORDS, 1)
+        print(f"it took {load.seconds:.1f} s of a processor, {1000 * load.seconds / tokens:.2f} ms a token")
         receipts = server.receipts()
         complete = sum(one.finish_reason is not None for one in receipts)
         print(f"receipts: {complete} complete of {len(receipts)}")
