@@ -124,9 +124,13 @@ class Runtime:
                     yield item
             return
         consumer = asyncio.get_running_loop()
-        arrived = asyncio.Event()
+        arrived, woken = asyncio.Event(), False
 
         def wake() -> None:
+            nonlocal woken
+            if woken:
+                return  # it has not looked since: it will find this, too
+            woken = True
             with contextlib.suppress(RuntimeError):  # the consumer's loop is closed: nobody waits any more
                 consumer.call_soon_threadsafe(arrived.set)
 
@@ -136,6 +140,7 @@ class Runtime:
             while True:
                 await arrived.wait()
                 arrived.clear()
+                woken = False
                 for item in pump.take():
                     if item is _END:
                         job.future.result()  # raises what the source raised

@@ -39,7 +39,8 @@ _NOTHING_SENT = "Nothing was sent and nothing was paid."
 _ATTESTATION = 32 * 1024
 """Bytes of an attestation in base64, at most."""
 _ATTESTATION_SECONDS = 10.0
-_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+_CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=20)
+"""A class streams over one each; no more than these stay open when nobody asks."""
 
 
 class GatewayClient:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from ..client.llm import LLM
@@ -42,6 +42,7 @@ def make_app(
     payer: Payer,
     *,
     beyond: bool = False,
+    prefix: str = "/",
     more: Sequence[BaseRoute] = (),
     lifespan: Lifespan[Starlette] | None = None,
 ) -> LocalOnly:
@@ -51,21 +52,23 @@ def make_app(
         llm: asks, pays and keeps the receipts.
         keys: who may ask. admission: what they may, and what it costs. payer: who pays.
         beyond: it answers to other host names, too: it listens beyond this machine.
-        more: routes of other pages. lifespan: what is done at the start and at the end.
+        prefix: path below which all is served. more: routes of other pages.
+        lifespan: what is done at the start and at the end.
     """
     server = _Server(llm, keys, admission, payer)
+    routes: list[BaseRoute] = [
+        Route("/v1/chat/completions", server.chat, methods=["POST"]),
+        Route("/v1/completions", server.completion, methods=["POST"]),
+        Route("/v1/models", server.models),
+        Route("/v1/models/{name:path}", server.model),
+        Route("/v1/receipts/{receipt_id}", server.receipt),
+        Route("/health", server.health),
+        *more,
+    ]
     app = Starlette(
-        routes=[
-            Route("/v1/chat/completions", server.chat, methods=["POST"]),
-            Route("/v1/completions", server.completion, methods=["POST"]),
-            Route("/v1/models", server.models),
-            Route("/v1/models/{name:path}", server.model),
-            Route("/v1/receipts/{receipt_id}", server.receipt),
-            Route("/health", server.health),
-            *more,
-        ],
+        routes=routes if prefix == "/" else [Mount(prefix.rstrip("/"), routes=routes)],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error, OGError: _og_error},  # type: ignore[dict-item]  # of one kind each
+        exception_handlers={HTTPException: _http_error, OGError: _og_error, Exception: _unexpected},  # type: ignore[dict-item]  # of one kind each
     )
     return LocalOnly(app, beyond=beyond)
 
@@ -190,7 +193,17 @@ async def _og_error(_: Request, error: OGError) -> Response:
     status, body = error_of(error)
     if isinstance(error, TooManyRequests):
         return JSONResponse(body, status, headers={"retry-after": str(math.ceil(error.seconds))})
-    return JSONResponse(body, status, headers=_NO_RETRY)
+    later = getattr(error, "retry_after", None)
+    return JSONResponse(
+        body, status, headers=_NO_RETRY | ({} if later is None else {"retry-after": str(math.ceil(later))})
+    )
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    """Answer in OpenAI's form where the server itself fails; what happened is in its log, and not for everybody."""
+    money = "If a payment was signed, its receipt has it, and it takes no more than the call cost."
+    body = error_body(f"The server failed ({type(error).__name__}). {money}", "server_error", "error")
+    return JSONResponse(body, 500, headers=_NO_RETRY)
 
 
 async def _http_error(_: Request, error: HTTPException) -> Response:

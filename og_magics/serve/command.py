@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM) for other machines, with --tls-key")
     add("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
     add("--users", type=Path, metavar="FILE", help="a file of users (TOML): keys, budgets, models and rates of each")
+    add("--jupyterhub", action="store_true", help="run as a service of a JupyterHub: its tokens are the keys")
     add("--new-key", metavar="NAME", help="print a new key for a user, and the lines with its hash for that file")
 
 
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import uvicorn
 
+        from .hub_keys import listening_place, this_hub
         from .keys import hash_of, new_key
         from .wiring import served
     except ImportError as error:
@@ -50,15 +52,23 @@ def run(args: argparse.Namespace) -> int:
         return _print_key(args.new_key, key := new_key(), hash_of(key))
     if (args.tls_cert is None) != (args.tls_key is None):
         raise ConfigError("A certificate needs its key.", remedy="Give both --tls-cert and --tls-key, or neither.")
+    hub = this_hub() if args.jupyterhub else None
+    if hub is not None:
+        if args.users is None:
+            raise ConfigError(
+                "A server of a JupyterHub needs a file of users.",
+                remedy="Give --users FILE with [defaults] and [owner].",
+            )
+        args.host, args.port = listening_place(hub, args.host, args.port)
     key = "" if args.users else os.environ.get(_KEY, "") or new_key()
-    server = served(args.users, key, beyond=not _is_here(args.host))
+    server = served(args.users, key, beyond=hub is not None or not _is_here(args.host), hub=hub)
     try:
         listening = _listen(args.host, args.port)
     except OSError as error:
         print(f"og-magics serve: port {args.port} of {args.host} cannot be had: {error.strerror}", file=sys.stderr)
         return 1
     with listening:
-        _tell(server, args, listening.getsockname()[1], key)
+        _tell(server, args, listening.getsockname()[1], key, "" if hub is None else hub.prefix.rstrip("/"))
         config = uvicorn.Config(
             server.app, log_level="warning", timeout_graceful_shutdown=10, server_header=False,
             ssl_certfile=args.tls_cert, ssl_keyfile=args.tls_key,
@@ -88,10 +98,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family)
 
 
-def _tell(server: Served, args: argparse.Namespace, port: int, key: str) -> None:
+def _tell(server: Served, args: argparse.Namespace, port: int, key: str, prefix: str) -> None:
     """Print who pays, how clients reach it, and what is to be heeded."""
     host = f"[{args.host}]" if ":" in args.host else args.host
-    url = f"http{'s' if args.tls_cert else ''}://{host}:{port}"
+    url = f"http{'s' if args.tls_cert else ''}://{host}:{port}{prefix}"
     network = server.network
     paid = f"pays on {network.name}{' (real money)' if network.real_money else ''} from {server.payer.address}"
     lines = [

@@ -127,7 +127,8 @@ def _event(body: Mapping[str, Any]) -> str:
 
 
 def _choice(choice: StreamChoice) -> dict[str, Any]:
-    delta = {name: value for name, value in asdict(choice.delta).items() if value is not None}
+    parts = {"role": choice.delta.role, "content": choice.delta.content, "tool_calls": choice.delta.tool_calls}
+    delta = {name: value for name, value in parts.items() if value is not None}
     return {"index": choice.index, "delta": delta, "finish_reason": choice.finish_reason, "logprobs": None}
 
 

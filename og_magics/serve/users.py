@@ -49,34 +49,33 @@ class UserTable:
     """The content of a file of users.
 
     Attributes:
-        keys: the user by the hash of the key. owner: hash of the key that shows the spending; "" for none.
+        users: by name. keys: the user by the hash of the key. owner: hash of the key of the owner; "" for none.
         price: USD of an OPG that reservations count with at most; None where the file names none.
         defaults: the limits of a user who is not listed.
     """
 
+    users: Mapping[str, User]
     keys: Mapping[str, User]
     owner: str = ""
     price: Decimal | None = None
     defaults: User = field(default_factory=User)
 
-    @property
-    def users(self) -> dict[str, User]:
-        """The users by name."""
-        return {user.name: user for user in self.keys.values()}
-
 
 class UserFile:
     """A file of users, read again when it changes. A new content that cannot be read changes nothing, and is told.
+
+    Args:
+        keyless: users need no key in it, since another knows them (JupyterHub). tell: prints what is wrong with it.
 
     Raises:
         ConfigError: it cannot be read when the server starts.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None] | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, keyless: bool = False, tell: Callable[[str], None] | None = None) -> None:
+        self._path, self._keyless = path, keyless
         self._tell = tell or (lambda text: print(text, file=sys.stderr, flush=True))
         self._stamp = self._stamped()
-        self._table = read_users(path)
+        self._table = read_users(path, keyless=keyless)
 
     @property
     def path(self) -> Path:
@@ -90,7 +89,7 @@ class UserFile:
         if stamp != self._stamp:
             self._stamp = stamp
             try:
-                self._table = read_users(self._path)
+                self._table = read_users(self._path, keyless=self._keyless)
             except ConfigError as error:
                 self._tell(f"og-magics serve goes on with the users of before. {error}")
         return self._table
@@ -108,7 +107,7 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read_users(path: Path) -> UserTable:
+def read_users(path: Path, *, keyless: bool = False) -> UserTable:
     """Read a file of users.
 
     Raises:
@@ -126,13 +125,14 @@ def read_users(path: Path) -> UserTable:
         ) from None
     except ValueError as error:  # not UTF-8, or not TOML
         raise ConfigError(f"{path.name} is not TOML: {error}.", remedy="Mend that place.") from None
-    return _table(held, path.name)
+    return _table(held, path.name, keyless=keyless)
 
 
-def _table(held: Mapping[str, Any], file: str) -> UserTable:
+def _table(held: Mapping[str, Any], file: str, *, keyless: bool) -> UserTable:
     _known(held, ("opg_usd", "owner", "defaults", "users"), file)
     defaults = _section(held, "defaults", file)
     _known(defaults, _LIMITS, f"{file}, [defaults]")
+    users: dict[str, User] = {}
     keys: dict[str, User] = {}
     for name, said in _section(held, "users", file).items():
         where = f"{file}, [users.{name}]"
@@ -143,18 +143,21 @@ def _table(held: Mapping[str, Any], file: str) -> UserTable:
                 f"{where} is not a table.", remedy=f'Write [users.{name}] and below it key = "sha256:..."'
             )
         _known(said, ("key", *_LIMITS), where)
+        users[name] = _user(name, {**defaults, **said}, where)
+        if keyless and "key" not in said:
+            continue
         hashed = _key_hash(said.get("key"), where)
         if hashed in keys:
             raise ConfigError(
                 f"{where} has the key of {keys[hashed].name}.", remedy="Give each user a key of their own."
             )
-        keys[hashed] = _user(name, {**defaults, **said}, where)
+        keys[hashed] = users[name]
     owner = _section(held, "owner", file)
     _known(owner, ("key",), f"{file}, [owner]")
     owners = _key_hash(owner["key"], f"{file}, [owner]") if owner else ""
     if owners in keys:
         raise ConfigError(f"{file}: the owner has the key of {keys[owners].name}.", remedy="Make another key.")
-    return UserTable(keys, owners, _price(held.get("opg_usd"), file), _user("", defaults, f"{file}, [defaults]"))
+    return UserTable(users, keys, owners, _price(held.get("opg_usd"), file), _user("", defaults, f"{file}, [defaults]"))
 
 
 def _user(name: str, said: Mapping[str, Any], where: str) -> User:

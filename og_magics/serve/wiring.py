@@ -17,6 +17,7 @@ from ..ledger import Ledger
 from .admission import Admission
 from .app import make_app
 from .budget_file import BudgetFile
+from .hub_keys import Hub, HubKeys
 from .keys import Askers, Keys, hash_of
 from .openai_request import Payer
 from .usage_page import UsagePage
@@ -37,17 +38,17 @@ class Served:
     ledger: Path
 
 
-def served(users: Path | None, key: str, *, beyond: bool) -> Served:
+def served(users: Path | None, key: str, *, beyond: bool, hub: Hub | None = None) -> Served:
     """Put a server together.
 
     Args:
         users: the file of users; without one, whoever has the key may ask.
-        beyond: it listens beyond this machine.
+        beyond: it listens beyond this machine. hub: whose tokens are the keys, with a file of users.
 
     Raises:
         OGError: a setting or a file of users that cannot be read, or no wallet for the network.
     """
-    file = None if users is None else UserFile(users)
+    file = None if users is None else UserFile(users, keyless=hub is not None)
     settings = Settings.from_env()
     journal = Ledger(ledger_path(settings, None))
     llm = LLM(settings=settings, journal=journal)
@@ -59,6 +60,7 @@ def served(users: Path | None, key: str, *, beyond: bool) -> Served:
     llm.on_settled = admission.look
     only = {hash_of(key): User()}
     keys: Askers = Keys(lambda: only if file is None else file.table.keys)
+    of_hub = None if hub is None or file is None else HubKeys(hub, lambda: file.table)
     more: Sequence[BaseRoute] = ()
     if file is not None:
         more = UsagePage(admission, lambda: file.table).routes
@@ -68,6 +70,9 @@ def served(users: Path | None, key: str, *, beyond: bool) -> Served:
         await admission.recover()
         yield
         await admission.close()
+        if of_hub is not None:
+            await of_hub.close()
 
-    app = make_app(llm, keys, admission, payer, beyond=beyond, more=more, lifespan=lifespan)
+    prefix = "/" if hub is None else hub.prefix
+    app = make_app(llm, of_hub or keys, admission, payer, beyond=beyond, prefix=prefix, more=more, lifespan=lifespan)
     return Served(app, network, payer, journal.path)

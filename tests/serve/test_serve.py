@@ -169,6 +169,14 @@ class TestRefusals:
         assert response.status_code == 400
         assert response.json()["error"]["type"] == "invalid_request_error"
 
+    @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/chat/completions", 405), ("GET", "/v2", 404)])
+    def test_what_is_not_there_is_refused_in_openais_form(
+        self, server: Server, method: str, path: str, status: int
+    ) -> None:
+        response = server.client.request(method, path)
+        assert response.status_code == status
+        assert response.json()["error"]["type"] == "invalid_request_error"
+
     def test_a_request_is_bounded(self, server: Server) -> None:
         response = server.client.post("/v1/chat/completions", content=b" " * (33 * 2**20))
         assert response.status_code == 413
