@@ -179,6 +179,28 @@ class TestMessages:
         assert sent[2]["content"] == "Paris"
         assert sent[2]["tool_calls"][0]["function"] == {"name": "lookup", "arguments": '{"city": "Paris"}'}
 
+    @pytest.mark.parametrize(
+        "part",
+        [
+            {"type": "image", "base64": "AAAA", "mime_type": "image/png"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+        ],
+    )
+    def test_pictures_of_each_form_are_sent_in_one(self, part: dict[str, Any]) -> None:
+        (sent,) = sent_messages([HumanMessage([{"type": "text", "text": "What is this?"}, part])])
+        assert sent["content"][1] == {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+    def test_a_picture_that_a_model_draws_is_a_part_of_its_message(self, llm: LLM) -> None:
+        chat = ChatOG(model="google/gemini-2.5-flash-image", llm=llm)
+        full = AIMessageChunk(content="")
+        for chunk in chat.stream("A cat"):
+            assert isinstance(chunk, AIMessageChunk)
+            full = full + chunk
+        for message in (chat.invoke("A cat"), full):
+            assert [part["type"] for part in message.content_blocks][-1] == "image"
+            assert message.text
+
     def test_a_conversation_with_calls_is_signed_as_it_was_sent(self, llm: LLM) -> None:
         chat = ChatOG(llm=llm, max_tokens=20)
         asked: list[Any] = [SystemMessage("Be brief."), HumanMessage("lookup Paris", name="ann")]
