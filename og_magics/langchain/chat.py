@@ -80,6 +80,7 @@ class ChatOG(BaseChatModel):
 
     _llm: LLM = PrivateAttr()
     _asked: list[str] = PrivateAttr(default_factory=list)
+    _on_their_way: dict[int, Progress] = PrivateAttr(default_factory=dict)
     _repetitions: Repetitions = PrivateAttr(default_factory=Repetitions)
 
     def __init__(self, **given: Any) -> None:
@@ -108,7 +109,8 @@ class ChatOG(BaseChatModel):
     @property
     def receipts(self) -> list[Receipt]:
         """The receipts of all calls that this model made, oldest first, as they stand now."""
-        return [self._receipt(receipt_id) for receipt_id in list(self._asked)]
+        on_their_way = [one for progress in list(self._on_their_way.values()) for one in progress.receipt_ids]
+        return [self._receipt(receipt_id) for receipt_id in sorted({*self._asked, *on_their_way})]
 
     def receipt_of(self, message: BaseMessage) -> Receipt:
         """Return the receipt of an answer as it stands now: its `payment_hash` is there once it is settled.
@@ -287,6 +289,7 @@ class ChatOG(BaseChatModel):
     @contextlib.contextmanager
     def _watched(self, call: _Call) -> Iterator[None]:
         """Keep the ids of a call's receipts, however it ends, and remember what may have been paid for nothing."""
+        self._on_their_way[id(call)] = call.progress
         try:
             yield
         except OGError as error:
@@ -297,6 +300,7 @@ class ChatOG(BaseChatModel):
             raise
         finally:
             self._asked += call.progress.receipt_ids
+            del self._on_their_way[id(call)]
 
 
 @functools.lru_cache(maxsize=32)
