@@ -189,7 +189,7 @@ class BatchRun:
         )
 
     _last: Exception | None = None
-    """What put the last row back."""
+    """The error that put the last row back."""
 
     def _notify(self) -> None:
         self._changed()
