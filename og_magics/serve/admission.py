@@ -26,7 +26,7 @@ from .budget_file import BudgetExceeded, BudgetFile, Charge, Spent
 from .users import User
 
 _NOTHING = "Nothing was sent and nothing was paid."
-_MARGIN = Decimal("1.25")
+_MARGIN = Decimal(5) / 4
 """An OPG may be worth less to the gateway than to the last payment: a reservation counts with so much more."""
 _MINUTE = 60.0
 _ENDED = ("failed", "served", "paid", "settled", "verified")
