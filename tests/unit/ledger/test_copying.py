@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,11 @@ def test_the_command_says_what_it_copied_and_no_password(
     assert main(["ledger", "copy", source, target]) == 1
     assert "already" in capsys.readouterr().err
     assert main(["ledger", "copy", "/nowhere.db", target]) == 1
+
+
+def test_without_the_driver_a_url_is_refused_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerError, match="needs the package psycopg") as caught, Ledger("postgresql://h/db") as ledger:
+        ledger.receipts()
+    assert "nothing was paid" in caught.value.money
+    assert "og_magics[postgres]" in caught.value.remedy

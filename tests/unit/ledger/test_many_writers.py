@@ -92,7 +92,11 @@ def test_machines_with_one_wallet_and_files_of_their_own_stay_within_its_budget(
     for one in started:
         assert one.stdout is not None
         assert one.stdout.readline() == "ready\n"
-    signed = [int(said[0]) for said in [one.communicate("go\n") for one in started]]
+    for one in started:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    signed = [int(one.communicate()[0]) for one in started]
     assert sum(signed) == 5
     with Ledger(url) as ledger:
         assert ledger.committed("eip155:84532") == 5 * 10**17
