@@ -175,6 +175,7 @@ class Report:
 
     Attributes:
         rate: (seconds, rows answered, MiB over the start) over time.
+        broken: rows that were asked again by the next call, as their connections broke amid answers.
         twice: questions that have more than one answer. unanswered: rows of the Parquet files without one.
         skipped: recorded rows a second that the last call skipped.
     """
@@ -187,6 +188,7 @@ class Report:
     twice: int = 0
     answered: int = 0
     failed: int = 0
+    broken: int = 0
     ledger: int = 0
     parquet: int = 0
     skipped: float = 0.0
@@ -202,7 +204,7 @@ class Report:
             last = at, answered
         return [
             *told,
-            f"{self.answered:,} of {self.rows:,} rows answered in {seconds:.0f} s, {self.failed} failed",
+            f"{self.answered:,} of {self.rows:,} rows answered in {seconds:.0f} s, {self.failed} failed, {self.broken} asked again after their connections broke",
             f"killed {self.kills} times; the gateway was away for {self.away:.0f} s, and said 429 {self.refused} times",
             f"asked twice: {self.twice}",
             f"ledger {self.ledger / self.rows / 1024:.2f} KB a row, Parquet {self.parquet / self.rows / 1024:.2f} KB a row",
@@ -291,8 +293,10 @@ def _ask_with_faults(
         code = asking.wait()
         if code == -signal.SIGKILL:
             report.kills += 1
-        elif code == 0:
+        elif code == 0 and not report.failed:
             return
+        elif code == 0:  # connections broke amid answers: as a person would, ask the same again
+            report.broken += report.failed
         else:
             raise RuntimeError(f"The process that asks ended with {code}.")
 

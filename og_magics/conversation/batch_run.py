@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from ..core.errors import SEE_RECEIPTS, AnswerError, LedgerError, OGError, PaymentRefused, WalletError
+from ..core.errors import SEE_RECEIPTS, AnswerError, LedgerError, OGError, PaymentRefused, StreamError, WalletError
 from ..core.progress import Progress
 from ..core.runtime import runtime
 from .answer import Answer
@@ -24,7 +24,8 @@ Take = Callable[[Turn, Progress], Coroutine[Any, Any, Answer]]
 _FATAL = (PaymentRefused, WalletError, LedgerError)
 """Errors that every later prompt would meet too, so no further prompt is sent."""
 _MOST_REFUSALS, _MOST_LOSSES = 30, 2
-"""So many times a row is asked again that the gateway refused as one too many, or whose connection broke."""
+"""So many times a row is asked again that the gateway refused as one too many, or whose connection broke before any
+answer. One whose answer had begun has been paid: it is not asked again unasked."""
 
 
 class Row(ABC):
@@ -178,7 +179,7 @@ class BatchRun:
         if is_too_many(error) and getattr(error, "retryable", None) is not False:
             row.refusals += 1
             return row.refusals <= _MOST_REFUSALS
-        if is_lost(error):
+        if is_lost(error) and not isinstance(error, StreamError):
             row.losses += 1
             return row.losses <= _MOST_LOSSES
         return False

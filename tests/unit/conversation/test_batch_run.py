@@ -114,15 +114,27 @@ def test_a_row_that_is_refused_for_ever_fails_at_last() -> None:
     assert sum(row.kept for row in rows) == 19
 
 
-def test_a_row_whose_connection_breaks_is_asked_again_twice_at_most() -> None:
+def test_a_row_whose_answer_was_cut_is_paid_and_not_asked_again() -> None:
     def take(row: Asked) -> None:
-        if row.at == 0 or (row.at == 1 and row.tries < 3):
+        if row.at == 0:
             raise StreamError("It was cut.", cut=True)
 
     rows = [Asked(at) for at in range(5)]
     done = run(rows, take)
-    assert (rows[0].tries, rows[1].tries, rows[1].kept) == (3, 3, True)
+    assert [row.tries for row in rows] == [1] * 5
+    assert sum(row.kept for row in rows) == 4
     assert done.failures == {"StreamError": 1}
+
+
+def test_a_row_whose_connection_breaks_before_an_answer_is_asked_again_twice_at_most() -> None:
+    def take(row: Asked) -> None:
+        if row.at == 0 or (row.at == 1 and row.tries < 3):
+            raise GatewayUnreachable("The connection was lost.", lost=True)
+
+    rows = [Asked(at) for at in range(5)]
+    done = run(rows, take)
+    assert (rows[0].tries, rows[1].tries, rows[1].kept) == (3, 3, True)
+    assert done.failures == {"GatewayUnreachable": 1}
 
 
 def test_after_so_many_failures_nothing_more_is_asked() -> None:
