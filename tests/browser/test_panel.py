@@ -128,7 +128,7 @@ class TestAsking:
         panel.ask("hello")
         expect(panel.answer).to_contain_text("payment: pending")
         badge = panel.rows.first.locator(".og-badge")
-        expect(badge).to_have_text("served")
+        expect(badge).to_have_text("to be settled")
         expect(badge).to_have_text("settled")
         expect(panel.answer).to_contain_text(PAID)
         panel.click("Verify")
