@@ -171,6 +171,7 @@ def sources() -> list[Path]:
         tests / "conftest.py",
         tests / "commonmark.py",
         *(tests / "browser").glob("*.py"),
+        *(tests / "serve").glob("*.py"),
     ]
 
 

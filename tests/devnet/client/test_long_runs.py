@@ -40,7 +40,9 @@ def ask(out: Path | None, prompts: Any = FRAME, **options: Any) -> Any:
     return og.ask_many(prompts, "auto", out=out, **given)
 
 
-def test_each_row_is_in_the_files_with_what_it_cost(app: Session, tmp_path: Path) -> None:
+def test_each_row_is_in_the_files_with_what_it_cost(
+    app: Session, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
     many = ask(tmp_path / "a.parquet", schema=Label, max_tokens=60)
     assert repr(many) == "<StoredAnswers: 12 of 12 answered, in a.parquet>"
     assert len(many) == many.answered == 12
@@ -52,7 +54,7 @@ def test_each_row_is_in_the_files_with_what_it_cost(app: Session, tmp_path: Path
     assert read["error"].isna().all()
     receipts = og.receipts().set_index("receipt_id")
     assert set(read["receipt_id"]) == set(receipts.index)
-    assert og.settle() == 0
+    eventually(lambda: og.receipts()["payment_hash"].notna().all())  # not og.settle(): it looks for other tests' too
     frame, settled = many.frame, og.receipts().set_index("receipt_id")
     for _, row in frame.iterrows():
         assert row["cost_opg"] == settled.loc[row["receipt_id"], "cost_opg"]

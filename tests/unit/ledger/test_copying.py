@@ -147,7 +147,7 @@ def test_the_command_says_what_it_copied_and_no_password(
 
 def test_without_the_driver_a_url_is_refused_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(LedgerError, match="needs the package psycopg") as caught, Ledger("postgresql://h/db") as ledger:
+    with pytest.raises(LedgerError, match="need the package psycopg") as caught, Ledger("postgresql://h/db") as ledger:
         ledger.receipts()
     assert "nothing was paid" in caught.value.money
     assert "og_magics[postgres]" in caught.value.remedy
