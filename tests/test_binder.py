@@ -63,7 +63,7 @@ def test_its_python_is_one_that_the_package_runs_on():
 
 
 def test_it_installs_this_checkout_and_no_release():
-    assert "-e ..[devnet,notebook]" in wanted()[1]
+    assert "-e ..[devnet,notebook,parquet]" in wanted()[1]
 
 
 def test_what_runs_after_the_build_can_be_executed():
