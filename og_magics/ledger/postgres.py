@@ -123,7 +123,7 @@ class ServerConnection:
             "tcp_user_timeout": "10000", "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3",
         }  # fmt: skip
         try:
-            raw = psycopg.connect(**(wanted | self._shared.options), autocommit=True)  # type: ignore[arg-type]
+            raw = psycopg.connect(**(wanted | self._shared.options), autocommit=True)  # type: ignore[arg-type]  # all are texts
         except psycopg.Error as error:
             raise ServerGone(self._said(error)) from None  # psycopg's own may repeat what it was given
         raw.adapters.register_loader("numeric", numeric_loader())

@@ -11,7 +11,7 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..core.errors import LedgerError
@@ -116,11 +116,7 @@ class ServerFile(LedgerFile):
         with self._lock, server_errors(self.shared, RECORD), written_by_us(self.path):
             connection = self._connected()
             self._take_in(connection)
-            try:
-                connection.execute("BEGIN")
-            except ServerGone:
-                connection = self._connected()
-                connection.execute("BEGIN")
+            connection = _begun(connection, self._connected)
             with transaction(connection):
                 yield connection
 
@@ -133,12 +129,7 @@ class ServerFile(LedgerFile):
                 self._beside += 1
                 connection = self._spare.pop() if self._spare else None
             try:
-                connection = connection or self._one_more()
-                try:
-                    connection.execute("BEGIN")
-                except ServerGone:
-                    connection = self._one_more()
-                    connection.execute("BEGIN")
+                connection = _begun(connection or self._one_more(), self._one_more)
                 with transaction(connection):
                     yield connection
             finally:
@@ -218,3 +209,13 @@ class ServerFile(LedgerFile):
             if not self.path.is_file() or self.path.read_bytes() != content:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_private(self.path, content)
+
+
+def _begun(connection: ServerConnection, anew: Callable[[], ServerConnection]) -> ServerConnection:
+    """Begin a transaction, on a new connection where the server has ended this one meanwhile."""
+    try:
+        connection.execute("BEGIN")
+    except ServerGone:
+        connection = anew()
+        connection.execute("BEGIN")
+    return connection
