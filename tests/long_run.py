@@ -124,7 +124,7 @@ def _length(head: bytes) -> int:
 
 
 def _memory() -> int:
-    """MiB of this process; 0 where that is not told."""
+    """MiB of this process; 0 where the system does not say."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmRSS"):
@@ -196,14 +196,14 @@ class Report:
     def lines(self) -> list[str]:
         """The report for people."""
         seconds = self.rate[-1][0] if self.rate else 0.0
-        told = [f"{'seconds':>8} {'answered':>9} {'rows/s':>7} {'MiB over the start':>19}"]
+        lines = [f"{'seconds':>8} {'answered':>9} {'rows/s':>7} {'MiB over the start':>19}"]
         every = max(1, len(self.rate) // 12)
         last = (0.0, 0)
         for at, answered, memory in [*self.rate[:-1:every], *self.rate[-1:]]:
-            told.append(f"{at:8.1f} {answered:9,} {(answered - last[1]) / max(at - last[0], 0.1):7.1f} {memory:19}")
+            lines.append(f"{at:8.1f} {answered:9,} {(answered - last[1]) / max(at - last[0], 0.1):7.1f} {memory:19}")
             last = at, answered
         return [
-            *told,
+            *lines,
             f"{self.answered:,} of {self.rows:,} rows answered in {seconds:.0f} s, {self.failed} failed, {self.broken} asked again after their connections broke",
             f"killed {self.kills} times; the gateway was away for {self.away:.0f} s, and said 429 {self.refused} times",
             f"asked twice: {self.twice}",
@@ -280,12 +280,12 @@ def _ask_with_faults(
     while True:
         asking = _started(environment, folder, rows, concurrency, 0.2 if rows < 5_000 else 2.0)
         for line in asking.stdout or ():
-            told = json.loads(line)
-            report.rate.append((time.monotonic() - began, told["answered"], told["memory"]))
-            report.failed = told["failed"]
-            while events and told["answered"] >= events[0][0]:
+            said = json.loads(line)
+            report.rate.append((time.monotonic() - began, said["answered"], said["memory"]))
+            report.failed = said["failed"]
+            while events and said["answered"] >= events[0][0]:
                 events.pop(0)[1]()
-            if deaths and told["answered"] >= deaths[0]:
+            if deaths and said["answered"] >= deaths[0]:
                 deaths.pop(0)
                 time.sleep(chance.random() / 4)
                 asking.send_signal(signal.SIGKILL)

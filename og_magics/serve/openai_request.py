@@ -61,7 +61,7 @@ class Payer:
     user: str = ""
 
     def fields(self) -> dict[str, str]:
-        """Return what is told of it."""
+        """Return it as the fields that an answer carries; empty ones are left out."""
         values = {"payer": self.address, "network": self.network if self.address else "", "paid_for": self.user}
         return {name: value for name, value in values.items() if value}
 
