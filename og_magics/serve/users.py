@@ -62,7 +62,7 @@ class UserTable:
 
 
 class UserFile:
-    """A file of users, read again when it changes. Content that cannot be read changes nothing, and is printed.
+    """A file of users, read again when it changes. Content that cannot be read changes nothing; why is printed.
 
     Args:
         keyless: users need no key in it, since another knows them (JupyterHub). tell: prints what is wrong with it.
