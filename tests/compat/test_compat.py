@@ -85,7 +85,7 @@ class TestLedgers:
         assert [row for row in rows if row["cell"] and row["verdicts"]["ledger"]["ok"] is not True] == []
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*/*")), ids=name)
+@pytest.mark.parametrize("path", sorted(HERE.glob("*[0-9]/*")), ids=name)
 def test_a_kept_file_names_no_folder_and_holds_no_key(path: Path) -> None:
     content = path.read_bytes()
     assert re.search(rb"/(?:home|root|Users|work)/", content) is None
