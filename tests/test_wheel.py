@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGED = ROOT / "og_magics" / "notebook" / "quickstart.ipynb"
 
 
+pytestmark = pytest.mark.ci
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and the wheel that was built from it."""

@@ -9,12 +9,28 @@ extra `og_magics[devnet]`, and the rest of the package never imports it.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .devnet import Devnet
 
 __all__ = ["Devnet"]
+
+
+def _import_jsonschema() -> None:
+    """Import jsonschema without its checker of IRIs, whose import takes a second wherever JupyterLab brings it."""
+    slow = "rfc3987_syntax"
+    if "jsonschema" in sys.modules or slow in sys.modules:
+        return
+    sys.modules[slow] = None  # type: ignore[assignment]  # an import of it fails, and jsonschema goes on without
+    try:
+        import jsonschema  # noqa: F401
+    finally:
+        del sys.modules[slow]
+
+
+_import_jsonschema()  # nothing in a devnet checks the format of a text
 
 
 def __getattr__(name: str) -> Any:

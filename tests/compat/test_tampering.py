@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ..conftest import CI
 from .tampering import KINDS, Line, lines_of, notebooks, table
 
-EVERY = 5 if CI else 30
+EVERY = 5
 """Of the places where a tampering can be made, one in so many; `python -m tests.compat.tampering` goes to all."""
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.ci, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -355,6 +355,7 @@ class TestRegistry:
         assert chain.enclave_by_id(net.network, "0x" + "12" * 32) is None
 
 
+@pytest.mark.ci
 def test_a_chain_that_went_away_is_an_error_with_the_way_out() -> None:
     gone = devnet.start_chain("embedded", 31337)
     network = replace(BASE, rpc_url=gone.rpc_url, registry_rpc_url=gone.rpc_url)

@@ -34,6 +34,7 @@ def carried(cell: Cell) -> list[str]:
     return list(found)
 
 
+@pytest.mark.ci
 def test_once_for_a_notebook_and_again_where_the_output_that_has_it_is_replaced(
     new_kernel: Callable[..., Kernel],
 ) -> None:

@@ -73,6 +73,7 @@ def test_notebooks_that_papermill_runs_in_one_folder_have_threads_of_their_own(
     assert {path.name for path in (tmp_path / ".og").glob("*.db")} == {"ledger.db", "three.db", "four.db"}
 
 
+@pytest.mark.ci
 def test_a_copy_of_an_executed_notebook_is_another(
     execute: Callable[..., nbformat.NotebookNode], new_kernel: Callable[..., Kernel], tmp_path: Path
 ) -> None:

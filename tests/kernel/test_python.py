@@ -81,6 +81,7 @@ class TestOtherMagics:
 
 
 class TestScripts:
+    @pytest.mark.ci
     def test_asyncio_run_is_refused_by_python_until_it_is_asked_for(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         kernel.ask(SETUP + SCRIPT)

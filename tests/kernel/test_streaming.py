@@ -130,6 +130,7 @@ class TestTheBytes:
         assert len(texts(cell)) > 5
         assert sum(cell.sizes) <= 1.5 * sum(printed.sizes)
 
+    @pytest.mark.ci
     def test_saved_it_takes_at_most_three_times_its_text_and_its_receipt(self, execute: Callable[..., Any]) -> None:
         notebook = execute("%load_ext og_magics", "%%ogchat -n 1200\n[[words:1000]]")
         output = notebook.cells[1].outputs

@@ -82,6 +82,7 @@ class TestOurCalls:
         assert all(is_payment(prompt_devnet, payment) for payment in paid.values())
         assert hashes(printed, "settled") == paid
 
+    @pytest.mark.ci
     def test_where_they_settle_late_the_same_results_have_the_hash_afterwards(
         self, run: Runner, devnet: Devnet, is_payment: Callable[..., bool]
     ) -> None:

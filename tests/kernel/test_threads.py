@@ -231,6 +231,7 @@ class TestTwoKernels:
         assert sorted(found) == sorted(f"{who} {number}" for who in ("one", "other") for number in range(3))
         assert [text for text in found if text.startswith("one")] == ["one 0", "one 1", "one 2"]
 
+    @pytest.mark.ci
     def test_a_kernel_that_is_killed_in_a_turn_leaves_the_thread_as_it_was(
         self, new_kernel: Callable[..., Kernel], tmp_path: Path
     ) -> None:

@@ -251,6 +251,7 @@ class TestTheSavedFile:
         rows = [(row["cell"], row["verdicts"]["enclave"]) for row in json.loads(done.stdout) if row.get("receipt_id")]
         return [(cell, verdict["ok"], verdict["reason"]) for cell, verdict in rows]
 
+    @pytest.mark.ci
     def test_it_proves_every_round_and_finds_what_was_edited(
         self, execute: Callable[..., Any], environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path
     ) -> None:

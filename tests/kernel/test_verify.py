@@ -69,6 +69,7 @@ class TestInPlace:
         assert later[MIME]["status"] == "settled"
         assert later[MIME]["ledger"]["length"] > first[MIME]["ledger"]["length"]
 
+    @pytest.mark.ci
     def test_each_of_several_answers_is_updated_in_its_own_place(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         cells = {c.displays[-1]["transient"]["display_id"]: c for c in (kernel.ask(f"%ogchat q{i}") for i in range(3))}

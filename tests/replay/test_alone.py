@@ -47,6 +47,7 @@ PAID = [
     "%%ogchat\nThe first question.",
     "%%ogchat -f text\nThe twentieth, with <b>markup</b> & {braces}.",
 ]
+pytestmark = pytest.mark.ci
 CELLS = ["%load_ext og_magics", _TOOLS, *PAID, "og_receipts[['model', 'settlement', 'prompt_tokens']]"]
 
 

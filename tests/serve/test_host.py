@@ -43,6 +43,7 @@ def test_by_itself_it_listens_on_loopback_alone_and_warns_of_nothing(server: Ser
     assert server.client.get("/v1/models", headers={"Host": "class.example"}).status_code == 403
 
 
+@pytest.mark.ci
 def test_beyond_loopback_it_answers_other_names_and_warns_without_a_certificate(devnet: Devnet, tmp_path: Path) -> None:
     with serving(devnet, tmp_path, "--host", "0.0.0.0") as server:
         server.client.base_url = str(server.client.base_url).replace("0.0.0.0", "127.0.0.1")

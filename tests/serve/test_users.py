@@ -183,6 +183,7 @@ class TestSpending:
         )
 
 
+@pytest.mark.ci
 def test_fifty_at_the_edge_of_one_budget_never_go_over_it(devnet: Devnet, tmp_path: Path) -> None:
     """One user has a budget for some twenty requests at most, and asks fifty at once."""
     (tmp_path / "users.toml").write_text(
@@ -197,6 +198,7 @@ def test_fifty_at_the_edge_of_one_budget_never_go_over_it(devnet: Devnet, tmp_pa
         assert 0 < sum(one.cost or 0 for one in receipts) <= OPG // 20
 
 
+@pytest.mark.ci
 def test_a_server_that_is_killed_loses_no_receipt_and_releases_nothing_that_was_paid(
     devnet: Devnet, tmp_path: Path
 ) -> None:

@@ -28,10 +28,12 @@ def lines(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return log.recent(1_000)
 
 
+@pytest.mark.ci
 def test_each_step_has_its_line_in_order(lines: list[str]) -> None:
     assert [line.partition("Z ")[2][:13].strip() for line in lines] == STEPS
 
 
+@pytest.mark.ci
 def test_the_ids_are_those_of_the_ledger_and_the_chain(lines: list[str], llm: LLM) -> None:
     receipt = llm.journal.receipts()[-1]
     text = "\n".join(lines)

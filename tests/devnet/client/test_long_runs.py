@@ -192,6 +192,7 @@ def gate(app_of: Callable[..., Session], devnet: Devnet, monkeypatch: pytest.Mon
     return gate
 
 
+@pytest.mark.ci
 def test_a_gateway_that_goes_away_fails_no_row(gate: Gate) -> None:
     og.ask("warm", max_tokens=1)
     timer = threading.Timer(0.5, gate.go_away)
@@ -203,6 +204,7 @@ def test_a_gateway_that_goes_away_fails_no_row(gate: Gate) -> None:
     assert (many.answered, many.failures, many.stopped_by) == (60, {}, None)
 
 
+@pytest.mark.ci
 def test_one_that_says_429_half_of_the_time_fails_no_row(gate: Gate) -> None:
     og.ask("warm", max_tokens=1)
     gate.busy = True

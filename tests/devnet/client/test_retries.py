@@ -170,6 +170,7 @@ class TestSettledMeanwhile:
         assert llm.chat_sync("openai/gpt-5", ASK).text == "at last"
         assert len(signed(llm)) == 2
 
+    @pytest.mark.ci
     def test_a_devnet_that_settles_before_the_repetition_shows_the_failure_and_is_paid_once(
         self,
         llm_of: LLMOf,

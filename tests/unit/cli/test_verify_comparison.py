@@ -128,6 +128,7 @@ class TestHostileFiles:
         assert (found.status, found.ok()) == (1, [False])
         assert "version" in found.reason()
 
+    @pytest.mark.ci
     def test_many_columns_are_looked_at_once(self, verify: Verifier, pair: list[Column]) -> None:
         content = notebook([replace(pair[0])] * 300)
         content["cells"][0]["source"] = f"%%ogcompare {'-m gpt-5 ' * 300}\n{PROMPT}"

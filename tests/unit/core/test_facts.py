@@ -107,6 +107,7 @@ def test_every_network_that_is_known_beforehand_has_all_of_its_facts() -> None:
             assert all((network.registry_rpc_url, network.explorer, network.blob_url))
 
 
+@pytest.mark.ci
 def test_no_other_file_of_the_package_holds_a_fact() -> None:
     found = []
     for path in sorted(HOUSE.rglob("*")):

@@ -36,6 +36,7 @@ def comparisons(source: str) -> list[int]:
     return found
 
 
+@pytest.mark.ci
 def test_nothing_outside_the_table_compares_the_name_of_a_network() -> None:
     files = [path for path in HOUSE.rglob("*.py") if path != TABLE and "devnet" not in path.relative_to(HOUSE).parts]
     found = [f"{path.relative_to(HOUSE)}:{line}" for path in files for line in comparisons(path.read_text())]

@@ -115,6 +115,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(lines[-1].removeprefix("MET ")))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("surface", "says"),
     [

@@ -153,6 +153,7 @@ class TestOthers:
         assert harmless(shown[MARKDOWN])
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "piece",
     ["`", "~", "```\n", "``` a", "~~~~\n~~~", "a", " ", "\\[ ", "\\(a", "\\[ \\(", "$", "$$", "$5 ", "aa, ", "\n\n"],

@@ -225,6 +225,7 @@ class TestBeside:
         assert found == {"frame": 3}, "it is the file as it was when the reading began"
         assert len(FrameCache(ledger).current()) == 5
 
+    @pytest.mark.ci
     def test_a_process_that_reads_all_the_time_and_one_that_writes_do_not_wait_for_each_other(
         self, ledger: Ledger, make: Any
     ) -> None:

@@ -301,7 +301,7 @@ size = max(path.stat().st_size for path in ledger.path.parent.iterdir())
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 make.serve(ledger, receipt)
 print(ledger.receipt(receipt).text)
-print(ledger.note())
+print(ledger.note(), flush=True)
 import os; os._exit(0)
 """
 
