@@ -30,11 +30,9 @@ def _import_jsonschema() -> None:
         del sys.modules[slow]
 
 
-_import_jsonschema()  # nothing in a devnet checks the format of a text
-
-
 def __getattr__(name: str) -> Any:
     if name == "Devnet":
+        _import_jsonschema()  # nothing in a devnet checks the format of a text
         from .devnet import Devnet
 
         return Devnet

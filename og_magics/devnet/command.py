@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost", "::1"]))
 
     from ..core.errors import OGError
-    from .devnet import Devnet
+    from . import Devnet
 
     keywords = inspect.signature(Devnet).parameters
     options = {name: value for name, value in vars(args).items() if name in keywords}
