@@ -87,7 +87,7 @@ def test_nothing_of_a_machine_is_kept_in_it(executed):
 def test_no_answer_that_is_kept_is_the_sample(path):
     texts = [receipt.text for receipt in receipts_in(path) if not receipt.tool_calls]
     assert texts
-    assert not [text for text in texts if "prepared sample" in text or "simulated" in text]
+    assert not [text for text in texts if "prepared sample" in text or "direct answer" in text or "simulated" in text]
     assert {receipt.gateway_notes.get("answered_by") for receipt in receipts_in(path)} == {"prepared"}
 
 

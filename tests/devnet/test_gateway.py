@@ -92,7 +92,7 @@ class TestAnswers:
         assert response.status_code == 200
         assert "PAYMENT-RESPONSE" not in response.headers
         text = answer["choices"][0]["message"]["content"]
-        assert text.startswith("This is a prepared sample")
+        assert text.startswith("Here is a direct answer")
         assert answer["answered_by"] == "prepared"
         newest = payer.devnet.profile.reads_parts
         parts = [{"type": "text", "text": "Hello"}, {"type": "image_url"}]

@@ -22,7 +22,7 @@ Typed = Callable[..., "subprocess.CompletedProcess[str]"]
 class TestTheTerminal:
     def test_an_answer_is_plain_text_with_its_footer(self, typed: Typed) -> None:
         lines = typed("%ogchat -n 6 What's {this}?").stdout.splitlines()
-        answer = next(number for number, line in enumerate(lines) if "This is a prepared sample of" in line)
+        answer = next(number for number, line in enumerate(lines) if "Here is a direct answer" in line)
         assert lines[answer + 1].startswith("The answer is cut: it reached max_tokens (6).")
         footer = lines[answer + 2].split(" · ")
         assert (footer[0], footer[2], footer[4]) == ("openai/gpt-5", "2 + 6 tokens", "proof ✓")

@@ -43,7 +43,7 @@ _IMAGE_MODEL = re.compile(r"image|seedream|seedance")
 
 # Each family's opening words, so that a comparison of providers shows different texts.
 _VOICES = {
-    "gpt": "This is a prepared sample of Markdown: no model thought about",
+    "gpt": "Here is a direct answer: a prepared sample of Markdown. No model thought about",
     "o": "Here is a prepared sample of Markdown, without a thought about",
     "claude": "A prepared sample of Markdown, since no model read",
     "gemini": "Here is a prepared sample of Markdown; it knows nothing about",

@@ -48,7 +48,9 @@ async def called(body: Mapping[str, Any]) -> tuple[str, Any]:
 
 async def test_an_unknown_question_gets_a_sample_that_says_so_and_repeats_the_question() -> None:
     said = await text(request(UNKNOWN))
-    assert said.startswith('This is a prepared sample of Markdown: no model thought about "Who is Ada?".')
+    assert said.startswith(
+        'Here is a direct answer: a prepared sample of Markdown. No model thought about "Who is Ada?".'
+    )
     for part in ("**strong**", "\n1. ", "\n|---|", "\n```python\n", "\n$$"):
         assert part in said
 
@@ -223,7 +225,7 @@ async def test_a_prompt_names_the_calls_and_their_arguments() -> None:
         ("get_weather", '{"city": "city"}'), ("get_weather", '{"city": "Rom)"}'), ("nothing", "{}"), ("broken", "{"),
     ]  # fmt: skip
     assert await calls(request(prompt)) == []  # none is offered
-    assert 'no model thought about "go".' in await text(request(prompt))
+    assert 'No model thought about "go".' in await text(request(prompt))
 
 
 async def test_functions_are_called_again_for_as_many_rounds_as_the_prompt_says() -> None:

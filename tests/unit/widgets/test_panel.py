@@ -123,7 +123,7 @@ def test_enter_sends_the_whole_prompt_in_one_message_and_the_box_is_empty(app, p
     panel.ask.prompt.value = "Hello [[wor"  # what was typed last is on its way still
     panel.ask.prompt.value = f"Hello [[words:5]]\x1e{panel.ask.keys.name}"
     eventually(lambda: panel.ask.turns and not panel.ask.busy)
-    assert "prepared sample" in shown(panel.ask.answer)
+    assert "direct answer" in shown(panel.ask.answer)
     assert app.ledger.receipts()[0].messages[-1]["content"] == "Hello [[words:5]]"
     assert panel.ask.prompt.value == ""
 
@@ -173,7 +173,7 @@ def test_what_could_cost_much_is_asked(app, panel, eventually, shown, monkeypatc
     (panel.ask.question.yes if yes else panel.ask.question.no).click()
     eventually(lambda: not panel.ask.busy)
     assert panel.ask.question.box.layout.display == "none"
-    assert ("prepared sample" if yes else "You did not allow it.") in shown(panel.ask.answer)
+    assert ("direct answer" if yes else "You did not allow it.") in shown(panel.ask.answer)
     assert len(app.ledger.receipts()) == yes
 
 
