@@ -1,7 +1,7 @@
 """The style by which the columns of a comparison stand under one another where they would be too narrow.
 
-In the page they are a table, row by row, as whoever has no styles reads it. An audit knows this style and no other, and the words for marked
-differences.
+In the page they are a table, row by row, as whoever has no styles reads it. An audit knows this style and no other,
+and the words that stand below marked differences.
 """
 
 from __future__ import annotations
