@@ -131,7 +131,7 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         from web3.exceptions import Web3Exception
 
     host = _host(rpc_url)
-    elsewhere = f"Name another node with {setting}."
+    elsewhere, details = f"Name another node with {setting}.", ""
     try:
         yield
     except requests.Timeout:
@@ -150,7 +150,7 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         elif status in (401, 403):
             what = f"The blockchain node at {host} refuses this client (HTTP {status}): its key or host is not allowed."
     except requests.ConnectionError as error:
-        what, remedy = _unreachable(error, rpc_url, elsewhere)
+        what, remedy, details = _unreachable(error, rpc_url, elsewhere)
     except requests.RequestException as error:
         what, remedy = (
             f"The address of a blockchain node with host {host!r} cannot be used ({type(error).__name__}).",
@@ -168,23 +168,23 @@ def guard(rpc_url: str, *, setting: str = "OG_RPC_URL", money: str = READ_ONLY) 
         raise ChainError(what, money=money, remedy=f"Check the URL in {setting}. {LOGIN_PAGE}") from None  # as below
     else:
         return
-    raise ChainError(what, money=money, remedy=remedy)  # without its cause, which has the whole URL in its words
+    raise ChainError(
+        what, money=money, remedy=remedy, details=details
+    )  # without its cause, which has the whole URL in its words
 
 
-def _unreachable(error: Exception, rpc_url: str, elsewhere: str) -> tuple[str, str]:
-    """Return what happened, and what to do, where no connection could be made."""
+def _unreachable(error: Exception, rpc_url: str, elsewhere: str) -> tuple[str, str, str]:
+    """Return what happened, what to do, and what the system said, where no connection could be made."""
     host, name = _host(rpc_url), urlsplit(rpc_url).hostname or ""
     what = f"The blockchain node at {host} cannot be reached"
-    if is_loopback(rpc_url):
-        return f"{what}.", (
-            f"If it was a practice network, restart the kernel, or start one with `og-magics devnet`, or: {elsewhere}"
-        )
     failure = connection_failure(error, name)
+    if is_loopback(rpc_url):
+        again = "If it was a practice network, restart the kernel, or start one with `og-magics devnet`, or:"
+        return f"{what}.", f"{again} {elsewhere}", failure.details
     if failure.untrusted:
-        return f"{what}: TLS failed ({failure.reason}).", f"{LOGIN_PAGE} Or: {elsewhere}"
-    if failure.remedy:
-        return f"{what}: {failure.reason}.", f"{failure.remedy} Or: {elsewhere}"
-    return f"{what}.", f"Check the connection. {PRACTICE} Or: {elsewhere}"
+        return f"{what}: {failure.reason}.", f"{LOGIN_PAGE} Or: {elsewhere}", failure.details
+    remedy = failure.remedy or f"Check the connection. {PRACTICE}"
+    return f"{what}: {failure.reason}.", f"{remedy} Or: {elsewhere}", failure.details
 
 
 @dataclass(frozen=True, slots=True)

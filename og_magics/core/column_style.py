@@ -1,12 +1,15 @@
 """The style by which the columns of a comparison stand under one another where they would be too narrow.
 
-In the page they are a table, row by row, as whoever has no styles reads it. An audit knows this style and no other.
+In the page they are a table, row by row, as whoever has no styles reads it. An audit knows this style and no other,
+and the words that stand below marked differences.
 """
 
 from __future__ import annotations
 
 _NARROWEST = 16
 """Width of a column, in em, below which they stack."""
+MARKED = " · marked: words that the first answer does not have, and those of the first that no other has"
+"""What stands below answers whose differences are marked."""
 _ROWS = ("thead>tr>", "tbody>tr:nth-child(1)>", "tbody>tr:nth-child(2)>")
 
 

@@ -24,11 +24,13 @@ class ConnectionFailure:
         reason: in words, without a full stop.
         remedy: what to do; "" where the reason says nothing of that.
         untrusted: True where there is a server, and TLS with it failed.
+        details: what the system said, where the reason does not say more.
     """
 
     reason: str
     remedy: str = ""
     untrusted: bool = False
+    details: str = ""
 
 
 def connection_failure(error: BaseException, host: str) -> ConnectionFailure:
@@ -45,13 +47,16 @@ def connection_failure(error: BaseException, host: str) -> ConnectionFailure:
             f"Check how it is written; where no other name is found either, this machine is offline. {PRACTICE}",
         )
     if isinstance(root, ssl.SSLError):
-        return ConnectionFailure(message_of(root), untrusted=True)
+        certificate = isinstance(root, ssl.SSLCertVerificationError)
+        reason = "its certificate does not hold" if certificate else "TLS failed"
+        return ConnectionFailure(reason, untrusted=True, details=message_of(root))
     if isinstance(root, OSError) and root.errno in _NO_NETWORK:
         return ConnectionFailure(
             f"no network leads to {host}: this machine is probably offline",
             f"Check the network connection (an address of IPv6 needs a network that has it). {PRACTICE}",
         )
-    return ConnectionFailure(message_of(root))
+    refused = isinstance(root, ConnectionRefusedError)
+    return ConnectionFailure("nothing answers there" if refused else "the connection failed", details=message_of(root))
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -28,7 +28,7 @@ Each carries what happened, what it means for the user's money, and what to do n
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from .secret import without_secrets
 
@@ -50,14 +50,21 @@ class OGError(Exception):
         what: What happened, in one sentence.
         money: What it means for the user's money; empty where no payment was in sight.
         remedy: What to do next; empty where there is nothing to do.
+        details: What the system or a server said, for who repairs those; no part of the message.
     """
 
-    def __init__(self, what: str, *, money: str = "", remedy: str = "") -> None:
+    folds: ClassVar[bool] = False
+    """True where a front end shows the technical part by itself, folded."""
+
+    def __init__(self, what: str, *, money: str = "", remedy: str = "", details: str = "") -> None:
         # What others said is in it: it must not be able to drive a terminal, nor to reorder what a person reads.
-        what, money, remedy = (without_secrets(_UNPRINTABLE.sub("", text)) for text in (what, money, remedy))
+        what, money, remedy, details = (
+            without_secrets(_UNPRINTABLE.sub("", text)) for text in (what, money, remedy, details)
+        )
         self.what = what
         self.money = money
         self.remedy = remedy
+        self.details = details
         super().__init__(" ".join(part for part in (what, money, remedy) if part))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -70,18 +77,22 @@ class OGError(Exception):
         self.args = (" ".join(part for part in (self.what, money, self.remedy) if part),)
         return self
 
-    def _render_traceback_(self) -> list[str]:
-        """Make what IPython shows for a traceback: the message, and the lines of the user's cells that led to it.
+    def technical(self) -> list[str]:
+        """Return the technical part, in lines: the kind of error, the lines of the user's cells, and `details`.
 
         Where in this package it was raised is no help with a wallet that is empty, and a notebook keeps no paths.
         """
-        lines, at = [], self.__traceback__
+        lines, at = [type(self).__name__], self.__traceback__
         while at is not None:
             code = at.tb_frame.f_code
             if _CELL.search(code.co_filename):
-                lines.append(f"  line {at.tb_lineno} of the cell" + f", in {code.co_name}" * (code.co_name[0] != "<"))
+                lines.append(f"line {at.tb_lineno} of the cell" + f", in {code.co_name}" * (code.co_name[0] != "<"))
             at = at.tb_next
-        return [*lines, f"{type(self).__name__}: {self}"]
+        return [*lines, *([self.details] if self.details else [])]
+
+    def _render_traceback_(self) -> list[str]:
+        """Make what IPython shows for a traceback: the message; where nothing folds, the technical part below it."""
+        return [str(self)] if self.folds else [str(self), f"({'; '.join(self.technical())})"]
 
 
 def _again(kind: type[OGError], args: tuple[Any, ...]) -> OGError:
@@ -149,14 +160,20 @@ class GatewayError(OGError):
         body: str = "",
         money: str = "",
         remedy: str = "",
+        details: str = "",
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(what, money=money, remedy=remedy)
+        super().__init__(what, money=money, remedy=remedy, details=details)
         self.status = status
         self.body = without_secrets(body)
         self.retry_after = retry_after
         self.retryable: bool | None = None
         self.provider_status: int | None = None
+
+    def technical(self) -> list[str]:
+        """Return the same, with what the server answered."""
+        status = [] if self.status is None else [f"HTTP status {self.status}"]
+        return [*super().technical(), *status, *([self.body] if self.body else [])]
 
 
 class GatewayUnreachable(GatewayError):
@@ -169,9 +186,16 @@ class GatewayUnreachable(GatewayError):
     """
 
     def __init__(
-        self, what: str, *, transient: bool = True, lost: bool = False, money: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        transient: bool = True,
+        lost: bool = False,
+        money: str = "",
+        remedy: str = "",
+        details: str = "",
     ) -> None:
-        super().__init__(what, money=money, remedy=remedy)
+        super().__init__(what, money=money, remedy=remedy, details=details)
         self.transient, self.lost = transient, lost
 
 

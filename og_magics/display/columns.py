@@ -9,13 +9,14 @@ from html import escape
 from typing import Any, Protocol
 from uuid import uuid4
 
-from ..core.column_style import stacked_class, stacking
+from ..core.column_style import MARKED, stacked_class, stacking
 from ..core.endings import ending_note
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import MIME, VERSION, Column, Receipt, labels
 from .answer_bundle import NO_DOCUMENTS, Documents, Head, carried, shown_answer, sorted_images
 from .code import with_colors
+from .differences import with_differences
 from .footer import folded_footer, footer
 from .live import status
 from .markdown import to_html
@@ -37,33 +38,47 @@ _CODE = "white-space:pre;overflow-x:auto;overflow-wrap:normal"
 
 
 def columns_bundle(
-    columns: Sequence[Column], page: PaymentPage, head: Head | None = None, documents: Documents = NO_DOCUMENTS
+    columns: Sequence[Column],
+    page: PaymentPage,
+    head: Head | None = None,
+    documents: Documents = NO_DOCUMENTS,
+    *,
+    marks: bool = False,
 ) -> dict[str, Any]:
     """Return the mime bundle of a comparison: HTML, plain text, and every receipt with all that an audit needs.
 
     Args:
         head: of the ledger when this is shown. documents: attestations that travel with the receipts.
+        marks: words that differ are marked in the HTML.
     """
-    bundle: dict[str, Any] = {"text/html": html_of(columns, page), "text/plain": plain_of(columns)}
+    bundle: dict[str, Any] = {"text/html": html_of(columns, page, marks=marks), "text/plain": plain_of(columns)}
     if any(column.receipt for column in columns):
         form = {"version": VERSION, "columns": [_form(column) for column in columns]}
         bundle[MIME] = carried(form, head, documents)
     return bundle
 
 
-def html_of(columns: Sequence[Column], page: PaymentPage) -> str:
+def html_of(columns: Sequence[Column], page: PaymentPage, *, marks: bool = False) -> str:
     """Return the table of a finished comparison."""
     heads = [_html_head(name, *_summary_of(column)) for name, column in zip(_names(columns), columns, strict=True)]
     feet = [_html_foot(column, page) for column in columns]
-    table = _table(heads, [_html_body(column) for column in columns], feet)
-    return f"{table}<p><small>{escape(_summary(columns))}</small></p>"
+    answers = [_html_answer(column) for column in columns]
+    if marks:
+        answers = with_differences(answers)
+    bodies = [_html_body(column, answer) for column, answer in zip(columns, answers, strict=True)]
+    summary = _summary(columns) + MARKED if marks else _summary(columns)
+    return f"{_table(heads, bodies, feet)}<p><small>{escape(summary)}</small></p>"
 
 
-def _html_body(column: Column) -> str:
-    """Return an answer as HTML, and why it is not complete."""
+def _html_answer(column: Column) -> str:
     text = column.receipt.text if column.receipt else ""
-    calls = "" if text or column.receipt is None else shown_answer(column.receipt, "")["text/plain"]
-    parts = [_scrolling(with_colors(to_html(text)))] if text else [f"<pre>{escape(calls)}</pre>"] if calls else []
+    return _scrolling(with_colors(to_html(text))) if text else ""
+
+
+def _html_body(column: Column, answer: str) -> str:
+    """Return an answer as HTML, and why it is not complete."""
+    calls = "" if answer or column.receipt is None else shown_answer(column.receipt, "")["text/plain"]
+    parts = [answer] if answer else [f"<pre>{escape(calls)}</pre>"] if calls else []
     if column.error:
         parts.append(f'<p style="{_RED}">{escape(_flat(column.error))}</p>')
     elif note := _ending(column):
@@ -128,18 +143,22 @@ class LiveColumns(Protocol):
         """Show the comparison again in its place, with these receipts as they are now. Safe on any thread."""
 
 
-def live_columns_for(shell: Any, models: Sequence[str], progress: Sequence[Progress]) -> LiveColumns:
+def live_columns_for(
+    shell: Any, models: Sequence[str], progress: Sequence[Progress], *, marks: bool = False
+) -> LiveColumns:
     """Return the display for a shell: a kernel's front end shows rich output, a terminal plain text."""
-    kind = _Rich if getattr(shell, "kernel", None) is not None else _Plain
-    return kind(labels(models), progress)
+    if getattr(shell, "kernel", None) is None:
+        return _Plain(labels(models), progress)
+    return _Rich(labels(models), progress, marks=marks)
 
 
 class _Rich:
     """A single display whose bytes on the wire stay linear in all the text."""
 
-    def __init__(self, names: Sequence[str], progress: Sequence[Progress]) -> None:
+    def __init__(self, names: Sequence[str], progress: Sequence[Progress], *, marks: bool = False) -> None:
         self._names = names
         self._progress = progress
+        self._marks = marks
         self._id = uuid4().hex
         self._begun = False
         self._pace = Pace(_MESSAGE)
@@ -177,8 +196,12 @@ class _Rich:
         documents: Documents = NO_DOCUMENTS,
     ) -> None:
         self._columns = list(columns)
-        self._display(columns_bundle(columns, page, head, documents))
-        self._again = republisher(self._id, lambda now, head: columns_bundle(self._with(now), page, head, documents))
+
+        def bundle(columns: Sequence[Column], head: Head | None) -> dict[str, Any]:
+            return columns_bundle(columns, page, head, documents, marks=self._marks)
+
+        self._display(bundle(columns, head))
+        self._again = republisher(self._id, lambda now, head: bundle(self._with(now), head))
         for name, some in zip(self._names, images, strict=True):
             pictures, links = sorted_images(some)
             for picture in pictures:
@@ -207,7 +230,7 @@ class _Rich:
             return _html_head(name, "", status(progress)), _scrolling(to_html(progress.text)), ""
         if place not in self._kept:
             foot = _html_foot(ended, lambda network, transaction: "")
-            self._kept[place] = _html_head(name, *_summary_of(ended)), _html_body(ended), foot
+            self._kept[place] = _html_head(name, *_summary_of(ended)), _html_body(ended, _html_answer(ended)), foot
         return self._kept[place]
 
     def _display(self, bundle: Mapping[str, Any]) -> None:

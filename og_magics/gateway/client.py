@@ -201,13 +201,14 @@ class GatewayClient:
                 transient=not failure.untrusted,
                 money=_NOTHING_SENT,
                 remedy=remedy,
+                details=failure.details,
             ) from httpx.ConnectError(message_of(error))  # its own would bring frames with headers and the whole URL
         except httpx.ProxyError as error:
             raise GatewayUnreachable(
-                f"The proxy that the environment names (HTTPS_PROXY) did not open the way to {endpoint}: "
-                f"{message_of(error)}.",
+                f"The proxy that the environment names (HTTPS_PROXY) did not open the way to {endpoint}.",
                 transient=False,
                 money=_NOTHING_SENT,
+                details=message_of(error),
                 remedy="Ask who runs the proxy, or name the gateway's host in NO_PROXY.",
             ) from None
         except httpx.ConnectTimeout as error:
@@ -226,9 +227,10 @@ class GatewayClient:
             ) from None
         except (httpx.RequestError, UnicodeError) as error:
             raise GatewayUnreachable(
-                f"The connection to the gateway {endpoint} was lost: {message_of(error)}.",
+                f"The connection to the gateway {endpoint} was lost.",
                 lost=True,
                 money=MAY_BE_CHARGED,
+                details=message_of(error),
                 remedy="Ask again; %og receipts shows what is settled.",
             ) from None
 

@@ -68,7 +68,7 @@ class CompareMagics(NotebookMagics):
                     print(notice)
             result = self._app.compare(turns, approve=confirm_estimate)
             try:
-                self._watch(result)
+                self._watch(result, marks=flags.diff)
                 if flags.rate and getattr(self._shell, "kernel", None) is not None:
                     self._show_stars(result)
             except KeyboardInterrupt:
@@ -86,12 +86,13 @@ class CompareMagics(NotebookMagics):
         show: Any = display.display  # it has no types
         show(rating_box(comparison))
 
-    def _watch(self, comparison: Comparison) -> None:
+    def _watch(self, comparison: Comparison, *, marks: bool) -> None:
         from ..conversation import follow
         from ..display import HEARTBEAT, live_columns_for
 
         runs = comparison.runs
-        live = live_columns_for(self._shell, [run.model for run in runs], [run.progress for run in runs])
+        progress = [run.progress for run in runs]
+        live = live_columns_for(self._shell, [run.model for run in runs], progress, marks=marks)
         ended: dict[int, Column] = {}
         live.show(ended)
         try:

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.cell_context import Origin, set_cell_provider, set_history_provider
+from ..core.errors import OGError
 from ..core.settings import notebook_path
+from ..core.technical_part import technical_part
 from ..core.untrusted_json import recursion_limit_kept
 from .cell_history import CellRecorder
 from .cell_identity import Executions
@@ -56,6 +58,9 @@ def load(shell: Any) -> None:
     set_history_provider(recorder.cells)
     set_cell_provider(lambda: _origin(shell), shell.user_ns, Executions(shell).current)
     shell.configurables.append(settings)
+    if getattr(shell, "kernel", None) is not None:
+        OGError.folds = True
+        shell.events.register("post_run_cell", _fold_technical_part)
     _loaded[id(shell)] = [guard.remove, variable.remove, recorder.remove, completion.remove]
     _loaded[id(shell)].append(lambda: shell.configurables.remove(settings))
     threading.Thread(target=_warm_up, name="og_magics-imports", daemon=True).start()
@@ -67,6 +72,9 @@ def unload(shell: Any) -> None:
         undo()
     set_cell_provider(None)
     set_history_provider(None)
+    if _fold_technical_part in shell.events.callbacks["post_run_cell"]:
+        OGError.folds = False
+        shell.events.unregister("post_run_cell", _fold_technical_part)
     manager = shell.input_transformer_manager
     for transformers, ours in (
         (manager.token_transformers, AskedLine),
@@ -81,6 +89,15 @@ def unload(shell: Any) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     for magics in (ChatMagics, CompareMagics, ManyMagics, OgMagics):
         shell.magics_manager.registry.pop(magics.__name__, None)
+
+
+def _fold_technical_part(result: Any) -> None:
+    """Show below the message of a cell's error what only few want to read of it."""
+    error = result.error_in_exec
+    if isinstance(error, OGError):
+        from IPython.display import publish_display_data
+
+        publish_display_data(technical_part(error.technical()))
 
 
 def _origin(shell: Any) -> Origin:

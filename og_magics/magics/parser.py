@@ -204,6 +204,7 @@ def compare_parser() -> Parser:
     model.option, provider.option = OPTIONS["model"], OPTIONS["provider"]
     add_options(parser, [one for one in CALL.values() if one.compare and one.name not in ("model", "provider")])
     _add_cell_flags(parser)
+    add("--diff", action="store_true", help="mark the words by which the answers differ")
     add("--rate", action="store_true", help="show stars below the answers; what is clicked is in _.frame")
     # What several answer is no conversation, and they call no function.
     parser.set_defaults(model=None, provider=None, thread="", tools="", web_search=False)

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..core.receipt import MIME
 from ..core.receipt_columns import RECEIPT_COLUMNS
+from ..core.technical_part import is_technical_part
 from ..display.sanitize import printable
 from ..notebook.file import answers_of, joined, read_notebook
 from .environment import MIME as ENVIRONMENT
@@ -185,6 +186,8 @@ def _outputs(cell: Mapping[str, Any]) -> Iterator[list[str]]:
             printed[name] = printed.get(name, "") + str(joined(output.get("text", "")))
         elif kind == "error":
             yield _usual(f"{output.get('ename')}: {output.get('evalue')}")
+        elif is_technical_part({name: joined(one) for name, one in output.get("data", {}).items()}):
+            continue  # addresses and lines of a cell are no result
         elif not any(name in output.get("data", {}) for name in _TRANSIENT):
             yield _shown(output.get("data", {}))
     for name in sorted(printed):

@@ -14,6 +14,7 @@ from ..core.cell_notes import is_note
 from ..core.estimate import is_estimate
 from ..core.gateway_notes import note_lines
 from ..core.receipt import MIME
+from ..core.technical_part import is_technical_part
 from ..verification.answer_match import printable
 from ..verification.visible_text import visible_html, visible_markdown
 from .file import ShownAnswer, answers_of, joined, read_notebook
@@ -143,6 +144,8 @@ def _asking(cell: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], expec
     for output in outputs:
         if _is_estimate(output):
             yield NOTE, "The cell shows an estimate of a cost: it is no answer, and no receipt covers it."
+        elif failed and _is_technical_part(output):
+            yield NOTE, "The cell shows the technical details of its error: no receipt covers them."
         elif MIME not in output.get("data", {}):
             yield from _without_receipt(output, answers)
     if isinstance(cell.get("execution_count"), int) and not shown and not failed and not _is_dry(cell):
@@ -234,6 +237,12 @@ def _is_estimate(output: Mapping[str, Any]) -> bool:
     """Return True for what --dry-run shows, or the question before much is spent, and nothing else."""
     data = output.get("data", {"text/plain": joined(output.get("text", ""))})
     return output.get("output_type") != "error" and is_estimate({name: joined(value) for name, value in data.items()})
+
+
+def _is_technical_part(output: Mapping[str, Any]) -> bool:
+    """Return True for what an error of ours has below its message, if it does not look like an answer."""
+    data = {name: joined(value) for name, value in output.get("data", {}).items()}
+    return is_technical_part(data) and not _is_answer(output)
 
 
 def _is_dry(cell: Mapping[str, Any]) -> bool:

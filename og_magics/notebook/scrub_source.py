@@ -19,6 +19,7 @@ _KEPT = {flag for one in OPTIONS.values() if not one.tells for flag in one.value
 _SWITCHES = {flag for one in OPTIONS.values() for flag in one.switches} | {
     "--no-vars",
     "--dry-run",
+    "--diff",
     "--rate",
     "--nest-asyncio",
 }

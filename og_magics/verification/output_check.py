@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ..core.column_style import stacking
+from ..core.column_style import MARKED, stacking
 from ..core.endings import ending_note, limit_of
 from ..core.progress import SCRUBBED, STATUS_NOTES
 from ..core.receipt import Column, Receipt, labels
@@ -268,7 +268,7 @@ def _html_problems(columns: Sequence[Column], content: str) -> list[Problem]:
         found.append(_html_column(name, column, head, body, foot[0] if foot else ""))
     if any(found):
         return found
-    if line_problem(_summary(columns, seen.text)):
+    if line_problem(_summary(columns, seen.text.removesuffix(MARKED))):
         return [_MORE] * count
     return [_LAYOUT if seen.restyled else None] * count
 

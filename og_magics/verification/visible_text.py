@@ -27,7 +27,7 @@ _STRUCK = {"s": "\ue002", "del": "\ue002"}
 _BLOCKS = frozenset(
     "p div table thead tbody tr td th ul ol li h1 h2 h3 h4 h5 h6 hr blockquote pre details summary iframe".split()
 )
-_INLINE = frozenset("a b br code del em i s small span strong sub sup wbr".split())
+_INLINE = frozenset("a b br code del em i mark s small span strong sub sup wbr".split())
 _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "a": frozenset(("href", "target", "rel", "title")),
     "code": frozenset(("class",)),
@@ -41,9 +41,9 @@ _SIZE = r"\d*\.?\d+(?:em|px|%)?"
 _STYLES = {
     name: re.compile(pattern)
     for name, pattern in {
-        "background": "none|#fff",
+        "background": r"none|#fff|rgba\(255,\s?196,\s?0,\s?0?\.35\)",
         "border": r"1px solid #\w{3,8}",
-        "color": r"var\(--jp-(?:success|error|warn|ui-font)-color\d,\s?#[0-9a-f]{6}\)|"
+        "color": r"inherit|var\(--jp-(?:success|error|warn|ui-font)-color\d,\s?#[0-9a-f]{6}\)|"
         + "|".join(map(re.escape, COLORS.values())),
         "font-size": "inherit|1em",
         "font-weight": "normal|bold|600",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
+from ..core.errors import OGError
+from ..core.technical_part import technical_part
 from .worker import parts_of
 
 
@@ -13,9 +15,13 @@ def line(text: str, kind: str = "og-note") -> str:
 
 
 def problem(error: BaseException) -> str:
-    """Return an error as three paragraphs: what happened, what it means for the money, and what to do."""
+    """Return an error as three paragraphs: what happened, what it means for the money, and what to do.
+
+    The technical part is folded below them.
+    """
     what, money, remedy = parts_of(error)
-    return f'<div class="og-error" role="alert">{line(what, "og-what")}{line(money)}{line(remedy)}</div>'
+    more = technical_part(error.technical())["text/html"] if isinstance(error, OGError) else ""
+    return f'<div class="og-error" role="alert">{line(what, "og-what")}{line(money)}{line(remedy)}{more}</div>'
 
 
 def facts(rows: list[tuple[str, str]]) -> str:

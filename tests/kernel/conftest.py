@@ -18,6 +18,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.provisioning import local_provisioner
 from nbclient import NotebookClient
 
+from og_magics.core.technical_part import is_technical_part
 from og_magics.devnet import Devnet
 
 from ..forkserver import ForkServer
@@ -127,10 +128,19 @@ class Cell:
 
     @property
     def displays(self) -> list[dict[str, Any]]:
-        """What it displayed and how that was updated; not what came meanwhile to a display of an earlier cell."""
+        """What it displayed and how that was updated; not what came meanwhile to a display of an earlier cell.
+
+        What stands folded below an error is in `technical_part`.
+        """
         own = {content.get("transient", {}).get("display_id") for content in self.of("display_data")}
-        shown = self.of("display_data", "update_display_data")
+        shown = [one for one in self.of("display_data", "update_display_data") if not is_technical_part(one["data"])]
         return [content for content in shown if content.get("transient", {}).get("display_id") in own]
+
+    @property
+    def technical_part(self) -> str:
+        """What stands folded below an error."""
+        found = [one["data"] for one in self.of("display_data") if is_technical_part(one["data"])]
+        return str(found[0]["text/plain"])
 
     @property
     def last(self) -> dict[str, Any]:

@@ -55,6 +55,13 @@ def cells_of(html: str) -> list[str]:
 
 
 class TestSideBySide:
+    def test_differences_are_marked_where_they_are_asked_for(self, kernel: Kernel) -> None:
+        prompt = "Explain what a Trusted Execution Environment is in two sentences."
+        assert "<mark" not in kernel.ask(f"%%ogcompare -p openai -p anthropic -n 60\n{prompt}").last["text/html"]
+        marked = kernel.ask(f"%%ogcompare --diff --replay auto -p openai -p anthropic -n 60\n{prompt}")
+        assert marked.last["text/html"].count("<mark") > 3
+        assert "replayed" in marked.last["text/plain"]
+
     def test_three_models_answer_at_once_in_one_display(self, kernel: Kernel) -> None:
         cell = kernel.ask(f"{THREE}\nWhat is $x {{y}} 'z'? [[words:400]]")
         assert len({display["transient"]["display_id"] for display in cell.displays}) == 1

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nbclient.exceptions import CellExecutionError
 
+from og_magics.notebook.outputs import account_outputs
+
 if TYPE_CHECKING:
     from og_magics.devnet import Devnet
 
@@ -69,7 +71,19 @@ class TestAGatewayThatFails:
 
     def test_a_gateway_that_is_down_is_told(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel(OG_GATEWAY_URL="http://127.0.0.1:9")
-        assert "127.0.0.1:9" in kernel.run("%ogchat hello").error("GatewayUnreachable")
+        cell = kernel.run("%ogchat hello")
+        said = cell.error("GatewayUnreachable")
+        assert "127.0.0.1:9 cannot be reached: nothing answers there." in said
+        assert "%og network devnet" in said
+        assert "Errno" not in said
+        assert cell.of("error")[0]["traceback"] == [said]
+        assert "(GatewayUnreachable; line 1 of the cell; [Errno 111]" in cell.technical_part
+
+    def test_a_failed_cell_that_is_audited_is_no_addition(self, execute: Callable[..., Any], tmp_path: Path) -> None:
+        with pytest.raises(CellExecutionError):
+            execute("%load_ext og_magics", "%ogchat hello [[fail:503]]")
+        findings = account_outputs(tmp_path / "executed.ipynb")
+        assert [(one.problem, one.note, "technical details" in one.text) for one in findings] == [(False, True, True)]
 
     def test_a_chain_that_is_down_is_told(self, new_kernel: Callable[..., Kernel], devnet: Devnet) -> None:
         kernel = new_kernel(OG_DEVNET=json.dumps({**devnet.info, "rpc_url": "http://127.0.0.1:9"}))
@@ -102,10 +116,12 @@ class TestAHeadlessRun:
     def test_it_fails_at_the_cell_that_failed(
         self, execute: Callable[..., Any], cell: str, error: str, tmp_path: Path
     ) -> None:
-        with pytest.raises(CellExecutionError, match=error):
+        with pytest.raises(CellExecutionError) as raised:
             execute("%load_ext og_magics", cell, "ran = True")
+        assert raised.value.ename == error
         saved = json.loads((tmp_path / "executed.ipynb").read_text())["cells"]
         assert saved[2]["execution_count"] is None
         if error == "StreamError":
             bundles = [output["data"] for output in saved[1]["outputs"] if "data" in output]
-            assert [MIME in bundle for bundle in bundles] == [True]
+            assert [MIME in bundle for bundle in bundles] == [True, False]
+            assert "".join(bundles[1]["text/plain"]).startswith("(StreamError; line 1 of the cell")

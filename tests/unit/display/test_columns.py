@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from og_magics.core.column_style import stacking
+from og_magics.core.column_style import MARKED, stacking
 from og_magics.core.progress import Progress
 from og_magics.core.receipt import MIME, Column, Receipt
 from og_magics.display import columns_bundle, live_columns_for
@@ -236,6 +238,53 @@ class TestTheAudit:
         columns = [Column("x/y", replace(PAID, text=text)) for text in texts]
         shown = json.loads(json.dumps(self.bundle(*columns)))
         assert columns_problems(columns, shown) == [None] * len(columns)
+
+
+class TestMarkedDifferences:
+    def html(self, *texts: str) -> str:
+        columns = [Column("x/y", replace(TWO, text=text)) for text in texts]
+        return str(columns_bundle(columns, nowhere, marks=True)["text/html"])
+
+    def marked(self, *texts: str) -> list[str]:
+        return [
+            unescape(re.sub("<[^>]*>", "", one)) for one in re.findall(r"<mark[^>]*>(.*?)</mark>", self.html(*texts))
+        ]
+
+    def test_words_that_the_other_does_not_have_are_marked_and_the_line_below_says_so(self):
+        assert self.marked("The sky is *blue* at noon.", "The sky is grey at noon.") == ["blue", "grey"]
+        assert "marked: words that the first answer does not have" in self.html("a", "b")
+
+    def test_of_several_each_is_held_against_the_first(self):
+        assert self.marked("one two three", "one two four", "one five three") == ["four", "five"]
+        assert self.marked("one two three", "one x three", "one x three") == ["two", "x", "x"]
+
+    def test_what_is_the_same_and_a_column_without_answer_have_no_mark(self):
+        assert self.marked("Same *words*, here.", "same words here") == []
+        columns = [Column("x/y", TWO), Column("x/nope", None, "No.")]
+        assert "<mark" not in columns_bundle(columns, nowhere, marks=True)["text/html"]
+
+    def test_a_formula_is_marked_whole_and_code_with_its_signs(self):
+        assert self.marked("It is $a + b$.", "It is $a - b$.") == ["$a + b$", "$a - b$"]
+        code = "```python\nx = y {} 1\n```"
+        assert self.marked(code.format("+"), code.format("-")) == ["+", "-"]
+
+    @pytest.mark.parametrize("payload", [*PAYLOADS, "a & b < c &amp; $5 to $6", "$x<b>$", "don't \u2067x\u2069"])
+    def test_a_text_stays_what_it_was_and_the_audit_agrees(self, payload):
+        columns = [
+            Column("x/y", replace(PAID, text=text)) for text in (f"so {payload} it is", f"{payload} no", "other")
+        ]
+        marked, plain = (columns_bundle(columns, page, marks=marks) for marks in (True, False))
+        bare = re.sub(r"</?mark[^>]*>", "", marked["text/html"])
+        assert bare.replace(MARKED, "") == plain["text/html"]
+        assert columns_problems(columns, {kind: marked[kind] for kind in ("text/html", "text/plain")}) == [None] * 3
+
+    @given(st.lists(st.text(max_size=60), min_size=1, max_size=4))
+    def test_any_answers_are_right_as_they_were_marked(self, texts):
+        columns = [Column("x/y", replace(PAID, text=text)) for text in texts]
+        bundle = columns_bundle(columns, nowhere, marks=True)
+        assert columns_problems(columns, {kind: bundle[kind] for kind in ("text/html", "text/plain")}) == [None] * len(
+            texts
+        )
 
 
 class TestInATerminal:
