@@ -28,6 +28,7 @@ from .bounds import (
     read_up_to,
     watch,
 )
+from .connections import ONE, Connections
 from .failures import failure_of, retry_after
 from .reading import read_json
 from .tls import pinned_context
@@ -39,8 +40,8 @@ _NOTHING_SENT = "Nothing was sent and nothing was paid."
 _ATTESTATION = 32 * 1024
 """Bytes of an attestation in base64, at most."""
 _ATTESTATION_SECONDS = 10.0
-_CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=20)
-"""A class streams over one each; no more than these stay open when nobody asks."""
+_MOST = 1000
+"""Requests at once."""
 
 
 class GatewayClient:
@@ -66,21 +67,23 @@ class GatewayClient:
         self._timeout, self._bounds = timeout, bounds or Bounds(idle=timeout)
         self._verify = verify
         self._http = self._connections()
-        self._former: list[httpx.AsyncClient] = []
+        self._former: list[Connections] = []
 
-    def _connections(self) -> httpx.AsyncClient:
+    def _connections(self) -> Connections:
         certificate = self.enclave.tls_certificate
         base, parameters, credential = _address_of(self.enclave.endpoint, self._key)
         # Without TLS there is nothing to verify, and the system's authorities take 40 ms to read.
         verify = self._verify and urlsplit(base).scheme != "http"
-        with _usable_environment():
+        # A proxy of the environment passes TLS on by CONNECT, and sees nothing of it. This machine needs none.
+        trusts = self._verify and not is_loopback(self.enclave.endpoint)
+
+        def make() -> httpx.AsyncClient:
             return httpx.AsyncClient(
                 base_url=base,
                 params=parameters,
-                verify=verify if certificate is None else pinned_context(certificate),
-                limits=_CONNECTIONS,
-                # A proxy of the environment passes TLS on by CONNECT, and sees nothing of it. This machine needs none.
-                trust_env=self._verify and not is_loopback(self.enclave.endpoint),
+                verify=context,
+                limits=ONE,
+                trust_env=trusts,
                 timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 15.0)),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: they would tell calls apart
                 headers={
@@ -90,6 +93,13 @@ class GatewayClient:
                 },
             )
 
+        with _usable_environment():
+            if certificate is not None:
+                context = pinned_context(certificate)
+            else:
+                context = httpx.create_ssl_context(verify=verify, trust_env=trusts)
+            return Connections(make, _MOST)
+
     @contextlib.asynccontextmanager
     async def post(self, request: ChatRequest, auth: httpx.Auth | None) -> AsyncIterator[httpx.Response]:
         """Send a request, paid by `auth`; its answer is good (2xx) and not yet read.
@@ -98,23 +108,24 @@ class GatewayClient:
             GatewayUnreachable: no connection, or no answer in time.
             GatewayError: any other status, as the error of the tree that says what to do.
         """
-        http_request = self._http.build_request(
-            "POST", request.path, json=self._body(request), headers=self._headers(request)
-        )
         with self._failures():
-            # Each read has its own limit; interim answers for ever (1xx) need one for all of them.
-            async with asyncio.timeout(2 * self._timeout + 30):
-                response = await self._http.send(http_request, auth=auth, stream=True)
-            try:
-                watch(response, bounds_of(request, self._bounds))
-                if not response.is_success:
-                    content = await read_up_to(response, ERROR_BODY, self._timeout)
-                    failure = failure_of(response, str(request.body.get("model", "")), content)
-                    failure.retry_after = retry_after(response.headers.get("Retry-After", ""))
-                    raise failure
-                yield response
-            finally:
-                await response.aclose()
+            async with self._http.client() as http:
+                http_request = http.build_request(
+                    "POST", request.path, json=self._body(request), headers=self._headers(request)
+                )
+                # Each read has its own limit; interim answers for ever (1xx) need one for all of them.
+                async with asyncio.timeout(2 * self._timeout + 30):
+                    response = await http.send(http_request, auth=auth, stream=True)
+                try:
+                    watch(response, bounds_of(request, self._bounds))
+                    if not response.is_success:
+                        content = await read_up_to(response, ERROR_BODY, self._timeout)
+                        failure = failure_of(response, str(request.body.get("model", "")), content)
+                        failure.retry_after = retry_after(response.headers.get("Retry-After", ""))
+                        raise failure
+                    yield response
+                finally:
+                    await response.aclose()
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         return dict(request.body)
@@ -149,7 +160,11 @@ class GatewayClient:
         with self._failures():
             limit = asyncio.timeout(min(self._timeout, _ATTESTATION_SECONDS))
             query = {"nonce": nonce.hex()}
-            async with limit, self._http.stream("GET", "/enclave/attestation", params=query) as response:
+            async with (
+                limit,
+                self._http.client() as http,
+                http.stream("GET", "/enclave/attestation", params=query) as response,
+            ):
                 stream = response.extensions["network_stream"].get_extra_info("ssl_object")
                 certificate = None if stream is None else stream.getpeercert(binary_form=True)
                 content = await read_up_to(response, _ATTESTATION, _ATTESTATION_SECONDS)
@@ -165,7 +180,8 @@ class GatewayClient:
 
     async def _get_json(self, path: str) -> dict[str, Any]:
         with self._failures():
-            async with asyncio.timeout(self._timeout), self._http.stream("GET", path) as response:
+            limit = asyncio.timeout(self._timeout)
+            async with limit, self._http.client() as http, http.stream("GET", path) as response:
                 content = await read_up_to(response, SMALL_BODY, self._timeout)
         if not response.is_success:
             raise failure_of(response, "", content)
@@ -174,7 +190,7 @@ class GatewayClient:
     async def close(self) -> None:
         """Close all connections."""
         for one in (self._http, *self._former):
-            await one.aclose()
+            await one.close()
 
     @contextlib.contextmanager
     def _failures(self) -> Any:
