@@ -1,6 +1,6 @@
 """Asks many rows by `og.ask_many(..., out=...)` of a simulated gateway that misbehaves, and shows what came of it.
 
-    python -m tests.long_run [ROWS] [--kills N] [--away SECONDS] [--concurrency N] [--seed N]
+    python -m tests.long_run [ROWS] [--kills N] [--away SECONDS] [--concurrency N] [--seed N] [--out PLACE]
 
 The process that asks is killed at random places and started again with the same call. Meanwhile the gateway goes away for
 some seconds, and for a fifth of the rows it says 429 to half of the requests. At the end: the rate over time, memory, the
@@ -132,7 +132,7 @@ def _memory() -> int:
     return 0
 
 
-def ask(rows: int, concurrency: str, seconds: float) -> None:
+def ask(rows: int, concurrency: str, seconds: float, out: str) -> None:
     """Ask all rows, and tell every so many seconds how far it is, a line of JSON each."""
     import og_magics as og
     from og_magics.session.asking import options_from
@@ -143,9 +143,7 @@ def ask(rows: int, concurrency: str, seconds: float) -> None:
     before, began = _memory(), time.monotonic()
     at_once = int(concurrency) if concurrency.isdigit() else concurrency
     options = options_from({"max_tokens": 20, "stream": False})
-    many: Any = BatchRequest(
-        frame, at_once, "[[words:12]] Classify: {text}", "answers.parquet", None, 600.0, False, options
-    )
+    many: Any = BatchRequest(frame, at_once, "[[words:12]] Classify: {text}", out, None, 600.0, False, options)
     going = many.start()
     started, ended = time.monotonic() - began, threading.Event()
 
@@ -221,6 +219,7 @@ def long_run(
     concurrency: str = "auto",
     seed: int = 0,
     environment: dict[str, str] | None = None,
+    out: str = "answers.parquet",
 ) -> Report:
     """Ask so many rows, with kills and faults; return what came of it."""
     chance, report = random.Random(seed), Report(rows)
@@ -239,29 +238,29 @@ def long_run(
             "OG_PRIVATE_KEY": info["accounts"][0]["private_key"], "OG_LEDGER": str(folder / "ledger.db"),
             "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(_ROOT), "OG_APPROVE_ABOVE": "1000000",
         }  # fmt: skip
-        _ask_with_faults(gate, kept, folder, report, chance, kills, away, concurrency)
+        _ask_with_faults(gate, kept, folder, report, chance, kills, away, concurrency, out)
         report.refused = gate.refused
-        looked = _started(kept, folder, rows, concurrency, 1.0)
+        looked = _started(kept, folder, rows, concurrency, 1.0, out)
         last = [json.loads(line) for line in looked.stdout or ()][-1]
         looked.wait()
         report.skipped = rows / last["looked"]
     finally:
         devnet.stdin.close()
         devnet.wait(120)
-    _look(folder, report)
+    _look(folder, report, out)
     return report
 
 
 def _started(
-    environment: dict[str, str], folder: Path, rows: int, concurrency: str, seconds: float
+    environment: dict[str, str], folder: Path, rows: int, concurrency: str, seconds: float, out: str
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.long_run", "--ask", str(rows), concurrency, str(seconds)]
+    command = [sys.executable, "-m", "tests.long_run", "--ask", str(rows), concurrency, str(seconds), out]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def _ask_with_faults(
     gate: Gate, environment: dict[str, str], folder: Path, report: Report, chance: random.Random, kills: int,
-    away: float, concurrency: str,
+    away: float, concurrency: str, out: str,
 ) -> None:  # fmt: skip
     rows, began = report.rows, time.monotonic()
     deaths = sorted(chance.randrange(rows // 20, rows * 9 // 10) for _ in range(kills))
@@ -278,7 +277,7 @@ def _ask_with_faults(
         (rows * 7 // 10, lambda: setattr(gate, "busy", False)),
     ]
     while True:
-        asking = _started(environment, folder, rows, concurrency, 0.2 if rows < 5_000 else 2.0)
+        asking = _started(environment, folder, rows, concurrency, 0.2 if rows < 5_000 else 2.0, out)
         for line in asking.stdout or ():
             said = json.loads(line)
             report.rate.append((time.monotonic() - began, said["answered"], said["memory"]))
@@ -301,13 +300,17 @@ def _ask_with_faults(
             raise RuntimeError(f"The process that asks ended with {code}.")
 
 
-def _look(folder: Path, report: Report) -> None:
+def _look(folder: Path, report: Report, out: str) -> None:
     import pandas as pd
+    from sqlalchemy import create_engine
 
-    frame = pd.read_parquet(folder / "answers.parquet")
+    if "://" in out:
+        frame = pd.read_sql_table("answers", create_engine(out))
+    else:
+        frame = pd.read_parquet(folder / out)
+        report.parquet = sum(file.stat().st_size for file in (folder / out).glob("*.parquet"))
     report.answered = int(frame.loc[frame["error"].isna(), "row"].nunique())
     assert len(frame) == frame["row"].nunique(), "a row is there twice"
-    report.parquet = sum(file.stat().st_size for file in (folder / "answers.parquet").glob("*.parquet"))
     ledger = next(folder.glob("*.db"))
     report.ledger = sum(file.stat().st_size for file in folder.glob(f"{ledger.name}*"))
     with contextlib.closing(sqlite3.connect(ledger)) as file:
@@ -320,7 +323,7 @@ def _look(folder: Path, report: Report) -> None:
 def main(given: list[str]) -> int:
     """Run it, and print the report. Return 1 where a row was asked twice or has no answer."""
     if given[:1] == ["--ask"]:
-        ask(int(given[1]), given[2], float(given[3]))
+        ask(int(given[1]), given[2], float(given[3]), given[4])
         return 0
     parser = argparse.ArgumentParser(prog="python -m tests.long_run")
     parser.add_argument("rows", nargs="?", type=int, default=2_000)
@@ -328,11 +331,12 @@ def main(given: list[str]) -> int:
     parser.add_argument("--away", type=float, default=10.0)
     parser.add_argument("--concurrency", default="auto")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", default="answers.parquet")
     chosen = parser.parse_args(given)
     with tempfile.TemporaryDirectory() as folder:
         report = long_run(
             chosen.rows, Path(folder), kills=chosen.kills, away=chosen.away, concurrency=chosen.concurrency,
-            seed=chosen.seed,
+            seed=chosen.seed, out=chosen.out,
         )  # fmt: skip
     print("\n".join(report.lines()))
     return 1 if report.twice or report.answered < chosen.rows else 0

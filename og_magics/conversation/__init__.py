@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .answer import Answer
+from .answer_store import NAMES, AnswerStore
 from .batch import BatchResult, Interrupted, failure_of
 from .batch_run import BatchRun, Row, Take
 from .batch_words import pace_of
@@ -13,9 +14,10 @@ from .images import content_with_images
 from .options import Options
 from .prompt_rows import PromptRows, prompt_rows
 from .prompt_variables import Substituted, could_expand_to, substitute, unknown_names
-from .row_store import NAMES, RowStore
+from .row_store import RowStore
 from .run import Run, follow
-from .schema_columns import columns_of
+from .schema_columns import FieldColumn, columns_of
+from .sql_store import TABLE, SqlStore, is_url
 from .stored_answers import StoredAnswers, StoredRows, fingerprint_of
 from .threads import Threads, checked_name
 from .throttle import MOST, PATIENCE, Throttle
@@ -26,19 +28,23 @@ __all__ = [
     "MOST",
     "NAMES",
     "PATIENCE",
+    "TABLE",
     "Answer",
+    "AnswerStore",
     "BatchResult",
     "BatchRun",
     "Compared",
     "Comparison",
     "Context",
     "EstimateBasis",
+    "FieldColumn",
     "Interrupted",
     "Options",
     "PromptRows",
     "Row",
     "RowStore",
     "Run",
+    "SqlStore",
     "StoredAnswers",
     "StoredRows",
     "Substituted",
@@ -55,6 +61,7 @@ __all__ = [
     "failure_of",
     "fingerprint_of",
     "follow",
+    "is_url",
     "pace_of",
     "prompt_rows",
     "registered",

@@ -4,6 +4,8 @@
     answers.parquet/failed-000001.parquet   rows that failed, when the run has ended
     answers.parquet/_run.db                 rows that came since the last part; and the lock
 
+Where many processes ask, each writes its own share of the rows, with a database and parts of its own.
+
 A Parquet file can be read once it is closed, so each part is written beside its place, synced, and renamed: whatever
 happens, a part is there as a whole or not at all. Rows that wait for the next part are in an SQLite file, which a kill
 leaves as it was. Programs that read folders of Parquet (pandas, polars, DuckDB, Spark) take no notice of names that
@@ -12,16 +14,17 @@ begin with an underscore. A row that failed is asked again by the next run, whic
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ConfigError, LedgerError
+from .answer_store import UNPAID, AnswerStore, Ended, Occupied, stored
 from .schema_columns import FieldColumn
 
 if TYPE_CHECKING:
@@ -29,28 +32,23 @@ if TYPE_CHECKING:
 
 PART_ROWS = 1_000
 _DATABASE = "_run.db"
-_NOTHING = "Nothing was sent and nothing was paid."
-_BEFORE = {"row": "integer", "prompt": "text", "text": "text"}
-_AFTER = {
-    "prompt_tokens": "integer", "completion_tokens": "integer", "cost": "units", "cost_opg": "amount",
-    "cost_usd": "amount", "latency_s": "number", "status": "text", "receipt_id": "text", "turn": "text",
-    "replayed": "flag", "ending": "text", "error": "text", "fingerprint": "text",
-}  # fmt: skip
-NAMES = (*_BEFORE, *_AFTER)
-"""Columns that every dataset has."""
+_SHARES = "_run-*.db"
 
 
-class RowStore:
-    """A dataset that one run writes. After `open`, its methods may be called from any thread, one at a time.
+class RowStore(AnswerStore):
+    """A folder of Parquet files. See `AnswerStore`.
 
-    Raises (all methods):
-        LedgerError: it cannot be written or read.
+    Args:
+        share: name of the share of the rows that is written; "" for all of them.
     """
 
-    def __init__(self, path: str | os.PathLike[str], columns: Sequence[FieldColumn]) -> None:
+    path: Path
+
+    def __init__(self, path: str | os.PathLike[str], columns: Sequence[FieldColumn], share: str = "") -> None:
+        super().__init__(columns)
+        self._share = f"-{share}" if share else ""
         self.path = Path(path).expanduser().absolute()
-        self._kinds = _BEFORE | {column.name: column.kind for column in columns} | _AFTER
-        self._done: dict[int, bytes] = {}
+        self.name = self.path.name
         self._waiting = 0
         self._number = 0
         self._connection: sqlite3.Connection | None = None
@@ -65,22 +63,22 @@ class RowStore:
         path = self.path
         if path.exists() and not path.is_dir():
             raise ConfigError(
-                f"{path.name} is a file.", money=_NOTHING, remedy="Answers become a folder of files: name another."
+                f"{path.name} is a file.", money=UNPAID, remedy="Answers become a folder of files: name another."
             )
         if path.is_dir() and not (path / _DATABASE).exists() and any(path.iterdir()):
             raise ConfigError(
-                f"The folder {path.name} holds other files.", money=_NOTHING, remedy="Name a folder that is not there."
+                f"The folder {path.name} holds other files.", money=UNPAID, remedy="Name a folder that is not there."
             )
         if not path.parent.is_dir():
             raise ConfigError(
-                f"There is no folder {path.parent}.", money=_NOTHING, remedy="Make it, or name another place."
+                f"There is no folder {path.parent}.", money=UNPAID, remedy="Make it, or name another place."
             )
         try:
             path.mkdir(exist_ok=True)
-            self._connection = _locked(path)
+            self._connection = _locked(path, f"_run{self._share}.db")
         except OSError as error:
             raise ConfigError(
-                f"{path} cannot be written: {error.strerror}.", money=_NOTHING, remedy="Name another place."
+                f"{path} cannot be written: {error.strerror}.", money=UNPAID, remedy="Name another place."
             ) from None
         try:
             self._read()
@@ -89,34 +87,25 @@ class RowStore:
             raise
         return self
 
-    @property
-    def answered(self) -> Collection[int]:
-        """The rows that have answers."""
-        return self._done.keys()
-
-    def fingerprint(self, row: int) -> bytes | None:
-        """Return the fingerprint of the request that a row's answer is to; None where it has none."""
-        return self._done.get(row)
-
     def begin(self) -> None:
         """Forget the failures of earlier runs: those rows are asked again."""
         for failed in self._files("failed"):
             failed.unlink(missing_ok=True)
 
-    def add(self, row: Mapping[str, Any], *, failed: bool = False) -> None:
-        """Write one row. When this returns, a kill does not lose it."""
-        connection, at = self._open_connection(), int(row["row"])
+    def write(self, rows: Iterable[Ended]) -> None:
+        """Write rows, all or none. When this returns, a kill does not lose them."""
+        connection, given = self._open_connection(), list(rows)
         try:
             with connection:
-                connection.execute(
+                connection.executemany(
                     "INSERT OR REPLACE INTO pending (row, failed, data) VALUES (?, ?, ?)",
-                    (at, failed, json.dumps(row, default=str)),
+                    [(int(row["row"]), failed, json.dumps(row, default=str)) for row, failed in given],
                 )
-            if not failed:
-                self._done[at] = bytes.fromhex(row["fingerprint"])
-                self._waiting += 1
+            answered = {int(row["row"]): bytes.fromhex(row["fingerprint"]) for row, failed in given if not failed}
+            self._done |= answered
+            self._waiting += len(answered)
             if self._waiting >= PART_ROWS:
-                self._write_part("part", failed=False)
+                self._write_parts("part", failed=False)
         except (sqlite3.Error, OSError) as error:
             raise self._unwritten(error) from None
 
@@ -125,8 +114,10 @@ class RowStore:
         if self._connection is None:
             return
         try:
-            self._write_part("part", failed=False)
-            self._write_part("failed", failed=True)
+            self._write_parts("part", failed=False, all=True)
+            self._write_parts("failed", failed=True, all=True)
+            if self._share:
+                (self.path / f"_run{self._share}.db").unlink()  # nothing is left in it
         except (sqlite3.Error, OSError) as error:
             raise self._unwritten(error) from None
         finally:
@@ -153,7 +144,7 @@ class RowStore:
     # -- inside --------------------------------------------------------------------------------
 
     def _files(self, kind: str) -> list[Path]:
-        return sorted(self.path.glob(f"{kind}-*.parquet"))
+        return sorted(self.path.glob(f"{kind}{self._share}-*.parquet"))
 
     def _schema(self) -> Any:
         pa = self._arrow
@@ -161,7 +152,7 @@ class RowStore:
             "text": pa.string(), "json": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_(),
             "units": pa.decimal128(38, 0), "amount": pa.decimal128(38, 18),
         }  # fmt: skip
-        return pa.schema([(name, types[kind]) for name, kind in self._kinds.items()])
+        return pa.schema([(name, types[kind]) for name, kind in self.kinds.items()])
 
     def _read(self) -> None:
         connection = self._open_connection()
@@ -170,19 +161,20 @@ class RowStore:
                 file = self._parquet.ParquetFile(part)
                 if not file.schema_arrow.equals(self._schema()):
                     raise ConfigError(
-                        f"{self.path.name} has other columns: it was made with another schema.", money=_NOTHING,
+                        f"{self.path.name} has other columns: it was made with another schema.", money=UNPAID,
                         remedy="Name another place for these answers.",
                     )  # fmt: skip
                 table = file.read(columns=["row", "fingerprint"])
             except (OSError, self._arrow.ArrowException) as error:
                 raise ConfigError(
-                    f"{part.name} in {self.path.name} cannot be read: {error}.", money=_NOTHING,
+                    f"{part.name} in {self.path.name} cannot be read: {error}.", money=UNPAID,
                     remedy="Remove this file: its rows are then shown from the receipts, or asked again.",
                 ) from None  # fmt: skip
             rows, prints = table["row"].to_pylist(), table["fingerprint"].to_pylist()
             self._done.update(zip(rows, map(bytes.fromhex, prints), strict=True))
         numbers = [file.stem.rpartition("-")[2] for kind in ("part", "failed") for file in self._files(kind)]
         self._number = max((int(one) for one in numbers if one.isdigit()), default=0)
+        self._take_in(connection)
         with connection:
             connection.execute("DELETE FROM pending WHERE failed")
             waiting = connection.execute("SELECT row, data FROM pending").fetchall()
@@ -194,24 +186,39 @@ class RowStore:
         self._done.update(rest)
         self._waiting = len(rest)
 
-    def _write_part(self, kind: str, *, failed: bool) -> None:
+    def _write_parts(self, kind: str, *, failed: bool, all: bool = False) -> None:
+        """Write parts of so many rows; `all`: what is left, too."""
         connection = self._open_connection()
         found = connection.execute("SELECT row, data FROM pending WHERE failed = ? ORDER BY row", (failed,)).fetchall()
-        for begin in range(0, len(found), PART_ROWS):
-            part = found[begin : begin + PART_ROWS]
+        while found and (all or len(found) >= PART_ROWS):
+            part, found = found[:PART_ROWS], found[PART_ROWS:]
             self._number += 1
             _write_synced(
                 self._parquet, self._table(json.loads(data) for _, data in part),
-                self.path / f"{kind}-{self._number:06d}.parquet",
+                self.path / f"{kind}{self._share}-{self._number:06d}.parquet",
             )  # fmt: skip
             with connection:
                 connection.executemany("DELETE FROM pending WHERE row = ?", [(at,) for at, _ in part])
         if not failed:
-            self._waiting = 0
+            self._waiting = len(found)
+
+    def _take_in(self, connection: sqlite3.Connection) -> None:
+        """Take in what is left of shares whose processes are gone.
+
+        Raises:
+            Occupied: one of them still writes.
+        """
+        for file in () if self._share else sorted(self.path.glob(_SHARES)):
+            share = _locked(self.path, file.name)
+            with contextlib.closing(share), connection:
+                rows = share.execute("SELECT row, failed, data FROM pending WHERE NOT failed").fetchall()
+                connection.executemany("INSERT OR REPLACE INTO pending (row, failed, data) VALUES (?, ?, ?)", rows)
+            for one in self.path.glob(f"{file.name}*"):
+                one.unlink(missing_ok=True)
 
     def _table(self, rows: Iterable[Mapping[str, Any]]) -> Any:
         held = list(rows)
-        columns = {name: [_stored(row.get(name), kind) for row in held] for name, kind in self._kinds.items()}
+        columns = {name: [stored(row.get(name), kind) for row in held] for name, kind in self.kinds.items()}
         return self._arrow.table(columns, schema=self._schema())
 
     def _open_connection(self) -> sqlite3.Connection:
@@ -227,10 +234,10 @@ class RowStore:
         )
 
 
-def _locked(path: Path) -> sqlite3.Connection:
-    """Open the folder's database, for one run alone."""
+def _locked(path: Path, name: str) -> sqlite3.Connection:
+    """Open a database of the folder, for one run alone."""
     try:
-        connection = sqlite3.connect(path / _DATABASE, timeout=0, check_same_thread=False)
+        connection = sqlite3.connect(path / name, timeout=0, check_same_thread=False)
     except sqlite3.Error as error:
         raise OSError(0, str(error)) from None
     try:
@@ -243,10 +250,7 @@ def _locked(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         if "locked" in str(error):
-            raise ConfigError(
-                f"Another run writes into {path.name}.", money=_NOTHING,
-                remedy="Wait until it has ended, stop it, or name another place.",
-            ) from None  # fmt: skip
+            raise Occupied(path.name) from None
         raise OSError(0, str(error)) from None
     return connection
 
@@ -260,23 +264,11 @@ def _write_synced(parquet: Any, table: Any, path: Path) -> None:
     beside.replace(path)
 
 
-def _stored(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
-    if kind == "units":
-        return Decimal(value)
-    if kind == "amount":
-        return round(Decimal(value), 18)
-    if kind in ("text", "json"):
-        return str(value).encode("utf-8", "replace").decode()  # half a surrogate pair is no text
-    return value
-
-
 def _pyarrow() -> tuple[Any, Any]:
     try:
         return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise ConfigError(
-            "Answers in Parquet files need pyarrow, which is not installed.", money=_NOTHING,
+            "Answers in Parquet files need pyarrow, which is not installed.", money=UNPAID,
             remedy="Install it with `pip install 'og_magics[parquet]'`, or leave `out` out.",
         ) from None  # fmt: skip

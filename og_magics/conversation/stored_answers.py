@@ -1,8 +1,9 @@
-"""The answers to many prompts in a folder of Parquet files: rows go there as they come, and none stays in memory."""
+"""The answers to many prompts in a folder or a table: rows go there as they come, and none stays in memory."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,9 +19,9 @@ from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
 from .answer import Answer
 from .answer_row import answer_row
+from .answer_store import AnswerStore, Ended
 from .batch_run import Row, Take
 from .batch_words import summary_of
-from .row_store import RowStore
 from .schema_columns import FieldColumn, in_json
 from .turn import Turn
 
@@ -34,10 +35,9 @@ Costs = Callable[[Collection[str]], Mapping[str, int]]
 
 
 class StoredAnswers:
-    """The answers to many prompts, in a folder.
+    """The answers to many prompts, in a folder of Parquet files or in a table of a database.
 
     Attributes:
-        path: of the folder.
         answered: rows that have an answer, those of earlier runs included. found: of these, what was there before.
         failures: rows that failed now, by the kind of their errors.
         cost: the price of what was asked now, USD by the list.
@@ -45,7 +45,7 @@ class StoredAnswers:
         first_error: of the rows that failed now.
     """
 
-    def __init__(self, store: RowStore, rows: int, costs: Costs, again: Callable[[], StoredAnswers]) -> None:
+    def __init__(self, store: AnswerStore, rows: int, costs: Costs, again: Callable[[], StoredAnswers]) -> None:
         self._store, self._rows, self._costs, self._again = store, rows, costs, again
         self.found = sum(1 for row in store.answered if row < rows)
         self.answered = self.found
@@ -55,8 +55,8 @@ class StoredAnswers:
         self.first_error: Exception | None = None
 
     @property
-    def path(self) -> Path:
-        """The folder."""
+    def path(self) -> Path | None:
+        """The folder; None where the answers are in a table."""
         return self._store.path
 
     @property
@@ -71,7 +71,7 @@ class StoredAnswers:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A DataFrame, read from the files now: one row for each prompt that was answered or failed, by its position.
+        """A DataFrame, read now: one row for each prompt that was answered or failed, by its position.
 
         Columns: `prompt`, `text`; one for each field of the schema; `prompt_tokens`, `completion_tokens`; `cost` (base
         units) and `cost_opg`, once settled, `cost_usd`; `latency_s`, `status`, `receipt_id` (of the last call), `turn`
@@ -101,7 +101,7 @@ class StoredAnswers:
         return self._rows
 
     def __repr__(self) -> str:
-        return f"<StoredAnswers: {self.summary}, in {self.path.name}>"
+        return f"<StoredAnswers: {self.summary}, in {self._store.name}>"
 
     def failure(self) -> OGError | None:
         """Return the error to raise where no row at all has an answer."""
@@ -120,7 +120,7 @@ class StoredRows:
     def __init__(
         self,
         result: StoredAnswers,
-        store: RowStore,
+        store: AnswerStore,
         todo: array[int],
         turn: Callable[[int], Turn],
         prompt: Callable[[int], str],
@@ -130,6 +130,7 @@ class StoredRows:
         self._result, self._store, self._todo = result, store, todo
         self._turn, self._prompt, self._journal, self._columns = turn, prompt, journal, columns
         self._disk = OrderedThread("og_magics-answers")
+        self._unwritten: list[Ended] = []
         self._asking: dict[bytes, asyncio.Event] = {}
 
     def __iter__(self) -> Iterator[Row]:
@@ -153,37 +154,54 @@ class StoredRows:
 
         return once
 
+    def finish(self) -> None:
+        """Write what is left, and close the place.
+
+        Raises:
+            LedgerError: it cannot be written.
+        """
+        try:
+            self._disk.give(self._write).result()
+        finally:
+            self._store.finish()
+
     async def end(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> None:
-        """Write a row that has ended."""
-        shown = answer if answer is not None else error.answer if isinstance(error, AnswerError) else None
-        misfit = answer is None and shown is not None
-        ids = list(row.progress.receipt_ids)
-
-        def write() -> Decimal:
-            receipts = [self._journal.receipt(one) for one in ids]
-            values = answer_row(self._prompt(row.at), shown, error, receipts)
-            if error is not None:
-                values["error"] = f"{type(error).__name__}: {error}"
-            turn = row.turn()
-            first = receipts[0] if receipts else None if shown is None else shown.receipt
-            values |= {
-                "row": row.at,
-                "turn": None if first is None else first.turn or first.receipt_id,
-                "fingerprint": fingerprint_of(turn.request).hex(),
-            }
-            if turn.schema is not None and answer is not None:
-                whole = in_json(turn.schema, answer.parsed)
-                values |= {column.name: column.value(whole) for column in self._columns}
-            # An answer that does not fit its schema is paid, and the same question would have the same answer.
-            self._store.add(values, failed=error is not None and not misfit)
-            return sum((one.usd for one in receipts if one.usd is not None), Decimal(0))
-
-        self._result.cost += await self._disk.run(write)
+        """Write a row that has ended. Those that end while others are written are written together."""
+        self._result.cost += await self._disk.run(functools.partial(self._put, row, answer, error))
+        await self._disk.run(self._write)
         if answer is not None:
             self._result.answered += 1
         elif error is not None:
             self._result.failures[type(error).__name__] += 1
             self._result.first_error = self._result.first_error or error
+
+    def _put(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> Decimal:
+        """Put a row to those that are to be written; return its price."""
+        shown = answer if answer is not None else error.answer if isinstance(error, AnswerError) else None
+        misfit = answer is None and shown is not None
+        receipts = [self._journal.receipt(one) for one in row.progress.receipt_ids]
+        values = answer_row(self._prompt(row.at), shown, error, receipts)
+        if error is not None:
+            values["error"] = f"{type(error).__name__}: {error}"
+        turn = row.turn()
+        first = receipts[0] if receipts else None if shown is None else shown.receipt
+        values |= {
+            "row": row.at,
+            "turn": None if first is None else first.turn or first.receipt_id,
+            "fingerprint": fingerprint_of(turn.request).hex(),
+        }
+        if turn.schema is not None and answer is not None:
+            whole = in_json(turn.schema, answer.parsed)
+            values |= {column.name: column.value(whole) for column in self._columns}
+        # An answer that does not fit its schema is paid, and the same question would have the same answer.
+        self._unwritten.append((values, error is not None and not misfit))
+        return sum((one.usd for one in receipts if one.usd is not None), Decimal(0))
+
+    def _write(self) -> None:
+        """Write all that is to be written; what cannot be stays in line."""
+        if self._unwritten:
+            self._store.write(self._unwritten)
+            self._unwritten = []
 
 
 class _StoredRow(Row):

@@ -40,7 +40,7 @@ class ManyMagics(NotebookMagics):
         try:
             request = BatchRequest(
                 self._frame(name), _number(flags.concurrency), unix_lines(cell).removesuffix("\n"), flags.out,
-                flags.max_failures, PATIENCE, True, options_of(flags),
+                flags.max_failures, PATIENCE, True, options_of(flags), flags.table,
             )  # fmt: skip
             if flags.dry_run:
                 estimate = request.estimate()

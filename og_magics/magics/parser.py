@@ -217,7 +217,8 @@ def many_parser() -> Parser:
     parser = Parser("%%ogmany", "Ask for each row of a DataFrame.")
     add_options(parser, [one for one in CALL.values() if one.name not in ("thread", "context", "images")])
     add: Any = parser.add_argument
-    add("--out", metavar="FOLDER", help="write the answers into this folder of Parquet files, as they come")
+    add("--out", metavar="PLACE", help="write the answers into this folder of Parquet files, or database, as they come")
+    add("--table", metavar="NAME", help="of the database that --out names by its URL: this table (answers)")
     add("--concurrency", metavar="N", default="auto", help='calls at once, at most; "auto" (the default) finds out')
     add("--max-failures", metavar="N", type=int, help="stop after so many rows that failed")
     add("--dry-run", action="store_true", help="send nothing: show the calls, the tokens and the cost; _ holds them")

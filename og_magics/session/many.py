@@ -1,35 +1,35 @@
-"""`og.ask_many` and `og.aask_many`: many prompts at once, in memory or into a folder of Parquet files."""
+"""`og.ask_many` and `og.aask_many`: many prompts at once, in memory, or into a folder of Parquet files or a table."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
-import time
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..conversation import (
     MOST,
     NAMES,
     PATIENCE,
+    TABLE,
+    AnswerStore,
     BatchResult,
     BatchRun,
-    Interrupted,
+    FieldColumn,
     Options,
     PromptRows,
     Row,
     RowStore,
+    SqlStore,
     StoredAnswers,
     StoredRows,
     Take,
     Throttle,
     columns_of,
-    failure_of,
     fingerprint_of,
-    pace_of,
+    is_url,
     prompt_rows,
     run_turn,
 )
@@ -37,9 +37,9 @@ from ..core.amounts import OPG
 from ..core.errors import ConfigError
 from ..core.estimate import Estimate
 from ..core.runtime import runtime
-from ..display import HEARTBEAT, ProgressBar, progress_bar_for
 from .asking import TurnMaker, current, of_many, options_from, warn_before
-from .person import confirm_estimate, shell
+from .many_run import ManyRun
+from .person import confirm_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +47,8 @@ if TYPE_CHECKING:
     Prompts = Collection[str] | pd.DataFrame | Any
     Place = str | os.PathLike[str]
 
-_APART = 0.25
-"""Seconds between two looks at how far it is."""
 _DRAIN = 10.0
 """Seconds that answers on their way have to end after an interrupt, where they are kept on disk."""
-
-Result = TypeVar("Result", BatchResult, StoredAnswers)
 
 
 @overload
@@ -74,6 +70,7 @@ def ask_many(
     *,
     template: str | None = ...,
     out: Place,
+    table: str | None = ...,
     max_failures: int | None = ...,
     patience: float = ...,
     progress: bool = ...,
@@ -85,6 +82,7 @@ def ask_many(
     *,
     template: str | None = None,
     out: Place | None = None,
+    table: str | None = None,
     max_failures: int | None = None,
     patience: float = PATIENCE,
     progress: bool = True,
@@ -104,9 +102,11 @@ def ask_many(
         concurrency: how many are on their way at once, 1 to 64, at most; "auto" finds out how many go.
         template: of a DataFrame's rows, with names of columns in braces: "Classify: {text}". Without it, the column
             `prompt` is asked.
-        out: folder of Parquet files (`answers.parquet`) into which each answer is written as it comes; none stays in
-            memory. The same call again goes on where it was ended: it asks nothing that has an answer there or in the
-            receipts, unless `replay="off"` is given.
+        out: folder of Parquet files (`answers.parquet`), or URL of a database as SQLAlchemy has it
+            (`sqlite:///answers.db`), into which each answer is written as it comes; none stays in memory. The same call
+            again goes on where it was ended: it asks nothing that has an answer there or in the receipts, unless
+            `replay="off"` is given.
+        table: name of the table in that database; `answers` without it.
         max_failures: after so many failures nothing more is asked.
         patience: seconds for which a gateway that cannot be reached is waited for.
         progress: show how far it is.
@@ -124,7 +124,9 @@ def ask_many(
     """
     runtime.assert_off_loop()
     return (
-        BatchRequest(prompts, concurrency, template, out, max_failures, patience, progress, options_from(options))
+        BatchRequest(
+            prompts, concurrency, template, out, max_failures, patience, progress, options_from(options), table
+        )
         .start()
         .wait()
     )
@@ -149,6 +151,7 @@ async def aask_many(
     *,
     template: str | None = ...,
     out: Place,
+    table: str | None = ...,
     max_failures: int | None = ...,
     patience: float = ...,
     progress: bool = ...,
@@ -160,13 +163,16 @@ async def aask_many(
     *,
     template: str | None = None,
     out: Place | None = None,
+    table: str | None = None,
     max_failures: int | None = None,
     patience: float = PATIENCE,
     progress: bool = True,
     **options: Any,
 ) -> BatchResult | StoredAnswers:
     """Ask many from a coroutine, as `ask_many` does. Where it is cancelled, what had come is in `_`, in IPython."""
-    asked = BatchRequest(prompts, concurrency, template, out, max_failures, patience, progress, options_from(options))
+    asked = BatchRequest(
+        prompts, concurrency, template, out, max_failures, patience, progress, options_from(options), table
+    )
     return await asked.start().wait_async()
 
 
@@ -178,16 +184,17 @@ class BatchRequest:
         all: as the arguments of `ask_many`.
     """
 
-    prompts: Any
+    prompts: Any = field(repr=False)
     concurrency: int | str
     template: str | None
-    out: Any
+    out: Any = field(repr=False)
     max_failures: int | None
     patience: float
     progress: bool
     options: Options
+    table: str | None = None
 
-    def start(self) -> _Many[BatchResult] | _Many[StoredAnswers]:
+    def start(self) -> ManyRun[BatchResult] | ManyRun[StoredAnswers]:
         """Look at everything, and start.
 
         Raises:
@@ -199,6 +206,8 @@ class BatchRequest:
             )
         if self.max_failures is not None and (not isinstance(self.max_failures, int) or self.max_failures < 1):
             raise ConfigError(f"max_failures must be a whole number of 1 or more, got {self.max_failures!r}.")
+        if self.table is not None and not is_url(self.out):
+            raise ConfigError("table names a table of a database.", remedy='Give its URL: out="sqlite:///answers.db".')
         rows = prompt_rows(self.prompts, self.template)
         return self._in_memory(rows) if self.out is None else self._stored(rows)
 
@@ -212,28 +221,28 @@ class BatchRequest:
         maker = TurnMaker(current(), rows, of_many(self.options))
         return current().estimate(map(maker.turn, range(len(rows))))
 
-    def _in_memory(self, rows: PromptRows) -> _Many[BatchResult]:
+    def _in_memory(self, rows: PromptRows) -> ManyRun[BatchResult]:
         prompts = list(rows)
         maker = TurnMaker(current(), rows, of_many(self.options))
         schema = maker.plain(0).schema if prompts else None
         return self._go_on(BatchResult(prompts, current().ledger, schema), rows)
 
-    def _go_on(self, result: BatchResult, rows: PromptRows) -> _Many[BatchResult]:
+    def _go_on(self, result: BatchResult, rows: PromptRows) -> ManyRun[BatchResult]:
         """Ask what has no answer yet."""
         maker = TurnMaker(current(), rows, of_many(self.options))
         todo = [at for at, slot in enumerate(result.texts) if slot is None]
         self._look_at(maker, todo)
         asked = result.asked_with(maker.turn, lambda: self._go_on(result, rows).wait())
-        return _Many(result, self._run(asked, functools.partial(run_turn, current().llm)), shown=self.progress)
+        return ManyRun(result, self._run(asked, functools.partial(run_turn, current().llm)), shown=self.progress)
 
-    def _stored(self, rows: PromptRows) -> _Many[StoredAnswers]:
-        """Ask what has no answer in the folder yet."""
+    def _stored(self, rows: PromptRows) -> ManyRun[StoredAnswers]:
+        """Ask what has no answer there yet."""
         app, options = current(), of_many(self.options)
         if options.replay is None and app.settings.replay == "off":
             options = options.replace(replay="auto")  # an answer that is in the receipts is not paid twice
         maker = TurnMaker(app, rows, options)
         columns = columns_of(maker.plain(0).schema if len(rows) else None, NAMES)
-        store = RowStore(self.out, columns).open()
+        store = self._store(columns).open()
         try:
             todo = array("q", self._without_answer(maker, store))
             self._look_at(maker, todo)
@@ -245,10 +254,13 @@ class BatchRequest:
         result = StoredAnswers(store, len(rows), _settled_costs, lambda: self._stored(rows).wait())
         stored = StoredRows(result, store, todo, maker.turn, rows.__getitem__, app.ledger, columns)
         run = self._run(iter(stored), stored.taking(functools.partial(run_turn, llm)))
-        return _Many(result, run, shown=self.progress, closing=store.finish, drain=_DRAIN)
+        return ManyRun(result, run, shown=self.progress, closing=stored.finish, drain=_DRAIN)
 
-    def _without_answer(self, maker: TurnMaker, store: RowStore) -> Iterator[int]:
-        """Yield the rows that have no answer in the folder.
+    def _store(self, columns: Sequence[FieldColumn]) -> AnswerStore:
+        return SqlStore(self.out, columns, self.table or TABLE) if is_url(self.out) else RowStore(self.out, columns)
+
+    def _without_answer(self, maker: TurnMaker, store: AnswerStore) -> Iterator[int]:
+        """Yield the rows that have no answer there.
 
         Raises:
             ConfigError: it holds answers to other prompts.
@@ -259,7 +271,7 @@ class BatchRequest:
                 yield at
             elif held != fingerprint_of(maker.plain(at).request):
                 raise ConfigError(
-                    f"{store.path.name} holds the answer to another request than that of {maker.rows.name(at)}: the "
+                    f"{store.name} holds the answer to another request than that of {maker.rows.name(at)}: the "
                     "prompts, the model, the schema or a parameter are not what they were.",
                     money="Nothing was sent and nothing was paid.",
                     remedy="Name another place for these answers; what is in the receipts is not asked again.",
@@ -280,102 +292,6 @@ class BatchRequest:
         most = MOST if isinstance(self.concurrency, str) else self.concurrency
         throttle = Throttle(most, adapts=adapts, patience=self.patience)
         return BatchRun(rows, take, throttle, current().notify, max_failures=self.max_failures)
-
-
-class _Many(Generic[Result]):
-    """A run, its result, and its progress bar.
-
-    Args:
-        closing: called when it has ended, one way or the other. drain: seconds that answers on their way have to end
-            after an interrupt.
-    """
-
-    def __init__(
-        self,
-        result: Result,
-        run: BatchRun,
-        *,
-        shown: bool,
-        closing: Callable[[], None] = lambda: None,
-        drain: float = 0.0,
-    ) -> None:
-        self._result: Result = result
-        self._run, self._closing, self._drain = run, closing, drain
-        self._shell = shell()
-        self._began, self._next, self._before = time.monotonic(), 0.0, result.ended
-        self._bar: ProgressBar | None = progress_bar_for(self._shell, len(result)) if shown else None
-
-    def wait(self) -> Result:
-        """Wait for the end, and return the result.
-
-        Raises:
-            Interrupted: by an interrupt; what had come is kept.
-            OGError: no prompt at all was answered.
-        """
-        try:
-            while not self._run.wait(HEARTBEAT):
-                self._show()
-        except KeyboardInterrupt:
-            try:
-                self._run.pause(self._drain)
-            except KeyboardInterrupt:
-                self._run.stop()
-            self._left()
-            raise Interrupted(self._result) from None
-        return self._ended()
-
-    async def wait_async(self) -> Result:
-        """Do the same from a coroutine."""
-        ended = asyncio.wrap_future(self._run.job.future)
-        try:
-            while not (await asyncio.wait([ended], timeout=HEARTBEAT))[0]:
-                self._show()
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            self._run.job.cancel()
-            await self._run.job.wait_closed_async()
-            self._left()
-            raise
-        return self._ended()
-
-    def _show(self, *, last: bool = False) -> None:
-        now = time.monotonic()
-        if self._bar is None or (now < self._next and not last):
-            return
-        self._next = now + _APART
-        result, ended = self._result, self._result.ended
-        words = result.summary
-        if last and ended < len(result):
-            why = self._run.stopped_by
-            words += f", {len(result) - ended:,} not" + ("" if why is None else f": {why}")
-        pace = pace_of(
-            ended - self._before, len(result) - ended, now - self._began, result.cost, result.failures, last=last
-        )
-        waits = "" if last else self._run.throttle.waits
-        self._bar.show(ended, " · ".join(filter(None, (words, pace, waits))), last=last)
-
-    def _left(self) -> None:
-        """Keep what an interrupted run has in `_`, in IPython."""
-        self._close()
-        if self._shell is not None:
-            self._shell.displayhook.update_user_ns(self._result)
-
-    def _close(self) -> None:
-        self._result.stopped_by = self._run.stopped_by
-        try:
-            self._closing()
-        finally:
-            self._show(last=True)
-
-    def _ended(self) -> Result:
-        try:
-            self._run.job.future.result()  # what is no prompt's failure
-        finally:
-            self._close()
-        result: BatchResult | StoredAnswers = self._result
-        failure = failure_of(result) if isinstance(result, BatchResult) else result.failure()
-        if failure is not None:
-            raise failure
-        return self._result
 
 
 def _settled_costs(turns: Collection[str]) -> Mapping[str, int]:

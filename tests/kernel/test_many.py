@@ -39,6 +39,14 @@ def test_into_a_folder_and_the_same_cell_again_asks_nothing(kernel: Kernel) -> N
     assert kernel.eval("len(pd.read_parquet('labels.parquet'))") == 3
 
 
+def test_into_a_table_too(kernel: Kernel) -> None:
+    cell = "%%ogmany --out sqlite:///answers.db --table rated reviews\nRated: {text}"
+    kernel.ask(cell)
+    before = kernel.eval("len(og_receipts)")
+    kernel.ask(cell)
+    assert kernel.eval("[_.found, _.answered, len(og_receipts)]") == [3, 3, before]
+
+
 def test_an_estimate_sends_nothing(kernel: Kernel) -> None:
     before = kernel.eval("len(og_receipts)")
     told = kernel.ask("%%ogmany --dry-run reviews\nEstimate: {text}").last["text/plain"]

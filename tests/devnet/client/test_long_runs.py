@@ -17,6 +17,7 @@ from og_magics.core.errors import ConfigError, InsufficientBalance, OGError, Pay
 from og_magics.devnet import Devnet
 from og_magics.session import Session
 from tests.long_run import Gate, long_run
+from tests.postgres import PASSWORD, USER, Server
 
 FRAME = pd.DataFrame({"text": [f"review {at}" for at in range(12)], "stars": range(12)})
 TEMPLATE = "Classify: {text} ({stars} stars)"
@@ -103,6 +104,26 @@ def test_other_prompts_for_the_same_place_are_refused_before_anything_is_paid(ap
     with pytest.raises(ConfigError, match="private key"):
         ask(tmp_path / "c.parquet", ["a", "my private key is 0x" + "ab" * 32], template=None)
     assert len(og.receipts()) == 3
+
+
+def test_a_table_has_what_a_folder_has_and_the_same_call_goes_on(app: Session, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/answers.db"
+    first = ask(url, FRAME.head(7), schema=Label, max_tokens=60, table="labels")
+    assert repr(first) == f"<StoredAnswers: 7 of 7 answered, in the table labels of {url}>"
+    assert len(og.receipts()) == 7
+    many = ask(url, schema=Label, max_tokens=60, table="labels")
+    assert (many.found, many.answered, len(og.receipts())) == (7, 12, 12)
+    folder = ask(tmp_path / "a.parquet", schema=Label, max_tokens=60)
+    assert folder.frame["replayed"].all()
+    same = [name for name in folder.frame.columns if name not in ("replayed", "status")]
+    assert many.frame[same].astype(object).equals(folder.frame[same].astype(object))
+    read = pd.read_sql_table("labels", url)
+    assert list(read.sort_values("row")["prompt"]) == list(folder.frame["prompt"])
+    with pytest.raises(ConfigError, match=r"table labels of sqlite.* holds the answer to another request than that of"):
+        ask(url, schema=Label, max_tokens=61, table="labels")
+    with pytest.raises(ConfigError, match="table names a table of a database"):
+        ask(tmp_path / "a.parquet", table="labels")
+    assert len(og.receipts()) == 12
 
 
 def test_failures_are_rows_too_and_are_asked_again(app: Session, tmp_path: Path) -> None:
@@ -231,6 +252,23 @@ def test_a_run_that_is_killed_again_and_again_asks_nothing_twice(
     assert (done.answered, done.failed, done.twice, done.kills) == (500, 0, 0, 3)
     assert done.refused > 0
     assert done.away == 5.0
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(900)
+def test_so_does_one_into_a_table_on_a_server(
+    tmp_path: Path,
+    bare_environment: Callable[[], dict[str, str]],
+    report: Callable[[str], None],
+    postgres: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    url = f"postgresql+psycopg://{USER}@127.0.0.1:{postgres.port}/postgres"
+    done = long_run(300, tmp_path, kills=3, away=1.0, environment=bare_environment(), out=url)
+    for line in done.lines():
+        report(line)
+    assert (done.answered, done.failed, done.twice, done.kills) == (300, 0, 0, 3)
 
 
 def test_in_memory_the_frame_has_the_fields_of_the_schema_too(app: Session) -> None:

@@ -27,6 +27,10 @@ def row(at: int, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def add(opened: RowStore, values: dict[str, Any], *, failed: bool = False) -> None:
+    opened.write([(values, failed)])
+
+
 def store(path: Path) -> RowStore:
     return RowStore(path / "answers.parquet", [LABEL]).open()
 
@@ -34,7 +38,7 @@ def store(path: Path) -> RowStore:
 def test_rows_are_read_in_their_order_with_exact_amounts(tmp_path: Path) -> None:
     opened = store(tmp_path)
     for at in (2, 0, 1):
-        opened.add(row(at))
+        add(opened, row(at))
     opened.finish()
     frame = opened.frame()
     assert list(frame.index) == [0, 1, 2]
@@ -49,13 +53,13 @@ def test_a_part_is_written_for_every_thousand_rows(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(row_store, "PART_ROWS", 10)
     opened = store(tmp_path)
     for at in range(25):
-        opened.add(row(at))
+        add(opened, row(at))
     assert len(list(opened.path.glob("part-*.parquet"))) == 2
     assert len(opened.frame()) == 20
     opened.close()  # as a kill leaves it
     again = store(tmp_path)
     assert sorted(again.answered) == list(range(25))
-    again.add(row(25))
+    add(again, row(25))
     again.finish()
     assert list(again.frame().index) == list(range(26))
 
@@ -66,7 +70,7 @@ def test_a_kill_between_a_part_and_the_clearing_leaves_each_row_once(
     monkeypatch.setattr(row_store, "PART_ROWS", 10)
     opened = store(tmp_path)
     for at in range(9):
-        opened.add(row(at))
+        add(opened, row(at))
     written = row_store._write_synced
 
     def killed(*arguments: Any) -> None:
@@ -75,7 +79,7 @@ def test_a_kill_between_a_part_and_the_clearing_leaves_each_row_once(
 
     monkeypatch.setattr(row_store, "_write_synced", killed)
     with pytest.raises(LedgerError, match="cannot be written"):
-        opened.add(row(9))
+        add(opened, row(9))
     opened.close()
     monkeypatch.setattr(row_store, "_write_synced", written)
     again = store(tmp_path)
@@ -87,9 +91,9 @@ def test_a_kill_between_a_part_and_the_clearing_leaves_each_row_once(
 def test_rows_that_a_killed_process_wrote_are_there(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from tests.unit.conversation.test_row_store import row, store\n"
+        "from tests.unit.conversation.test_row_store import add, row, store\n"
         "opened = store(Path(sys.argv[1]))\n"
-        "for at in range(7):\n    opened.add(row(at))\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        "for at in range(7):\n    add(opened, row(at))\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=root, check=False, capture_output=True)
@@ -102,14 +106,14 @@ def test_rows_that_a_killed_process_wrote_are_there(tmp_path: Path) -> None:
 
 def test_a_failure_is_kept_until_the_next_run_begins(tmp_path: Path) -> None:
     opened = store(tmp_path)
-    opened.add(row(0))
-    opened.add(row(1, error="StreamError: it broke", text=None), failed=True)
+    add(opened, row(0))
+    add(opened, row(1, error="StreamError: it broke", text=None), failed=True)
     opened.finish()
     assert list(opened.frame()["error"].isna()) == [True, False]
     again = store(tmp_path)
     assert sorted(again.answered) == [0]
     again.begin()
-    again.add(row(1))
+    add(again, row(1))
     again.finish()
     assert again.frame()["error"].isna().all()
 
@@ -138,7 +142,7 @@ def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     opened = store(tmp_path)
-    opened.add(row(0))
+    add(opened, row(0))
     opened.finish()
     with pytest.raises(ConfigError, match="made with another schema"):
         RowStore(tmp_path / "answers.parquet", []).open()
@@ -147,7 +151,7 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
 
 def test_a_part_that_was_damaged_is_named(tmp_path: Path) -> None:
     opened = store(tmp_path)
-    opened.add(row(0))
+    add(opened, row(0))
     opened.finish()
     (opened.path / "part-000001.parquet").write_bytes(b"PAR1")
     with pytest.raises(ConfigError, match=r"part-000001\.parquet .* cannot be read"):
