@@ -71,11 +71,11 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     scale = sum(weights)
     if scale == 0:
         weights, scale = [1] * len(weights), len(weights)
-    divided = [divmod(total * weight, scale) for weight in weights]
-    parts = [whole for whole, _ in divided]
+    divided = {weight: divmod(total * weight, scale) for weight in set(weights)}
+    parts = [divided[weight][0] for weight in weights]
     missing = total - sum(parts)
     if missing:
-        rests = [rest for _, rest in divided]
+        rests = [divided[weight][1] for weight in weights]
         # Reversed, a stable sort still keeps the earlier of two equal ones first.
         for i in sorted(range(len(rests)), key=rests.__getitem__, reverse=True)[:missing]:
             parts[i] += 1

@@ -1,7 +1,8 @@
 """The receipts of a ledger as columns, straight from SQL: no object is made of a row.
 
 They hold what `rows.receipt_of` and `core/receipt_columns.py` make of the same rows. What is the same for many receipts
-(notebook, model, session, authorization) comes as one text a row, and is read once for all that share it.
+(notebook, model, session, authorization) is read once for all that share it: by the number of their facts (`alike.py`),
+or as one text a row where they have none.
 """
 
 from __future__ import annotations
@@ -10,30 +11,34 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from ..core.receipt_columns import RECEIPT_COLUMNS, ReceiptColumn
 from ..core.redaction import without_logins
 from ..core.secret import fingerprint_of_old
 from ..core.shares import parts_of
-from . import rows
+from . import alike, rows
 from .database import Connection, Cursor
 from .journal import Head
 
 if TYPE_CHECKING:
     import numpy as np
 
+    Objects = np.ndarray[Any, Any]
+
 Values = dict[str, Any]
 """By the name of a receipts table's column, its values, a list or an array; all of one length. Times are whole
 microseconds."""
 
-_SHARED = (
+_TEXTS = (
     "authorization_hash", "session_id", "ended", "notebook", "network", "provider", "model", "settlement",
     "attestation_hash",
 )  # fmt: skip
-"""Columns in which many rows agree: as a rule, all of a session. Their texts are ours: none has a NUL, which would end
-it for SQLite's printf."""
+"""Columns that are ours: none has a NUL, which would end it for SQLite's printf."""
+_OTHERS = ("cell", "tee_id", "finish_reason", "paid_for")
+_SHARED = (*_TEXTS, *_OTHERS)
+"""Columns in which many rows agree: as a rule, all of a session."""
 _OF_PAYMENT = ("payment_hash", "payer", "pay_to", "cap")
 """Fields of a receipt that are its authorization's, or its settlement's."""
 _WORKED_OUT = {*_OF_PAYMENT, "status", "cost", "cost_basis", "replayed", *_SHARED}
@@ -74,71 +79,102 @@ def read_columns(
     if receipts is not None and authorizations is not None:
         of_receipts, chosen = rows.among({"receipt_id": receipts, "authorization_hash": authorizations})
         of_payments, paying = rows.among({"a.hash": authorizations})
-    # At random: what was written before cannot hold them.
-    between, null = (f"{sign}{secrets.token_hex(4)}" for sign in "\x1f\x1e")
-    shared = ", ".join(f"coalesce({name}, '{null}')" for name in _SHARED)
     names = [*_OWN, *unknown]
-    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-    text = between.join("%s" for _ in _SHARED)
-    found = connection.execute(
-        f"SELECT printf('{text}', {shared}), {quoted} FROM receipts WHERE {of_receipts}",  # noqa: S608 - our own, and names
-        chosen,
-    )
-    which_text: defaultdict[str, int] = defaultdict(count().__next__)
-    which, *columns = _columns(found, len(names) + 1, which_text)
-    own = dict(zip(names, columns, strict=True))
+    numbers: defaultdict[tuple[Any, ...], int] = defaultdict(count().__next__)
+    which, own = _own_columns(connection, names, of_receipts, chosen, numbers)
     payments = _columns(connection.execute(f"{_PAYMENTS} WHERE {of_payments}", paying), 8)
     order = _order(own["receipt_id"])
     if order is not None:
-        which, own = [which[i] for i in order], {name: [values[i] for i in order] for name, values in own.items()}
-    texts = [[None if one == null else one for one in text.split(between)] for text in which_text]
+        which, own = which[order], {name: values[order] for name, values in own.items()}
+    texts = list(numbers)
     fields = own | _worked_out(texts, which, own, payments)
     shown: Values = {
         name: _microseconds(own["time"]) if name == "time" else _converted(column, fields[column.receipt_field])
         for name, column in RECEIPT_COLUMNS.items()
     }
     for name in unknown:
-        if name not in shown and any(value is not None for value in own[name]):
+        if name not in shown and _given(own[name]).any():
             shown[name] = [value.hex() if isinstance(value, bytes) else value for value in own[name]]
     return shown
 
 
-def _columns(cursor: Cursor, many: int, numbers: Mapping[str, int] | None = None) -> list[list[Any]]:
-    """Return the values of all rows, column by column.
+def _own_columns(
+    connection: Connection, names: list[str], where: str, chosen: list[str], numbers: Mapping[tuple[Any, ...], int]
+) -> tuple[Objects, dict[str, Objects]]:
+    """Return the number of what each row shares with others, and its columns of these names.
 
     Args:
-        numbers: makes a number of each value of the first column; the same of equal ones.
+        numbers: makes a number of the values of `_SHARED`; the same of equal ones.
     """
+    import numpy as np
+
+    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+    found = connection.execute(f"SELECT alike, {quoted} FROM receipts WHERE alike IS NOT NULL AND ({where})", chosen)  # noqa: S608 - our own, and names
+    which, *columns = _columns(found, len(names) + 1)
+    facts = alike.facts_of(connection, set(which.tolist()), _SHARED)
+    which = np.array([numbers[facts[one]] for one in which.tolist()], dtype=np.intp)
+
+    # At random: what was written before cannot hold them.
+    between, null = (f"{sign}{secrets.token_hex(4)}" for sign in "\x1f\x1e")
+    printed = ", ".join(f"coalesce({name}, '{null}')" for name in _TEXTS)
+    text = between.join("%s" for _ in _TEXTS)
+    found = connection.execute(
+        f"SELECT printf('{text}', {printed}), {', '.join(_OTHERS)}, {quoted} FROM receipts "  # noqa: S608 - our own
+        f"WHERE alike IS NULL AND ({where})",
+        chosen,
+    )
+    first = len(_OTHERS) + 1
+    plain = _columns(found, len(names) + first)
+    if len(plain[0]):
+        seen: defaultdict[tuple[Any, ...], int] = defaultdict(count().__next__)
+        at = [seen[key] for key in zip(*(column.tolist() for column in plain[:first]), strict=True)]
+        read = [(*(None if one == null else one for one in text.split(between)), *others) for text, *others in seen]
+        which = np.concatenate([which, np.array([numbers[one] for one in read], dtype=np.intp)[at]])
+        columns = [np.concatenate(pair) for pair in zip(columns, plain[first:], strict=True)]
+    return which, dict(zip(names, columns, strict=True))
+
+
+def _columns(cursor: Cursor, many: int) -> list[Objects]:
+    """Return the values of all rows, column by column."""
+    import numpy as np
+
     cursor.row_factory = None  # plain tuples
-    columns: list[list[Any]] = [[] for _ in range(many)]
+    slices: list[Objects] = [np.empty((0, many), dtype=object)]
     while part := cursor.fetchmany(_SLICE):
-        values = list(zip(*part, strict=True))
-        if numbers is not None:
-            values[0] = tuple(map(numbers.__getitem__, values[0]))
-        for column, more in zip(columns, values, strict=True):
-            column.extend(more)
-    return columns
+        values = np.fromiter(chain.from_iterable(part), dtype=object, count=len(part) * many).reshape(-1, many)
+        slices.append(values)
+    return list(np.concatenate(slices).T)  # not copied: to count one more reference of each object takes longer
 
 
-def _microseconds(seconds: list[float]) -> np.ndarray[Any, Any]:
+def _given(values: Objects) -> Objects:
+    """Return which values are not None."""
+    import numpy as np
+
+    given: Objects = np.not_equal(values, np.array(None, dtype=object)).astype(bool)
+    return given
+
+
+def _microseconds(seconds: Objects) -> np.ndarray[Any, Any]:
     """Return times in whole microseconds, rounded as `round` does."""
     import numpy as np
 
-    found = np.rint(np.array(seconds, dtype=np.float64) * 1e6)
+    found = np.rint(seconds.astype(np.float64) * 1e6)
     if not np.all(np.abs(found) < 2.0**63):
         raise ValueError("a receipt's time is no time")
     return found.astype(np.int64)
 
 
-def _order(ids: list[str]) -> list[int] | None:
+def _order(ids: Objects) -> Objects | None:
     """Return the places of ids in order; None where they stand so already, as a rule."""
-    if ids == sorted(ids):
+    import numpy as np
+
+    if np.all(ids[:-1] <= ids[1:]):
         return None
-    return sorted(range(len(ids)), key=ids.__getitem__)
+    return np.argsort(ids, kind="stable")
 
 
 def _worked_out(
-    texts: list[list[str | None]], which: list[int], own: dict[str, list[Any]], payments: list[list[Any]]
+    texts: list[tuple[Any, ...]], which: Objects, own: dict[str, Objects], payments: list[Objects]
 ) -> dict[str, Any]:
     """Return the fields that do not stand in a column of their own.
 
@@ -151,9 +187,7 @@ def _worked_out(
 
     shared = dict(zip(_SHARED, map(list, zip(*texts, strict=True)) if texts else [[]] * len(_SHARED), strict=True))
     hashes, ended = shared["authorization_hash"], shared["ended"]
-    rows_of = np.array(which, dtype=np.intp)
-
-    paying, payer, pay_to, cap, expired, money, paid_by, amount = payments
+    paying, payer, pay_to, cap, expired, money, paid_by, amount = (column.tolist() for column in payments)
     cap = list(map(int, cap))
     number = dict(zip(paying, range(len(paying)), strict=True))
     payment = [number.get(hash) for hash in hashes]
@@ -171,14 +205,15 @@ def _worked_out(
         "session_id": list(map(fingerprint_of_old, shared["session_id"], hashes)),
     }
     of_texts["cap"] = RECEIPT_COLUMNS["cap_opg"].convert_all(of_texts["cap"])
-    fields: dict[str, Any] = {name: _objects(values)[rows_of] for name, values in of_texts.items()}
-    for i, verified in enumerate(own["verified_hash"]):
-        if verified is not None:
-            fields["status"][i] = rows.status_of(states[which[i]] | {"verified_hash": verified})
-    fields["cost"], fields["cost_basis"] = _shares(own, ended, rows_of, payment, cap, amount)
-    fields["error"] = [error and without_logins(error) for error in own["error"]]
-    fields["turn"] = [turn or itself for turn, itself in zip(own["turn"], own["receipt_id"], strict=True)]
-    fields["replayed"] = [False] * len(which)
+    fields: dict[str, Any] = {name: _objects(values)[which] for name, values in of_texts.items()}
+    for i in np.flatnonzero(_given(own["verified_hash"])).tolist():
+        fields["status"][i] = rows.status_of(states[which[i]] | {"verified_hash": own["verified_hash"][i]})
+    fields["cost"], fields["cost_basis"] = _shares(own, ended, which, payment, cap, amount)
+    fields["error"] = own["error"].copy()
+    for i in np.flatnonzero(_given(own["error"])).tolist():
+        fields["error"][i] = without_logins(own["error"][i])
+    fields["turn"] = np.where(own["turn"].astype(bool), own["turn"], own["receipt_id"])
+    fields["replayed"] = np.zeros(len(which), dtype=bool)
     return fields
 
 
@@ -196,18 +231,17 @@ def _objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
 
 
 def _shares(
-    own: dict[str, list[Any]],
+    own: dict[str, Objects],
     ended: Sequence[Any],
-    which: np.ndarray[Any, Any],
+    which: Objects,
     payment: list[int | None],
     cap: list[int],
     amount: list[str | None],
-) -> tuple[list[int | None], list[str | None]]:
+) -> tuple[Objects, Objects]:
     """Return each receipt's part of its settlement, and how it is known; None where there is none."""
     import numpy as np
 
-    cost: list[int | None] = [None] * len(which)
-    basis: list[str | None] = [None] * len(which)
+    cost, basis = np.full(len(which), None, dtype=object), np.full(len(which), None, dtype=object)
     settled = np.array([-1 if i is None or amount[i] is None else i for i in payment], dtype=np.intp)[which]
     places = np.argsort(settled, kind="stable")
     places = places[np.searchsorted(settled[places], 0) :]  # without those that have no settlement
@@ -215,15 +249,16 @@ def _shares(
         return cost, basis
     payers = settled[places]
     starts = [0, *(np.flatnonzero(np.diff(payers)) + 1).tolist(), len(places)]
-    rows_ = places.tolist()
-    has_ended = [ended[i] is not None for i in which[places].tolist()]
-    weights = [int(own["weight"][i]) for i in rows_]
-    priced = [own["cost_usd"][i] is not None for i in rows_]
-    reported = [None if (value := own["reported_cost"][i]) is None else int(value) for i in rows_]
-    numbers = payers[starts[:-1]].tolist()
-    for i, start, end in zip(numbers, starts, starts[1:], strict=False):
+    has_ended = _given(_objects(ended))[which[places]].tolist()
+    weights = list(map(int, own["weight"][places].tolist()))
+    priced = _given(own["cost_usd"][places]).tolist()
+    reported = [value if value is None else int(value) for value in own["reported_cost"][places].tolist()]
+    all_parts, bases = list[int](), list[str]()
+    for i, start, end in zip(payers[starts[:-1]].tolist(), starts, starts[1:], strict=False):
         at = slice(start, end)
         parts, known = parts_of(int(amount[i] or 0), cap[i], weights[at], priced[at], reported[at], has_ended[at])
-        for place, part in zip(rows_[at], parts, strict=True):
-            cost[place], basis[place] = part, known
+        all_parts += parts
+        bases.append(known)
+    cost[places] = _objects(all_parts)
+    basis[places] = np.repeat(_objects(bases), np.diff(starts))
     return cost, basis

@@ -17,8 +17,9 @@ from .schema import is_newer, min_reader
 from .store import Ledger
 
 _TABLES = {
-    "authorizations": "rowid", "settlements": "rowid", "receipts": "receipt_id", "journal": "seq", "meta": "name",
-    "recordings": "receipt_id", "attestations": "hash", "notebooks": "id", "threads": "rowid", "turns": "id",
+    "authorizations": "rowid", "settlements": "rowid", "alike": "id", "receipts": "receipt_id", "journal": "seq",
+    "meta": "name", "recordings": "receipt_id", "attestations": "hash", "notebooks": "id", "threads": "rowid",
+    "turns": "id",
 }  # fmt: skip
 """The tables, in an order in which each row's key is there before it is named, and the order of their rows."""
 _COUNTED = {"turns": "id"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .alike import whole
 from .database import Connection
 from .notebook_index import FOLDER
 from .place import ledgers_of, readable_at
@@ -79,14 +80,16 @@ def _read(connection: Connection, path: Path, own: _Own, found: Exchanges, *, ev
     if "receipts" not in tables:
         return
     known = connection.execute("SELECT id, name FROM notebooks").fetchall() if "notebooks" in tables else []
-    carried = connection.execute(
+    found_ = connection.execute(
         "SELECT * FROM receipts WHERE receipt_id IN (SELECT value FROM json_each(?))",
         (json.dumps(sorted(own.receipts)),),
-    ).fetchall()
+    )
+    carried = list(whole(connection, found_))
     named = path.stem in {Path(name).stem for name in own.names} or any(row["name"] in own.names for row in known)
     if not (carried or named or everything or shared):
         return
-    rows = [dict_of(row) for row in connection.execute("SELECT * FROM receipts ORDER BY receipt_id")]
+    all_rows = connection.execute("SELECT * FROM receipts ORDER BY receipt_id")
+    rows = [dict_of(row) for row in whole(connection, all_rows)]
     part = not everything and (shared or path.stem == FOLDER)
     if part:
         ids = {row["id"] for row in known if row["name"] in own.names}

@@ -78,7 +78,7 @@ class FrameCache:
             changes = self._ledger.column_changes(None if buffer is None else self._head)
             if changes.complete or buffer is None:
                 buffer = FrameBuffer(changes.values)
-            elif changes.values["receipt_id"] and not buffer.update(changes.values):
+            elif len(changes.values["receipt_id"]) and not buffer.update(changes.values):
                 # A newer version writes to the file, and its fields are not in all rows.
                 changes = self._ledger.column_changes(None)
                 buffer = FrameBuffer(changes.values)

@@ -135,8 +135,11 @@ def _array(name: str, values: Sequence[Any], room: int = 0) -> Array:
     if kind != "count":
         array[:rows] = values
         return array
-    missing = [value is None for value in values] if None in values else False
-    numbers = np.array([0 if value is None else value for value in values] if missing else values)
+    held = np.empty(rows, dtype=object)
+    held[:] = values
+    missing = np.equal(held, np.array(None, dtype=object)).astype(bool)
+    held[missing] = 0
+    numbers = np.array(held.tolist())
     if rows and numbers.dtype != np.int64:
         raise ValueError(f"{name} is not a whole number")
     array["value"][:rows], array["unknown"][:rows] = numbers, missing

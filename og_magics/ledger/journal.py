@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .alike import apart, whole, whole_one
 from .database import Connection, Row
 from .rows import LONG, canonical, dict_of, digest_long, storable
 
@@ -68,7 +69,7 @@ def row(connection: Connection, table: str, key: str) -> Row | None:
     """Return the row of a table, or None."""
     found = connection.execute(f"SELECT * FROM {table} WHERE {KEYS[table]} = ?", (key,))  # noqa: S608 - our own names
     row: Row | None = found.fetchone()
-    return row
+    return whole_one(connection, row) if table == "receipts" else row
 
 
 def append(
@@ -131,7 +132,8 @@ def import_rows(connection: Connection) -> None:
     """Enter the rows of a file that had no journal yet, as they are."""
     orders = {"authorizations": "created, rowid", "settlements": "rowid", "receipts": "receipt_id"}
     for table, order in orders.items():
-        for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall():  # noqa: S608 - our own
+        found = connection.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall()  # noqa: S608 - our own
+        for row in whole(connection, found) if table == "receipts" else found:
             values = digest_long_values(row)
             if table == "receipts":
                 about = {"receipt": row["receipt_id"], "authorization": row["authorization_hash"]}
@@ -150,10 +152,11 @@ def _put(
         values = {name: value for name, value in values.items() if before[name] != value}
         if not values:
             return None
-        changes = ", ".join(f"{name} = :{name}" for name in values)
+        written = apart(connection, before, values) if table == "receipts" else values
+        changes = ", ".join(f"{name} = :{name}" for name in written)
         connection.execute(
             f"UPDATE {table} SET {changes} WHERE {KEYS[table]} = :key",  # noqa: S608 - our own names
-            {**values, "key": key},
+            {**written, "key": key},
         )
     # Read back: SQLite turns a "11" into 11 where the column is a number, and the entry must say what is there.
     after = row(connection, table, key)

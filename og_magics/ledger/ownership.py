@@ -23,11 +23,12 @@ from typing import Any, Protocol
 from ..core.cell_notes import LEDGER_FOREIGN
 from ..core.errors import LedgerError
 from . import journal
+from .alike import whole
 from .audit import audit
 from .database import Connection, Row
 from .file_system import named
 from .owner_key import mark_holds, mark_of
-from .rows import storable
+from .rows import dict_of, storable
 from .wallet_file import WalletFile
 
 ANSWER = (
@@ -42,8 +43,9 @@ TURN = ("thread", "cell", "source", "run", "number", "time", "tokens", "messages
 """The same of a thread's turn; its place in the thread may change."""
 
 _ANSWERS = (
-    f"SELECT {', '.join(f'r.{name}' for name in ANSWER)}, k.mark, k.images, k.images_mark FROM recordings k "  # noqa: S608 - ours
-    "JOIN receipts r ON r.receipt_id = k.receipt_id WHERE r.ended = 'served'"
+    f"SELECT {', '.join(f'r.{name}' for name in ANSWER)}, r.alike, r.authorization_hash, r.ended, k.mark, k.images, "  # noqa: S608 - ours
+    "k.images_mark FROM recordings k JOIN receipts r ON r.receipt_id = k.receipt_id "
+    "LEFT JOIN alike f ON f.id = r.alike WHERE r.ended = 'served'"
 )
 _MOST_LOOKED_AT = 100
 """Answers of an enclave of which one has to be this user's, so that its key is known."""
@@ -122,7 +124,7 @@ def own_answers(file: MarkedFile, receipt_ids: Collection[str]) -> tuple[set[str
     """Return those of these answers that this user's machine wrote; and those of them whose images it wrote."""
     query = f"{_ANSWERS} AND r.receipt_id IN ({', '.join('?' * len(receipt_ids))})"
     with file.reading() as connection:
-        rows = connection.execute(query, tuple(receipt_ids)).fetchall()
+        rows = list(whole(connection, connection.execute(query, tuple(receipt_ids))))
     earlier = frozenset() if all(map(_answer_holds, rows)) else _earlier(file)
     own = {row["receipt_id"] for row in rows if row["receipt_id"] in earlier or _answer_holds(row)}
     if len(own) < len(rows):
@@ -133,10 +135,12 @@ def own_answers(file: MarkedFile, receipt_ids: Collection[str]) -> tuple[set[str
 def knows_enclave(file: MarkedFile, network: str, tee_id: str) -> bool:
     """Return True if an answer of an enclave came to this user's machine, on its network, and its proof held."""
     query = (
-        f"{_ANSWERS} AND r.network = ? AND lower(r.tee_id) = ? AND r.enclave_ok = 1 ORDER BY r.receipt_id DESC LIMIT ?"
+        f"{_ANSWERS} AND coalesce(f.network, r.network) = ? AND lower(coalesce(f.tee_id, r.tee_id)) = ? "
+        "AND coalesce(f.enclave_ok, r.enclave_ok) = 1 ORDER BY r.receipt_id DESC LIMIT ?"
     )
     with file.reading() as connection:
-        rows = connection.execute(query, (network, tee_id.lower(), _MOST_LOOKED_AT)).fetchall()
+        found = connection.execute(query, (network, tee_id.lower(), _MOST_LOOKED_AT))
+        rows = list(whole(connection, found))
     if any(map(_answer_holds, rows)):
         return True
     return bool(rows) and any(row["receipt_id"] in _earlier(file) for row in rows)
@@ -162,7 +166,8 @@ def note_foreign(file: MarkedFile) -> None:
 
 def foreign_in(connection: Connection) -> Foreign:
     """Return what of a ledger was not made here. Each mark is checked: it takes a second for 50,000 answers."""
-    rows = [row for row in connection.execute(f"{_ANSWERS} ORDER BY r.receipt_id") if not _whole_holds(row)]
+    answers = whole(connection, connection.execute(f"{_ANSWERS} ORDER BY r.receipt_id"))
+    rows = [row for row in answers if not _whole_holds(row)]
     names = dict(connection.execute("SELECT id, name FROM threads").fetchall())
     turns = [row for row in connection.execute("SELECT * FROM turns ORDER BY id") if not turn_holds(row)]
     times = [row["time"] for row in rows] + [row["time"] for row in turns]
@@ -179,9 +184,9 @@ def foreign_in(connection: Connection) -> Foreign:
 
 def adopt(connection: Connection, answers: Collection[str], turns: Collection[int]) -> None:
     """Mark these answers and turns as this user's, within a write transaction."""
-    for row in connection.execute(_ANSWERS).fetchall() if answers else ():
+    for row in list(whole(connection, connection.execute(_ANSWERS))) if answers else ():
         if row["receipt_id"] in answers:
-            mark_answer(connection, row)
+            mark_answer(connection, dict_of(row))
             connection.execute(
                 "UPDATE recordings SET images_mark = ? WHERE receipt_id = ?",
                 (images_mark(row["receipt_id"], row["images"]), row["receipt_id"]),
@@ -234,7 +239,7 @@ def _proven(file: MarkedFile) -> tuple[frozenset[str], frozenset[int]]:
         }
         unmarked = {
             row["receipt_id"]: row
-            for row in connection.execute(f"{_ANSWERS} AND k.mark IS NULL")
+            for row in whole(connection, connection.execute(f"{_ANSWERS} AND k.mark IS NULL"))
             if row["receipt_id"] in asked
         }
         turns = connection.execute("SELECT * FROM turns WHERE mark IS NULL").fetchall()

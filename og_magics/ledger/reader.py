@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from ..core.receipt import Receipt
 from . import journal, rows
+from .alike import whole, whole_one
 from .attestations import documents_of
 from .audit import LedgerAudit, audit
 from .columns import ColumnChanges, read_columns
@@ -65,7 +66,7 @@ class ReceiptReader(MoneyLedger):
     def receipts(self) -> list[Receipt]:
         """Return all receipts, oldest first."""
         with self._file.reading_beside() as connection:
-            return rows.read_receipts(connection)
+            return _receipts(connection)
 
     def attestations(self, hashes: Iterable[str]) -> dict[str, bytes]:
         """Return the documents that receipts name by these hashes, as far as they are there."""
@@ -87,9 +88,11 @@ class ReceiptReader(MoneyLedger):
         """Return the mean of the tokens that the last answers of a model had; None where there is none."""
         with self._file.reading() as connection:
             found = connection.execute(
-                """SELECT avg(completion_tokens) AS mean FROM (SELECT completion_tokens FROM receipts
-                WHERE model = ? AND ended = 'served' AND completion_tokens IS NOT NULL
-                ORDER BY receipt_id DESC LIMIT 20) latest""",
+                """SELECT avg(completion_tokens) AS mean FROM (
+                    SELECT r.completion_tokens FROM receipts r LEFT JOIN alike f ON f.id = r.alike
+                    WHERE coalesce(f.model, r.model) = ? AND r.ended = 'served' AND r.completion_tokens IS NOT NULL
+                    ORDER BY r.receipt_id DESC LIMIT 20
+                ) latest""",
                 (model,),
             ).fetchone()
         return None if found["mean"] is None else math.ceil(found["mean"])
@@ -108,7 +111,7 @@ class ReceiptReader(MoneyLedger):
         """
         with self._file.reading_beside() as connection:
             subjects = _changed(connection, since)
-            return Changes(journal.head(connection), rows.read_receipts(connection, *subjects), subjects == _ALL)
+            return Changes(journal.head(connection), _receipts(connection, *subjects), subjects == _ALL)
 
     def column_changes(self, since: Head | None = None) -> ColumnChanges:
         """Return the columns of the same receipts as `changes`; it makes no object of a row."""
@@ -139,7 +142,20 @@ class ReceiptReader(MoneyLedger):
 
     def _receipt_row(self, connection: Connection, receipt_id: str) -> Row:
         found = connection.execute(f"{rows.RECEIPTS} WHERE r.receipt_id = ?", (receipt_id,))
-        return self._known(found.fetchone(), "receipts", receipt_id)
+        return self._known(whole_one(connection, found.fetchone()), "receipts", receipt_id)
+
+
+def _receipts(
+    connection: Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
+) -> list[Receipt]:
+    """Return all receipts of a ledger, oldest first; or these, and those that these authorizations pay."""
+    which, chosen, paying, payers = "1 = 1", list[str](), "1 = 1", list[str]()
+    if receipts is not None and authorizations is not None:
+        which, chosen = rows.among({"r.receipt_id": receipts, "r.authorization_hash": authorizations})
+        paying, payers = rows.among({"hash": authorizations})
+    found = connection.execute(f"{rows.RECEIPTS} WHERE {which} ORDER BY r.receipt_id", chosen)
+    paid = connection.execute(f"SELECT * FROM authorizations WHERE {paying}", payers)  # noqa: S608 - question marks
+    return rows.receipts_of(list(whole(connection, found)), paid)
 
 
 def _changed(connection: Connection, since: Head | None) -> tuple[set[str] | None, set[str] | None]:

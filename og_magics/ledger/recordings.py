@@ -9,6 +9,7 @@ import json
 
 from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
+from .alike import whole
 from .database import Connection
 
 TABLE = """CREATE TABLE recordings (
@@ -30,7 +31,7 @@ def note(connection: Connection, receipt_id: str, question: ChatRequest) -> None
 
 def import_receipts(connection: Connection) -> None:
     """Note the receipts of a file that had no recordings yet."""
-    for row in connection.execute("SELECT receipt_id, path, model, request FROM receipts").fetchall():
+    for row in list(whole(connection, connection.execute("SELECT * FROM receipts"))):
         try:
             key = request_fingerprint(row["path"], row["model"], json.loads(row["request"]))
         except ValueError:  # edited by hand: it answers no question

@@ -62,7 +62,7 @@ _DERIVED = {
 }  # fmt: skip
 _PLAIN = tuple(name for name in _RECEIPT if name not in _DERIVED | {"authorization", "scrubbed", "extra"})
 _KNOWN_OF_AUTHORIZATION = {*_AUTHORIZATION, "expired", "money", "evidence"}
-KNOWN_OF_RECEIPT = {*_RECEIPT, "ended", "weight", "verified_hash", "expired", "money", "amount"}
+KNOWN_OF_RECEIPT = {*_RECEIPT, "ended", "weight", "verified_hash", "expired", "money", "amount", "alike"}
 """Columns that this version reads; others were added by a newer one."""
 
 
@@ -165,22 +165,6 @@ def receipts_of(rows: Sequence[Row], authorizations: Iterable[Row]) -> list[Rece
     return [receipt_of(row, shares.get(row["receipt_id"]), paid.get(row["authorization_hash"])) for row in rows]
 
 
-def read_receipts(
-    connection: Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
-) -> list[Receipt]:
-    """Return all receipts of a ledger, oldest first; or these, and those that these authorizations pay."""
-    if receipts is None or authorizations is None:
-        found = connection.execute(f"{RECEIPTS} ORDER BY r.receipt_id").fetchall()
-        return receipts_of(found, connection.execute("SELECT * FROM authorizations"))
-    where, values = among({"r.receipt_id": receipts, "r.authorization_hash": authorizations})
-    found = connection.execute(f"{RECEIPTS} WHERE {where} ORDER BY r.receipt_id", values).fetchall()
-    where, values = among({"hash": authorizations})
-    return receipts_of(
-        found,
-        connection.execute(f"SELECT * FROM authorizations WHERE {where}", values),  # noqa: S608 - question marks
-    )
-
-
 def among(chosen: Mapping[str, Collection[str]]) -> tuple[str, list[str]]:
     """Return an SQL condition, "any of these columns has one of its values", and the values of its question marks.
 
@@ -253,8 +237,9 @@ def price_paid(connection: Connection, network: str) -> Decimal | None:
     """Return USD of an OPG by the last settlement on a network of which all charged calls have a list price."""
     settled = connection.execute(
         """SELECT r.authorization_hash AS hash, s.amount FROM (
-            SELECT receipt_id, authorization_hash FROM receipts
-            WHERE network = ? AND authorization_hash IS NOT NULL ORDER BY receipt_id DESC LIMIT ?
+            SELECT r.receipt_id, r.authorization_hash FROM receipts r LEFT JOIN alike f ON f.id = r.alike
+            WHERE coalesce(f.network, r.network) = ? AND r.authorization_hash IS NOT NULL
+            ORDER BY r.receipt_id DESC LIMIT ?
         ) r JOIN settlements s ON s.authorization_hash = r.authorization_hash
         GROUP BY r.authorization_hash, s.amount ORDER BY max(r.receipt_id) DESC LIMIT ?""",
         (network, _NEWEST, _LATEST),

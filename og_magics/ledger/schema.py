@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import LedgerError
-from . import attestations, journal, recordings
+from . import alike, attestations, journal, recordings
 from .database import Connection
 from .file_system import journal_mode, named, require_locks
 
@@ -30,12 +30,12 @@ NOTEBOOKS = """CREATE TABLE IF NOT EXISTS notebooks (
 """The notebooks that wrote to the file (`notebook_index.py`)."""
 
 
-def _column(table: str, name: str) -> Step:
-    """Return the step that adds a column of texts to a table, where there is none yet; NULL in old rows."""
+def _column(table: str, name: str, kind: str = "TEXT") -> Step:
+    """Return the step that adds a column to a table, where there is none yet; NULL in old rows."""
 
     def add(connection: Connection) -> None:
         if all(column["name"] != name for column in connection.execute(f"PRAGMA table_info({table})")):
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} TEXT")
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     return add
 
@@ -108,6 +108,13 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (_column("recordings", "mark"), _column("recordings", "images_mark"), _column("turns", "mark")),
     ("INSERT INTO meta (name, value) VALUES ('ledger_id', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING",),
     (_column("receipts", "paid_for"), _column("receipts", "paid_by")),
+    (
+        # An older program would take what stands apart as left out.
+        alike.TABLE,
+        _column("receipts", "alike", "INTEGER"),
+        alike.INDEX,
+        "UPDATE meta SET value = '15' WHERE name = 'min_reader'",
+    ),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.
