@@ -95,9 +95,9 @@ def _fold_technical_part(result: Any) -> None:
     """Show below the message of a cell's error what only few want to read of it."""
     error = result.error_in_exec
     if isinstance(error, OGError):
-        from IPython.display import display
+        from ..display.outlets import show_bundle
 
-        display(technical_part(error.technical()), raw=True)
+        show_bundle(technical_part(error.technical()))
 
 
 def _origin(shell: Any) -> Origin:
