@@ -31,15 +31,11 @@ Ended = tuple[Mapping[str, Any], bool]
 class Occupied(ConfigError):
     """Raised where another run writes into a place."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"Another run writes into {name}.", money=UNPAID,
-            remedy="Wait until it has ended, stop it, or name another place.",
-        )  # fmt: skip
-        self._name = name
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._name,)
+    @classmethod
+    def at(cls, name: str) -> Occupied:
+        """Return the error that names the place."""
+        remedy = "Wait until it has ended, stop it, or name another place."
+        return cls(f"Another run writes into {name}.", money=UNPAID, remedy=remedy)
 
 
 class AnswerStore(ABC):

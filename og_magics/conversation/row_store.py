@@ -250,7 +250,7 @@ def _locked(path: Path, name: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         if "locked" in str(error):
-            raise Occupied(path.name) from None
+            raise Occupied.at(path.name) from None
         raise OSError(0, str(error)) from None
     return connection
 

@@ -191,7 +191,7 @@ class SqlStore(AnswerStore):
             locked = self._connection.scalar(self._sql.text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
             self._connection.commit()
             if not locked:
-                raise Occupied(self.name)
+                raise Occupied.at(self.name)
 
     def _look(self) -> None:
         """Make the table, or look whether it is one of this kind; read which rows have answers."""
@@ -282,7 +282,7 @@ def _lock_file(database: str | None, share: str, name: str) -> sqlite3.Connectio
         held.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
         if "locked" in str(error):
-            raise Occupied(name) from None
+            raise Occupied.at(name) from None
         raise OSError(0, str(error)) from None
     return held
 
