@@ -43,7 +43,7 @@ def quickstart(folder: Path, *, force: bool, kernel: str) -> int:
     path = _write(folder / NAME, force=force)
     if network.local:
         print(
-            "Network: the practice network (devnet), on this machine. Its answers are prepared, its payments cost nothing.",
+            "Network: devnet, for practice, on this machine. Its answers are prepared, its payments cost nothing.",
             flush=True,
         )
     elif network.real_money:

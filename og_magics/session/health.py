@@ -220,7 +220,8 @@ def facts_check(network: Network) -> HealthCheck:
     if found.differ:
         remedy = (
             "Pay nothing yet. Take out what is set otherwise (OG_RPC_URL, OG_REGISTRY_RPC_URL, OG_TOKEN_ADDRESS, "
-            "OG_TEE_REGISTRY_ADDRESS), or name another blockchain node (RPC); if a second one says the same, update og_magics."
+            "OG_TEE_REGISTRY_ADDRESS), or name another blockchain node (RPC); "
+            "if a second one says the same, update og_magics."
         )
         return HealthCheck(
             "facts", False, f"What is known{of} is not what the chain says. {_listed(found.differ)}", remedy
