@@ -42,7 +42,10 @@ def quickstart(folder: Path, *, force: bool, kernel: str) -> int:
         _require(_NEEDED_BY_DEVNET, "The devnet", "og_magics[devnet,notebook]")
     path = _write(folder / NAME, force=force)
     if network.local:
-        print("Network: devnet, on this machine. Its answers are prepared, its payments cost nothing.", flush=True)
+        print(
+            "Network: devnet, for practice, on this machine. Its answers are prepared, its payments cost nothing.",
+            flush=True,
+        )
     elif network.real_money:
         print(f"Network: {network.name}. The notebook's calls cost real money, paid by your wallet.", flush=True)
     else:

@@ -82,6 +82,11 @@ def use_local_model(model: str) -> None:
     _model = model
 
 
+def local_model() -> str:
+    """Return the name of the model on this machine that answers on the practice network; "" where none does."""
+    return Path(_model).stem
+
+
 def _read(described: str) -> Mapping[str, Any]:
     text = described.strip()
     if not text.startswith("{"):

@@ -113,7 +113,7 @@ class Network:
 DEVNET = Network(
     name="devnet",
     label="local and free",
-    about="local and free: payments are play money, answers are prepared",
+    about="local and free, for practice: payments are play money, answers are prepared",
     words=("practice", "devnet", "simulated", "local", "testnet"),
     local=True,
     attestation_root="",  # it makes one when it starts

@@ -24,6 +24,14 @@ PaymentPage = Callable[[str, str], str]
 _MOST = 100
 """Rows that are shown: the newest."""
 _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}")
+_MEANINGS = {
+    "enclave": "the machine that answered signed this request and this answer",
+    "attestation": "the maker of its hardware vouches for that machine and its program",
+    "registry": "it is in the public list of gateways, with this key",
+    "payment": "the payment is on chain, as it was signed and as the receipt says",
+    "data": "what the mode promises of the call is on chain: nothing, its hash, or its text",
+    "ledger": "the file of receipts holds this one as it was written",
+}
 _MARKS: Mapping[bool | None, str] = {True: "✓", False: "✗", None: "–"}
 _COLORS: Mapping[bool | None, str] = {True: "#1a7f37", False: "#d1242f", None: "#8c959f"}
 _STATUS_COLORS = {"good": "#1a7f37", "open": "#9a6700", "bad": "#d1242f"}
@@ -82,7 +90,10 @@ def proofs_bundle(frame: pd.DataFrame, proofs: Sequence[str], about: Mapping[str
         name = about.get(row["receipt_id"]) or f"{_text(row['receipt_id'])[:16]}…"
         plain.append((name, *(_MARKS[ok] for ok in oks), _text(row["reason"])))
         cells.append((escape(name), *map(_mark, oks), escape(_text(row["reason"]))))
-    return _bundle(("receipt", *proofs, "reason"), cells, plain, len(frame))
+    bundle = _bundle(("receipt", *proofs, "reason"), cells, plain, len(frame))
+    meanings = "".join(f"<li>{name}: {_MEANINGS[name]}</li>" for name in proofs if name in _MEANINGS)
+    folded = f"<details><summary>What the columns mean</summary><ul>{meanings}</ul></details>"
+    return bundle | {"text/html": bundle["text/html"] + folded}
 
 
 def shown_as(frame: pd.DataFrame, bundle: Callable[[], dict[str, str]]) -> pd.DataFrame:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ..session import Session
 
 _TOLD = {
-    "rpc_url": "chain (RPC)",
+    "rpc_url": "chain's node",
     "chain_id": "chain id",
     "gateway_url": "gateway",
     "blob_url": "blobs",
-    "tee_registry": "registry",
+    "tee_registry": "gateway list",
     "opg_token": "OPG token",
 }
 
@@ -29,10 +29,13 @@ def devnet(app: Session, line: str) -> str:
         ConfigError: another network is in use, or the file cannot be written.
         DevnetError: it did not start.
     """
+    from ..client.devnet_process import local_model
+
     flags, _ = devnet_parser().parse(line, prompt=False)
     info = app.devnet()
     lines = [f"{name:<12} {info[key]}" for key, name in _TOLD.items() if key in info]
-    lines.append("Its payments are play money, its answers are prepared, and its keys are known to everybody.")
+    maker = f"{model} answers" if (model := local_model()) else "its answers are prepared"
+    lines.append(f"Its payments are play money, {maker}, and its keys are known to everybody.")
     if flags.file is not None:
         path = Path(flags.file).expanduser()
         try:
@@ -41,5 +44,6 @@ def devnet(app: Session, line: str) -> str:
             raise ConfigError(
                 f"{path} cannot be written: {error.strerror}.", remedy="Name a place where files may be written."
             ) from None
-        lines.append(f"Written to {flags.file}: OG_DEVNET={flags.file} makes other notebooks and scripts use it.")
+        maker = f"{model} answers" if (model := local_model()) else "its answers are prepared"
+    lines.append(f"Written to {flags.file}: OG_DEVNET={flags.file} makes other notebooks and scripts use it.")
     return "\n".join(lines)

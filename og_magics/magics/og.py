@@ -42,7 +42,7 @@ _HELP = """\
 %og receipts [--wait S] the receipts as a DataFrame (also in og_receipts); --wait until settled;
                         --csv, --json, --parquet FILE writes them, --import FILE shows such a file
 %og verify [--offline]  check every proof of every receipt, on chain too; --pcr HASH pins the enclave's code
-%og wallet              address, OPG, gas, and how much may be paid
+%og wallet              address, OPG (the token that pays), money for fees (gas), and how much may be paid
 %og budget [flags]      what may be spent, what is left; --call, --notebook, --day, --wallet OPG set it, and
                         --approve-above OPG above what cost you are asked
 %og approve [OPG]       allow payments of so much OPG in all (5); needed once a wallet
@@ -50,8 +50,9 @@ _HELP = """\
 %og cell                put the cell that asks what the panel asked last below this one
 %og tools               the functions that @og.tool registered, for --tools
 %og threads [VERB]      the conversations: list, show, fork, rename, reset, delete, export; %og threads help has more
-%og network [NAME]      show or choose: NETWORKS; --model FILE: a local model answers on the devnet
-%og devnet [--file F]   where the local network is; --file F writes it down, for OG_DEVNET of others
+%og network [NAME]      show or choose: NETWORKS; devnet is the practice network, on this machine;
+                        --model FILE: there a model of this machine answers
+%og devnet [--file F]   where the practice network is; --file F writes it down, for OG_DEVNET of others
 %og env [--lock FILE]   what this notebook runs with: shown, kept in the output, and all packages in a lock file
 %og log [-n N]          the last steps of calls, with ids and times; --level debug shows new ones as they come
 %og doctor [--offline]  whether everything is there that a call needs, with a remedy for what is not
@@ -202,8 +203,8 @@ class OgMagics(NotebookMagics):
             f"network    {network.name} (chain {network.chain_id}){_tail(network.name)}",
             f"address    {account.address}",
             f"OPG        {format_opg(account.opg)}",
-            f"gas        {format_opg(account.gas)} ETH",
-            f"allowance  {_allowance(account.allowance)} may be paid through the contract Permit2",
+            f"gas        {format_opg(account.gas)} ETH, for the network's fees",
+            f"allowance  {_allowance(account.allowance)} may be paid in all, through the payment contract (Permit2)",
         ]
         if account.allowance < account.needed:
             lines.append("           approve once with %og approve")
@@ -299,4 +300,8 @@ def _allowance(units: int) -> str:
 
 
 def _tail(network: str) -> str:
-    return f"  {described(network).about}"
+    from ..client.devnet_process import local_model
+
+    chosen = described(network)
+    model = local_model() if chosen.local else ""
+    return f"  {chosen.label}: payments are play money, {model} answers" if model else f"  {chosen.about}"

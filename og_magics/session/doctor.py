@@ -254,7 +254,7 @@ def _wallet(settings: Settings, network: str) -> HealthCheck:
     if wallet is not None:
         return HealthCheck("wallet", True, wallet.address)
     if described(network).local:
-        return HealthCheck("wallet", True, "no key; on the devnet none is needed")
+        return HealthCheck("wallet", True, "no key; on the practice network (devnet) none is needed")
     remedy = "Set OG_PRIVATE_KEY or OG_KEYSTORE in the environment that Jupyter starts from."
     return HealthCheck("wallet", False, f"There is no key, and {network} needs one.", remedy)
 
@@ -313,7 +313,9 @@ def _account(app: Session) -> Iterator[HealthCheck]:
     )
     summary = "any amount of OPG" if held.allowance >= 2**255 else f"{format_opg(held.allowance)} OPG"
     ok = None if 0 < held.allowance < needed else held.allowance > 0
-    yield HealthCheck("allowance", ok, f"{summary} may be paid through the contract Permit2", "" if ok else remedy)
+    yield HealthCheck(
+        "allowance", ok, f"{summary} may be paid in all, through the payment contract (Permit2)", "" if ok else remedy
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -220,14 +220,17 @@ def facts_check(network: Network) -> HealthCheck:
     if found.differ:
         remedy = (
             "Pay nothing yet. Take out what is set otherwise (OG_RPC_URL, OG_REGISTRY_RPC_URL, OG_TOKEN_ADDRESS, "
-            "OG_TEE_REGISTRY_ADDRESS), or name another RPC; if a second one says the same, update og_magics."
+            "OG_TEE_REGISTRY_ADDRESS), or name another blockchain node (RPC); "
+            "if a second one says the same, update og_magics."
         )
         return HealthCheck(
             "facts", False, f"What is known{of} is not what the chain says. {_listed(found.differ)}", remedy
         )
     if found.unread:
         summary = f"{len(found.hold)} of what is known{of} hold; not compared: {_listed(found.unread)}"
-        return HealthCheck("facts", None, summary, "Try again, or name another RPC (OG_RPC_URL, OG_REGISTRY_RPC_URL).")
+        return HealthCheck(
+            "facts", None, summary, "Try again, or name another blockchain node (OG_RPC_URL, OG_REGISTRY_RPC_URL)."
+        )
     chains = " and ".join(map(str, dict.fromkeys((network.chain_id, network.registry_chain_id))))
     return HealthCheck("facts", True, f"All {len(found.hold)} that can be compared{of} hold on chain {chains}")
 

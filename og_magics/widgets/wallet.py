@@ -163,8 +163,8 @@ def _account(account: WalletStatus) -> str:
         ("Network", f"{network_badge(network.name)} chain {network.chain_id}"),
         ("Address", f'<code class="og-copy" tabindex="0" title="A click selects it">{escape(account.address)}</code>'),
         ("OPG", opg),
-        ("Gas", f"{format_opg(account.gas)} ETH"),
-        ("Allowance", allowance),
+        ("For fees (gas)", f"{format_opg(account.gas)} ETH"),
+        ("Allowed in all", allowance),
     ]
     for budget in account.budgets:
         used = f"{format_opg(budget.used)} OPG used"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nbformat
 import pytest
 
 from og_magics.core.errors import DevnetError
@@ -143,6 +144,29 @@ def test_it_ends_with_the_devnet(stand_in: Path) -> None:
     model.close()
     model.close()
     assert not serves(model.url)
+
+
+@pytest.mark.ci
+def test_a_notebook_names_it_before_its_first_call(stand_in: Path, tmp_path: Path, bare_environment: Any) -> None:
+    named = f"%og network devnet --model '{stand_in}'"
+    cells = ["%load_ext og_magics", named, "%ogchat --no-stream Hello", "%og network", f"{named}x"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    done = subprocess.run(
+        [sys.executable, "-m", "og_magics", "run", "n.ipynb", "-o", "out.ipynb"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False,
+        env=bare_environment() | {"HOME": str(tmp_path), "PYTHONPATH": os.environ["PYTHONPATH"]},
+    )  # fmt: skip
+    _, chosen, asked, told, again = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    for cell in (chosen, told):
+        assert (
+            cell.outputs[0].text == "network  devnet  local and free: payments are play money, My model (Q4) answers\n"
+        )
+    answer = asked.outputs[-1].data["text/plain"]
+    assert answer.startswith("From a file.")
+    assert answer.endswith("practice network, answered by My-model-Q4")
+    assert done.returncode == 1
+    assert "runs already, and answers without this model. Restart the kernel" in again.outputs[-1].text
 
 
 @installed

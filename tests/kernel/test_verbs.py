@@ -150,7 +150,7 @@ class TestWalletAndApproval:
         assert told["address"] == devnet.accounts[0]["address"]
         assert 990 < float(told["OPG"]) < 1000
         assert told["gas"].endswith(" ETH")
-        assert told["allowance"] == "any amount of OPG may be paid through the contract Permit2"
+        assert told["allowance"] == "any amount of OPG may be paid in all, through the payment contract (Permit2)"
         assert devnet.accounts[0]["private_key"][2:] not in cell.text
 
     def test_a_wallet_without_an_allowance_is_told_to_approve_and_then_pays(
