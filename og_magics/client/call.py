@@ -220,16 +220,17 @@ class CallRunner:
             check = replace(check, reason=f"{check.reason} {call.attested.note}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
         cost_usd = None if usd is None else str(usd)
-        await self._disk.run(
-            lambda: self._journal.serve(call.receipt_id, outcome, cost_usd=cost_usd, weight=weight, enclave=check)
-        )
+
+        def write() -> None:
+            self._journal.serve(call.receipt_id, outcome, cost_usd=cost_usd, weight=weight, enclave=check)
+            if call.deltas or outcome.images:
+                self._journal.recordings.keep(call.receipt_id, call.deltas, outcome.images)
+
+        await self._disk.run(write)
         call.log(
             "end", finish=outcome.finish_reason, prompt_tokens=outcome.prompt_tokens,
             completion_tokens=outcome.completion_tokens, enclave_ok=check.ok,
         )  # fmt: skip
-        if call.deltas or outcome.images:
-            recordings = self._journal.recordings
-            await self._disk.run(lambda: recordings.keep(call.receipt_id, call.deltas, outcome.images))
         if call.auth is not None and call.auth.settled and self._watcher is not None:
             # The gateway says that it is settled already, so one look finds it; the claim itself is not believed. The
             # answer does not wait long for it, nor fail with it: the watcher goes on looking.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ..client.replay import result_of
@@ -42,12 +42,11 @@ class Answer(TextGenerationOutput):
     @classmethod
     def of(cls, rounds: Sequence[TextGenerationOutput], messages: Sequence[Mapping[str, Any]]) -> Self:
         """Build the answer from the rounds of a turn; `messages` are those of the last request."""
-        last = rounds[-1]
-        values = {member.name: getattr(last, member.name) for member in fields(last)}
-        values["usage"] = _total(rounds)
+        last, answer = rounds[-1], cls()
+        vars(answer).update(vars(last))  # as they are: what is read from its receipt is read when it is wanted
+        answer.usage, answer.rounds = _total(rounds), list(rounds)
         reply = dict(last.chat_output or {"role": "assistant", "content": last.text})
-        answer = cls(**values, messages=[*map(dict, messages), reply], rounds=list(rounds))
-        answer._lookup = last._lookup
+        answer.messages = [*map(dict, messages), reply]
         return answer
 
     @classmethod

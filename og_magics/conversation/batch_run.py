@@ -84,15 +84,13 @@ class BatchRun:
         self._rows, self._again = rows, deque[Row]()
         self._take, self._changed, self._max_failures = take, changed, max_failures
         self._pausing = False
-        self._woken = threading.Event()
+        self._ended = threading.Event()
         self.job = runtime.start(self._work())
-        self.job.future.add_done_callback(lambda _: self._notify())
+        self.job.future.add_done_callback(self._end)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a change, at most so many seconds, and return True once all turns have ended."""
-        self._woken.wait(seconds)
-        self._woken.clear()
-        return self.job.future.done()
+        """Wait for the end, at most so many seconds, and return True once all turns have ended."""
+        return self._ended.wait(seconds)
 
     def pause(self, seconds: float) -> None:
         """Ask nothing more, and give what is on its way so many seconds to end; then stop it. For another thread.
@@ -153,7 +151,7 @@ class BatchRun:
             except LedgerError as error:
                 self.stopped_by = self.stopped_by or error
             self.throttle.end(begun, called=called)
-        self._notify()
+        self._changed()
 
     async def _failed(self, row: Row, error: Exception) -> None:
         self.failures[type(error).__name__] += 1
@@ -192,6 +190,6 @@ class BatchRun:
     _last: Exception | None = None
     """The failure that put the last row back."""
 
-    def _notify(self) -> None:
+    def _end(self, _: object) -> None:
         self._changed()
-        self._woken.set()
+        self._ended.set()

@@ -183,9 +183,8 @@ async def _misfit(
 
 
 async def _answer(rounds: Sequence[TextGenerationOutput], request: ChatRequest, parsed: Any, note: str) -> Answer:
-    # Receipts are read for it, which may have to wait for the disk.
-    answer = await asyncio.to_thread(Answer.of, rounds, request.body.get("messages", ()))
-    receipt = await asyncio.to_thread(lambda: answer.receipt)
+    answer = Answer.of(rounds, request.body.get("messages", ()))
+    receipt = await asyncio.to_thread(lambda: answer.receipt)  # which may have to wait for the disk
     ending = "" if receipt is None else ending_note(receipt, images=bool(answer.images))
     answer.parsed, answer.note = parsed, note if note == MORE_ROUNDS else ending or note
     return answer

@@ -19,8 +19,11 @@ from .errors import ConfigError
 
 LEVELS = ("debug", "info", "warning", "off")
 
+_Step = tuple[float, str, str, float | None, Mapping[str, object]]
+"""When, what, of which call, how long after its start, and the facts; written as a line when somebody reads it."""
+
 _logger = logging.getLogger("og_magics")
-_recent: deque[str] = deque(maxlen=1_000)
+_recent: deque[_Step] = deque(maxlen=1_000)
 _handler: logging.Handler | None = None
 
 
@@ -33,17 +36,24 @@ def step(name: str, call: str = "", since: float | None = None, **facts: object)
         since: `time.perf_counter()` at the call's start.
         facts: ids, counts, states. No text that a model, a user or a server wrote.
     """
-    parts = [f"{name:<13}", call, *(f"{key}={value}" for key, value in facts.items() if value not in (None, ""))]
-    if since is not None:
-        parts.append(f"+{time.perf_counter() - since:.3f}s")
-    line = " ".join(part for part in parts if part)
-    _recent.append(f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3] + f"Z {line}")
-    _logger.debug("%s", line)
+    done: _Step = time.time(), name, call, None if since is None else time.perf_counter() - since, facts
+    _recent.append(done)
+    if _logger.isEnabledFor(logging.DEBUG):
+        _logger.debug("%s", _line(done))
 
 
 def recent(lines: int = 50) -> list[str]:
     """Return the last steps of this process, oldest first."""
-    return list(_recent)[-lines:]
+    steps = list(_recent)[-lines:]
+    return [f"{datetime.fromtimestamp(step[0], UTC):%H:%M:%S.%f}"[:-3] + f"Z {_line(step)}" for step in steps]
+
+
+def _line(done: _Step) -> str:
+    _, name, call, took, facts = done
+    parts = [f"{name:<13}", call, *(f"{key}={value}" for key, value in facts.items() if value not in (None, ""))]
+    if took is not None:
+        parts.append(f"+{took:.3f}s")
+    return " ".join(part for part in parts if part)
 
 
 def show(level: str) -> None:

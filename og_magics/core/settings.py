@@ -119,8 +119,20 @@ def limit_all(limits: Mapping[str, int | None]) -> None:
     _limits.update({name: value for name, value in limits.items() if value is not None})
 
 
+_limited: tuple[Settings, Mapping[str, int], Mapping[str, Any], Settings] | None = None
+"""The settings that were limited last, by which limits, and what came of it: each call asks several times."""
+
+
 def limited(settings: Settings) -> Settings:
     """Return settings under the limits of the process, and of its environment."""
+    global _limited
+    last, allowed = _limited, allowance.allowed()
+    if last is None or last[0] is not settings or last[1] != _limits or last[2] is not allowed:
+        _limited = last = settings, dict(_limits), allowed, _under_limits(settings)
+    return last[3]
+
+
+def _under_limits(settings: Settings) -> Settings:
     return settings.replace(**_limits).replace(
         max_authorization=allowance.capped("max_authorization", settings.max_authorization),
         approve_above=allowance.capped("approve_above", settings.approve_above),

@@ -68,6 +68,7 @@ class GatewayClient:
         self._verify = verify
         self._http = self._connections()
         self._former: list[Connections] = []
+        self._urls: dict[str, httpx.URL] = {}
 
     def _connections(self) -> Connections:
         certificate = self.enclave.tls_certificate
@@ -110,9 +111,9 @@ class GatewayClient:
         """
         with self._failures():
             async with self._http.client() as http:
-                http_request = http.build_request(
-                    "POST", request.path, json=self._body(request), headers=self._headers(request)
-                )
+                if (url := self._urls.get(request.path)) is None:  # read and joined once, not for each request
+                    url = self._urls[request.path] = http.build_request("POST", request.path).url
+                http_request = http.build_request("POST", url, json=self._body(request), headers=self._headers(request))
                 # Each read has its own limit; interim answers for ever (1xx) need one for all of them.
                 async with asyncio.timeout(2 * self._timeout + 30):
                     response = await http.send(http_request, auth=auth, stream=True)

@@ -120,6 +120,7 @@ class PaymentAuth(httpx.Auth):
         self._note = note
         self.session: Session | None = None
         self.settled = False
+        self._attached: tuple[Session, Secret | None] | None = None  # what the ledger has as paying for it
         self._open_fate = False  # it was sent, and whether it was served is not known
         self._fate_before = False  # the same, before the last request
 
@@ -219,7 +220,9 @@ class PaymentAuth(httpx.Auth):
     async def _attach(self, session: Session) -> None:
         journal, hash = self._payments.journal, session.payment.authorization.hash
         session_id = session.id  # as it is now
-        await self._payments.disk.run(lambda: journal.attach(self._receipt_id, hash, session_id))
+        if self._attached is None or self._attached[0] is not session or self._attached[1] != session_id:
+            await self._payments.disk.run(lambda: journal.attach(self._receipt_id, hash, session_id))
+            self._attached = session, session_id
         self.session = session
 
     async def _not_resumed(self, session: Session) -> None:
@@ -268,7 +271,7 @@ class PaymentAuth(httpx.Auth):
 
     async def _release(self, session: Session) -> None:
         journal, hash = self._payments.journal, session.payment.authorization.hash
-        self.session = None
+        self.session = self._attached = None
         await self._payments.disk.run(lambda: journal.detach(self._receipt_id, hash))
 
     async def _accepted(self, response: httpx.Response, session: Session) -> None:
