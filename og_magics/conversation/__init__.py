@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .answer import Answer
-from .answer_store import NAMES, AnswerStore
+from .answer_store import NAMES, AnswerStore, Occupied
 from .batch import BatchResult, Interrupted, failure_of
 from .batch_run import BatchRun, Row, Take
 from .batch_words import pace_of
@@ -17,7 +17,7 @@ from .prompt_variables import Substituted, could_expand_to, substitute, unknown_
 from .row_store import RowStore
 from .run import Run, follow
 from .schema_columns import FieldColumn, columns_of
-from .sql_store import TABLE, SqlStore, is_url
+from .sql_store import TABLE, SqlStore, is_url, without_password
 from .stored_answers import StoredAnswers, StoredRows, fingerprint_of
 from .threads import Threads, checked_name
 from .throttle import MOST, PATIENCE, Throttle
@@ -39,6 +39,7 @@ __all__ = [
     "EstimateBasis",
     "FieldColumn",
     "Interrupted",
+    "Occupied",
     "Options",
     "PromptRows",
     "Row",
@@ -69,4 +70,5 @@ __all__ = [
     "substitute",
     "unknown_names",
     "with_tools_and_schema",
+    "without_password",
 ]

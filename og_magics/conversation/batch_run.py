@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from ..core.errors import SEE_RECEIPTS, AnswerError, LedgerError, OGError, PaymentRefused, StreamError, WalletError
@@ -88,6 +89,16 @@ class BatchRun:
         self.job = runtime.start(self._work())
         self.job.future.add_done_callback(self._end)
 
+    @property
+    def future(self) -> Future[None]:
+        """Done once all turns have ended."""
+        return self.job.future
+
+    @property
+    def waits(self) -> str:
+        """Say why no call begins now; "" where that is not so."""
+        return self.throttle.waits
+
     def wait(self, seconds: float) -> bool:
         """Wait for the end, at most so many seconds, and return True once all turns have ended."""
         return self._ended.wait(seconds)
@@ -111,6 +122,11 @@ class BatchRun:
         """Stop the turns on their way and wait for their receipts; answers so far are kept."""
         self.job.cancel()
         self.job.wait_closed()
+
+    async def stop_async(self) -> None:
+        """Do the same from a coroutine."""
+        self.job.cancel()
+        await self.job.wait_closed_async()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:

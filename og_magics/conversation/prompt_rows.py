@@ -18,12 +18,12 @@ class PromptRows(Sequence[str]):
     """The prompts of many rows, in order. Those of a template are made when they are read.
 
     Attributes:
-        name: of one row in messages: "Prompt 3", or "Row 3" of a DataFrame.
+        kind: of a row in messages: "Prompt", or "Row" of a DataFrame.
     """
 
-    def __init__(self, prompts: Sequence[Any], template: _Template | None = None) -> None:
+    def __init__(self, prompts: Sequence[Any], template: _Template | None = None, kind: str = "") -> None:
         self._prompts, self._template = prompts, template
-        self._kind = "Prompt" if template is None else "Row"
+        self.kind = kind or ("Prompt" if template is None else "Row")
 
     def __len__(self) -> int:
         return len(self._prompts) if self._template is None else self._template.rows
@@ -47,7 +47,7 @@ class PromptRows(Sequence[str]):
 
     def name(self, at: int) -> str:
         """Return how a row is called in messages."""
-        return f"{self._kind} {at}"
+        return f"{self.kind} {at}"
 
 
 def prompt_rows(given: Any, template: str | None = None) -> PromptRows:

@@ -114,6 +114,8 @@ class RowStore(AnswerStore):
         if self._connection is None:
             return
         try:
+            with contextlib.suppress(Occupied):  # a worker that does not hear still writes: the next run waits for it
+                self._take_in(self._connection)
             self._write_parts("part", failed=False, all=True)
             self._write_parts("failed", failed=True, all=True)
             if self._share:

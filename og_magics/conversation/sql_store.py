@@ -43,6 +43,21 @@ def is_url(out: object) -> bool:
     return isinstance(out, str) and _URL.match(revealed(out)) is not None
 
 
+def without_password(url: str) -> None:
+    """Refuse the URL of a database that holds a password, where it would go to other machines.
+
+    Raises:
+        ConfigError: it does.
+    """
+    found = _read(_sqlalchemy(), PrivateURL(url))
+    if found.password or found.query:
+        raise ConfigError(
+            "The URL of the database would go to the workers through the scheduler, and may hold a password.",
+            money=UNPAID,
+            remedy="Leave password and parameters out, and set PGPASSWORD, or a password file, where the workers run.",
+        )
+
+
 class SqlStore(AnswerStore):
     """A table. See `AnswerStore`.
 
@@ -74,7 +89,7 @@ class SqlStore(AnswerStore):
             )  # fmt: skip
         self.name = f"the table {table} of {place}"
         schema, _, name = table.rpartition(".")
-        self._share, self._rows = f"{table}/{share}", rows
+        self._full_name, self._share, self._rows = table, share, rows
         self._held: Any = None
         self._connection: Any = None
         self._engine = self._made()
@@ -104,8 +119,8 @@ class SqlStore(AnswerStore):
 
     def begin(self) -> None:
         """Forget the failures of earlier runs: those rows are asked again."""
-        table = self._table
-        self._do(lambda connection: connection.execute(table.delete().where(table.c.fingerprint.is_(None))))
+        old = self._mine(self._table.delete().where(self._table.c.fingerprint.is_(None)))
+        self._do(lambda connection: connection.execute(old))
 
     def write(self, rows: Iterable[Ended]) -> None:
         """Write rows, all or none. When this returns, a kill does not lose them."""
@@ -133,8 +148,8 @@ class SqlStore(AnswerStore):
                 connection.close()
         if held is not None:
             held.close()
-            if not self._share.endswith("/"):
-                _lock_path(self._url.database, self._share).unlink(missing_ok=True)
+            if self._share:
+                _lock_path(self._url.database, self._full_name, self._share).unlink(missing_ok=True)
 
     def frame(self) -> pd.DataFrame:
         """Return all rows that were written, in their order; the index is the row."""
@@ -184,14 +199,40 @@ class SqlStore(AnswerStore):
     def _connect(self) -> None:
         self.close()
         if self._url.get_backend_name() == "sqlite":
-            self._held = _lock_file(self._url.database, self._share, self.name)
+            self._held = self._lock_files(self._url.database)
         self._connection = self._engine.connect()
-        if self._url.get_backend_name() == "postgresql":
-            key = int.from_bytes(hashlib.sha256(f"og_magics answers {self._share}".encode()).digest()[:8], signed=True)
-            locked = self._connection.scalar(self._sql.text("SELECT pg_try_advisory_lock(:key)"), {"key": key})
-            self._connection.commit()
-            if not locked:
-                raise Occupied.at(self.name)
+        if self._url.get_backend_name() == "postgresql" and not self._locks_server():
+            raise Occupied.at(self.name)
+
+    def _locks_server(self) -> bool:
+        """Hold others off this table, or this share of it; a whole table, once no share of it is written any more."""
+        sql, connection = self._sql, self._connection
+
+        def call(function: str, of: str) -> Any:
+            digest = hashlib.sha256(f"og_magics answers {self._full_name} {of}".encode()).digest()
+            key = int.from_bytes(digest[:8], signed=True)
+            return connection.scalar(sql.text(f"SELECT pg_{function}(:key)"), {"key": key})
+
+        shared = call("try_advisory_lock_shared" if self._share else "try_advisory_lock", "shares")
+        if shared and not self._share:
+            call("advisory_unlock", "shares")
+        locked = shared and call("try_advisory_lock", f"share {self._share}")
+        connection.commit()
+        return bool(locked)
+
+    def _lock_files(self, database: str | None) -> sqlite3.Connection:
+        """Do the same by files beside the database."""
+        if not database or database == ":memory:" or database.startswith("file:"):
+            raise ConfigError(
+                "A database in memory ends with this process.", money=UNPAID,
+                remedy="Name a file: sqlite:///answers.db",
+            )  # fmt: skip
+        whole = _lock_path(database, self._full_name, "")
+        for share in () if self._share else whole.parent.glob(_lock_path(database, self._full_name, "*").name):
+            if share != whole:
+                _locked(share, self.name).close()
+                share.unlink(missing_ok=True)
+        return _locked(_lock_path(database, self._full_name, self._share), self.name)
 
     def _look(self) -> None:
         """Make the table, or look whether it is one of this kind; read which rows have answers."""
@@ -208,10 +249,12 @@ class SqlStore(AnswerStore):
                 )  # fmt: skip
         connection.commit()
         query = self._sql.select(table.c.row, table.c.fingerprint).where(table.c.fingerprint.is_not(None))
-        if self._rows is not None:
-            query = query.where(table.c.row.between(*self._rows))
-        self._done = {row: bytes.fromhex(found) for row, found in connection.execute(query)}
+        self._done = {row: bytes.fromhex(found) for row, found in connection.execute(self._mine(query))}
         connection.commit()
+
+    def _mine(self, statement: Any) -> Any:
+        """Return a statement on the rows of this share."""
+        return statement if self._rows is None else statement.where(self._table.c.row.between(*self._rows))
 
     def _values(self, row: Mapping[str, Any], failed: bool) -> dict[str, Any]:
         values = {name: stored(row.get(name), kind) for name, kind in self.kinds.items()}
@@ -271,13 +314,9 @@ def _exact(sql: Any) -> Any:
     return Exact
 
 
-def _lock_file(database: str | None, share: str, name: str) -> sqlite3.Connection:
-    if not database or database == ":memory:" or database.startswith("file:"):
-        raise ConfigError(
-            "A database in memory ends with this process.", money=UNPAID, remedy="Name a file: sqlite:///answers.db"
-        )
+def _locked(path: Path, name: str) -> sqlite3.Connection:
     try:
-        held = sqlite3.connect(_lock_path(database, share), timeout=0, check_same_thread=False)
+        held = sqlite3.connect(path, timeout=0, check_same_thread=False)
         held.execute("PRAGMA locking_mode = EXCLUSIVE")
         held.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
@@ -287,9 +326,9 @@ def _lock_file(database: str | None, share: str, name: str) -> sqlite3.Connectio
     return held
 
 
-def _lock_path(database: str, share: str) -> Path:
-    path, digest = Path(database).absolute(), hashlib.sha256(share.encode()).hexdigest()[:8]
-    return path.with_name(f".{path.name}.{digest}.lock")
+def _lock_path(database: str, table: str, share: str) -> Path:
+    path = Path(database).absolute()
+    return path.with_name(f".{path.name}.{table}{'.' if share else ''}{share}.lock")
 
 
 def _read(sql: Any, url: PrivateURL) -> Any:

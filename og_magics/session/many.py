@@ -32,6 +32,7 @@ from ..conversation import (
     is_url,
     prompt_rows,
     run_turn,
+    without_password,
 )
 from ..core.amounts import OPG
 from ..core.errors import ConfigError
@@ -71,6 +72,7 @@ def ask_many(
     template: str | None = ...,
     out: Place,
     table: str | None = ...,
+    cluster: Any = ...,
     max_failures: int | None = ...,
     patience: float = ...,
     progress: bool = ...,
@@ -83,6 +85,7 @@ def ask_many(
     template: str | None = None,
     out: Place | None = None,
     table: str | None = None,
+    cluster: Any = None,
     max_failures: int | None = None,
     patience: float = PATIENCE,
     progress: bool = True,
@@ -107,6 +110,7 @@ def ask_many(
             again goes on where it was ended: it asks nothing that has an answer there or in the receipts, unless
             `replay="off"` is given.
         table: name of the table in that database; `answers` without it.
+        cluster: a `dask.distributed.Client`, or the address of its scheduler: the workers ask, and write into `out`.
         max_failures: after so many failures nothing more is asked.
         patience: seconds for which a gateway that cannot be reached is waited for.
         progress: show how far it is.
@@ -125,7 +129,7 @@ def ask_many(
     runtime.assert_off_loop()
     return (
         BatchRequest(
-            prompts, concurrency, template, out, max_failures, patience, progress, options_from(options), table
+            prompts, concurrency, template, out, max_failures, patience, progress, options_from(options), table, cluster
         )
         .start()
         .wait()
@@ -152,6 +156,7 @@ async def aask_many(
     template: str | None = ...,
     out: Place,
     table: str | None = ...,
+    cluster: Any = ...,
     max_failures: int | None = ...,
     patience: float = ...,
     progress: bool = ...,
@@ -164,6 +169,7 @@ async def aask_many(
     template: str | None = None,
     out: Place | None = None,
     table: str | None = None,
+    cluster: Any = None,
     max_failures: int | None = None,
     patience: float = PATIENCE,
     progress: bool = True,
@@ -171,7 +177,7 @@ async def aask_many(
 ) -> BatchResult | StoredAnswers:
     """Ask many from a coroutine, as `ask_many` does. Where it is cancelled, what had come is in `_`, in IPython."""
     asked = BatchRequest(
-        prompts, concurrency, template, out, max_failures, patience, progress, options_from(options), table
+        prompts, concurrency, template, out, max_failures, patience, progress, options_from(options), table, cluster
     )
     return await asked.start().wait_async()
 
@@ -193,6 +199,7 @@ class BatchRequest:
     progress: bool
     options: Options
     table: str | None = None
+    cluster: Any = field(default=None, repr=False)
 
     def start(self) -> ManyRun[BatchResult] | ManyRun[StoredAnswers]:
         """Look at everything, and start.
@@ -208,6 +215,10 @@ class BatchRequest:
             raise ConfigError(f"max_failures must be a whole number of 1 or more, got {self.max_failures!r}.")
         if self.table is not None and not is_url(self.out):
             raise ConfigError("table names a table of a database.", remedy='Give its URL: out="sqlite:///answers.db".')
+        if self.cluster is not None and self.out is None:
+            raise ConfigError("The answers of a cluster need a place.", remedy="Name it with out=.")
+        if self.cluster is not None and is_url(self.out):
+            without_password(self.out)
         rows = prompt_rows(self.prompts, self.template)
         return self._in_memory(rows) if self.out is None else self._stored(rows)
 
@@ -246,15 +257,40 @@ class BatchRequest:
         try:
             todo = array("q", self._without_answer(maker, store))
             self._look_at(maker, todo)
-            llm = app.llm
+            llm = None if self.cluster is not None else app.llm
             store.begin()
         except BaseException:
             store.close()
             raise
         result = StoredAnswers(store, len(rows), _settled_costs, lambda: self._stored(rows).wait())
+        if llm is None:
+            return self._on_cluster(maker, options, store, todo, result)
         stored = StoredRows(result, store, todo, maker.turn, rows.__getitem__, app.ledger, columns)
         run = self._run(iter(stored), stored.taking(functools.partial(run_turn, llm)))
         return ManyRun(result, run, shown=self.progress, closing=stored.finish, drain=_DRAIN)
+
+    def _on_cluster(
+        self, maker: TurnMaker, options: Options, store: AnswerStore, todo: array[int], result: StoredAnswers
+    ) -> ManyRun[StoredAnswers]:
+        from .cluster import ClusterRun
+        from .cluster_share import DRAIN, Share, terms_of
+
+        def share(name: str, rows: array[int]) -> Share:
+            prompts = {at: maker.rows[at] for at in rows}
+            return Share(name, terms, prompts, maker.rows.kind, fingerprint_of(maker.plain(rows[0]).request))
+
+        try:
+            terms = terms_of(
+                current(), options, out=str(store.path or self.out), table=self.table or TABLE, total=len(maker.rows),
+                most=MOST if isinstance(self.concurrency, str) else self.concurrency,
+                adapts=self.concurrency == "auto", patience=self.patience, max_failures=self.max_failures,
+                agreed=maker.spending is not None,
+            )  # fmt: skip
+            run = ClusterRun(self.cluster, terms, todo, share, result)
+        except BaseException:
+            store.close()
+            raise
+        return ManyRun(result, run, shown=self.progress, closing=store.finish, drain=DRAIN)
 
     def _store(self, columns: Sequence[FieldColumn]) -> AnswerStore:
         return SqlStore(self.out, columns, self.table or TABLE) if is_url(self.out) else RowStore(self.out, columns)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from typing import Generic, Protocol, TypeVar
 
-from ..conversation import BatchResult, BatchRun, Interrupted, StoredAnswers, failure_of, pace_of
+from ..conversation import BatchResult, Interrupted, StoredAnswers, failure_of, pace_of
 from ..display import HEARTBEAT, ProgressBar, progress_bar_for
 from .person import shell
 
@@ -15,6 +16,21 @@ _APART = 0.25
 """Seconds between two looks at how far it is."""
 
 Result = TypeVar("Result", BatchResult, StoredAnswers)
+
+
+class Asking(Protocol):
+    """Rows on their way, here or elsewhere; see `BatchRun`."""
+
+    stopped_by: Exception | None
+
+    @property
+    def future(self) -> Future[None]: ...
+    @property
+    def waits(self) -> str: ...
+    def wait(self, seconds: float) -> bool: ...
+    def pause(self, seconds: float) -> None: ...
+    def stop(self) -> None: ...
+    async def stop_async(self) -> None: ...
 
 
 class ManyRun(Generic[Result]):
@@ -28,7 +44,7 @@ class ManyRun(Generic[Result]):
     def __init__(
         self,
         result: Result,
-        run: BatchRun,
+        run: Asking,
         *,
         shown: bool,
         closing: Callable[[], None] = lambda: None,
@@ -61,13 +77,12 @@ class ManyRun(Generic[Result]):
 
     async def wait_async(self) -> Result:
         """Do the same from a coroutine."""
-        ended = asyncio.wrap_future(self._run.job.future)
+        ended = asyncio.wrap_future(self._run.future)
         try:
             while not (await asyncio.wait([ended], timeout=HEARTBEAT))[0]:
                 self._show()
         except (asyncio.CancelledError, KeyboardInterrupt):
-            self._run.job.cancel()
-            await self._run.job.wait_closed_async()
+            await self._run.stop_async()
             self._left()
             raise
         return self._ended()
@@ -85,7 +100,7 @@ class ManyRun(Generic[Result]):
         pace = pace_of(
             ended - self._before, len(result) - ended, now - self._began, result.cost, result.failures, last=last
         )
-        waits = "" if last else self._run.throttle.waits
+        waits = "" if last else self._run.waits
         self._bar.show(ended, " · ".join(filter(None, (words, pace, waits))), last=last)
 
     def _left(self) -> None:
@@ -103,7 +118,7 @@ class ManyRun(Generic[Result]):
 
     def _ended(self) -> Result:
         try:
-            self._run.job.future.result()  # what is no prompt's failure
+            self._run.future.result()  # what is no prompt's failure
         finally:
             self._close()
         result: BatchResult | StoredAnswers = self._result
