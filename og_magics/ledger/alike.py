@@ -1,6 +1,7 @@
 """Facts that many receipts have in common: one row for all of them, which each names by its number.
 
-A receipt that has ended stands in its table with the number alone; whoever reads it puts the facts back (`whole`). What
+A receipt that has ended stands in its table with the number alone, and with its long texts packed (`packing.py`);
+whoever reads it puts the facts back and unpacks the texts (`whole`). What
 the journal says of it is about all of its columns, wherever they stand, so an audit finds a change of either. A server
 compresses for itself, and keeps rows as they are.
 """
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .database import Connection, Row
+from .packing import Unpacker, packed_text
 from .rows import canonical, dict_of, storable
 
 _REQUIRED = ("cell", "notebook", "network", "provider", "model", "settlement", "path", "public_key", "enclave_reason")
@@ -33,6 +35,8 @@ INDEX = "CREATE INDEX IF NOT EXISTS receipts_not_apart ON receipts (alike) WHERE
 """Of the receipts that hold their facts themselves: a frame reads them apart from the others."""
 _FEW = 500
 """Numbers that one statement names."""
+_TEXTS = ("request", "text", "tool_calls", "gateway_notes")
+"""Columns that are packed where they are long (`packing.py`)."""
 _BLANK: dict[str, Any] = dict.fromkeys(_REQUIRED, "") | dict.fromkeys(_OPTIONAL)
 
 
@@ -64,7 +68,7 @@ class WholeRow:
 
 
 def whole(connection: Connection, rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows of receipts with their facts put back.
+    """Yield rows of receipts with their facts put back, and their texts unpacked.
 
     What was written into one of their columns by hand outdoes the fact, so that it is seen.
 
@@ -72,18 +76,25 @@ def whole(connection: Connection, rows: Iterable[Row]) -> Iterator[Row]:
         rows: with `alike`, where they have any of `SHARED`.
     """
     known: dict[int, Mapping[str, Any]] = {}
+    unpack = Unpacker(connection)
     for row in rows:
         try:
             number = row["alike"]
         except IndexError:  # of a file in which nothing stands apart
             number = None
-        if number is None:
+        held = dict_of(row)
+        packed = [name for name in _TEXTS if isinstance(held.get(name), bytes)]
+        if number is None and not packed:
             yield row
+            continue
+        held |= {name: unpack.text(held[name]) for name in packed}
+        if number is None:
+            yield WholeRow(held)
             continue
         if number not in known:
             found = connection.execute("SELECT * FROM alike WHERE id = ?", (number,)).fetchone()
             known[number] = {} if found is None else dict_of(found)
-        facts, held = known[number], dict_of(row)
+        facts = known[number]
         if facts:
             del held["alike"]
             held |= {name: facts[name] for name in SHARED if name in held and held[name] in (None, "")}
@@ -108,13 +119,15 @@ def apart(connection: Connection, before: Row, changes: Mapping[str, Any]) -> Ma
     # Asked of the table: a row that was read before this transaction may have stood apart by another number.
     found = connection.execute("SELECT alike FROM receipts WHERE receipt_id = ?", (after["receipt_id"],)).fetchone()
     held = None if found is None else found["alike"]
-    if held is not None and changes.keys().isdisjoint(FACTS):
+    if (held is None and not on_file) or (held is not None and changes.keys().isdisjoint(FACTS)):
         return changes
     own = {name: value for name, value in changes.items() if name not in SHARED}
+    texts = own.keys() if before["ended"] is not None else set(_TEXTS)
+    own |= {name: packed_text(connection, storable(after[name])) for name in _TEXTS if name in texts}
     number = _number(connection, {name: after[name] for name in FACTS}) if on_file else None
     if number is not None:
         return own | _BLANK | {"alike": number}
-    return changes if held is None else own | {name: after[name] for name in SHARED} | {"alike": None}
+    return own | {name: after[name] for name in SHARED} | {"alike": None}
 
 
 def _number(connection: Connection, facts: Mapping[str, Any]) -> int | None:
@@ -126,11 +139,8 @@ def _number(connection: Connection, facts: Mapping[str, Any]) -> int | None:
     found = connection.execute("SELECT * FROM alike WHERE digest = ?", (digest,)).fetchone()
     if found is None:
         names, marks = ", ".join(facts), ", ".join("?" * len(facts))
-        made = connection.execute(
-            f"INSERT INTO alike (digest, {names}) VALUES (?, {marks}) RETURNING id",  # noqa: S608 - our own names
-            [digest, *values],
-        ).fetchone()
-        return int(made["id"])
+        connection.execute(f"INSERT INTO alike (digest, {names}) VALUES (?, {marks})", [digest, *values])  # noqa: S608 - our own names
+        found = connection.execute("SELECT * FROM alike WHERE digest = ?", (digest,)).fetchone()
     return int(found["id"]) if all(found[name] == value for name, value in facts.items()) else None
 
 

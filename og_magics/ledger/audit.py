@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from . import packing
 from .alike import misplaced, whole
-from .database import Connection, Row
+from .database import Connection
 from .journal import GENESIS, KEYS, Head, digest_long_values, entry_hash
 from .schema import is_newer
 
 _Table = dict[str, dict[str, Any]]
-_Entry = Row
+_Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def audit(connection: Connection, expected_head: Head | None) -> LedgerAudit:
     """Audit within a read transaction. It changes the connection's text factory: a connection of its own is needed."""
     # A byte changed by hand may be no UTF-8: it is to be found, not to end the audit.
     connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-    entries = connection.execute("SELECT * FROM journal ORDER BY seq").fetchall()
+    entries = list(packing.entries(connection))
     length, head = (entries[-1]["seq"], entries[-1]["hash"]) if entries else (0, GENESIS)
     replay = _Replay(newer=is_newer(connection))
     problems = _check_chain(entries, replay)

@@ -6,13 +6,16 @@ the same hashes, and its rows are what they say. Else nothing is copied.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.errors import LedgerError
 from . import journal
 from .audit import audit
 from .database import Connection
 from .journal import GENESIS, Head
+from .packing import Unpacker
 from .schema import is_newer, min_reader
 from .store import Ledger
 
@@ -86,15 +89,24 @@ def _copy_table(source: Connection, target: Connection, table: str, order: str) 
     names = [row["name"] for row in source.execute(f"PRAGMA table_info({table})") if row["name"] != _COUNTED.get(table)]
     columns = ", ".join(names)
     insert = f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - our own names
-    where, behind, number = "", list[object](), 0
+    where, behind, number, unpack = "", list[object](), 0, Unpacker(source)
     while True:
         query = f"SELECT {order} AS place, {columns} FROM {table} {where} ORDER BY {order} LIMIT {_SLICE}"  # noqa: S608 - ours
         part = [tuple(row) for row in source.execute(query, behind)]
         if not part:
             return number
-        target.executemany(insert, [values for _, *values in part])
+        target.executemany(insert, [_plain(table, names, values, unpack) for _, *values in part])
         number += len(part)
         where, behind = f"WHERE {order} > ?", [part[-1][0]]
+
+
+def _plain(table: str, names: Sequence[str], values: Sequence[Any], unpack: Unpacker) -> list[Any]:
+    """Return a row as any ledger takes it, with nothing packed."""
+    if table not in ("receipts", "journal"):
+        return list(values)
+    hashes = ("previous", "hash") if table == "journal" else ()
+    given = zip(names, values, strict=True)
+    return [unpack.hash(value) if name in hashes else unpack.text(value) for name, value in given]
 
 
 def _require_same(connection: Connection, head: Head, target: Ledger) -> None:

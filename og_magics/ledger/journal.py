@@ -4,6 +4,8 @@ An entry holds what changed, so that the entries from the first to the last say 
 canonical JSON: `receipt` and `authorization`, the ids that it is about (left out where there is none), and `set`: for
 each table the columns that changed, or null for a row that was removed. A long text stands there as its digest.
 
+In a file, all but the first entries are packed (`packing.py`); what is said here is of what they hold.
+
 `hash` is the SHA-256, in hex, of `previous` (the hash of the entry before) and the canonical JSON of
 `[seq, time, kind, body]`. `previous` is kept beside it, so that an audit can tell a changed entry from the next one.
 """
@@ -19,6 +21,7 @@ from typing import Any
 
 from .alike import apart, whole, whole_one
 from .database import Connection, Row
+from .packing import Unpacker, entries, packed_entry
 from .rows import LONG, canonical, dict_of, digest_long, storable
 
 LAST = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
@@ -85,9 +88,9 @@ def append(
     about = {"receipt": receipt, "authorization": authorization, "set": changed}
     body = canonical({name: value for name, value in about.items() if value is not None})
     entry = (length + 1, time.time(), kind, body)
+    held = packed_entry(connection, entry[0], body, (previous, entry_hash(previous, *entry)))
     connection.execute(
-        "INSERT INTO journal (seq, time, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)",
-        (*entry, previous, entry_hash(previous, *entry)),
+        "INSERT INTO journal (seq, time, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", (*entry[:3], *held)
     )
 
 
@@ -99,7 +102,7 @@ def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> st
 def head(connection: Connection) -> Head:
     """Return the journal's length, and the hash of its last entry."""
     last = connection.execute(LAST).fetchone()
-    return (0, GENESIS) if last is None else (last["seq"], last["hash"])
+    return (0, GENESIS) if last is None else (last["seq"], Unpacker(connection).hash(last["hash"]))
 
 
 def salt(connection: Connection) -> str:
@@ -114,14 +117,14 @@ def contains_head(connection: Connection, head: Head) -> bool:
     if length == 0:
         return hash == GENESIS
     found = connection.execute("SELECT hash FROM journal WHERE seq = ?", (length,)).fetchone()
-    return found is not None and found["hash"] == hash
+    return found is not None and Unpacker(connection).hash(found["hash"]) == hash
 
 
 def subjects(connection: Connection, after: int) -> tuple[set[str], set[str]]:
     """Return the receipts and the authorizations that the entries after this one are about."""
     receipts: set[str] = set()
     authorizations: set[str] = set()
-    for entry in connection.execute("SELECT body FROM journal WHERE seq > ?", (after,)):
+    for entry in entries(connection, "seq > ?", (after,)):
         body = json.loads(entry["body"])
         receipts |= {body["receipt"]} if "receipt" in body else set()
         authorizations |= {body["authorization"]} if "authorization" in body else set()

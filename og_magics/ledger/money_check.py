@@ -22,6 +22,7 @@ from typing import Any
 from . import journal
 from .database import Connection
 from .journal import GENESIS, Head
+from .packing import entries
 
 _RECEIPTS_ONLY = ("opened", "attached", "detached", "served", "failed", "verified")
 """Kinds of entries that are about receipts alone: no budget counts what is in them."""
@@ -31,7 +32,6 @@ _COUNTED = ("network", "payer", "cap", "created", "expired")
 _NAMES = (*_COUNTED, "amount")
 """The same, and that of its settlement."""
 
-_NEW = "SELECT seq, time, kind, body, previous, hash FROM journal WHERE seq > ? ORDER BY seq"
 _STORED = (
     f"SELECT a.hash, {', '.join(f'a.{name}' for name in _COUNTED)}, s.amount FROM authorizations a "  # noqa: S608 - ours
     "LEFT JOIN settlements s ON s.authorization_hash = a.hash"
@@ -187,9 +187,8 @@ class MoneyCheck:
 
 def _new_entries(connection: Connection, head: Head) -> Iterator[_Entry]:
     """List the entries behind a head, each as it was written and behind the one before it."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    for seq, time, kind, body, previous, hash in cursor.execute(_NEW, (head[0],)):
+    for entry in entries(connection, "seq > ?", (head[0],)):
+        seq, time, kind, body, previous, hash = entry.values()
         if seq != head[0] + 1 or previous != head[1]:
             raise Edited(f"Entry {seq} of its journal does not follow the one before it.")
         # The same text as `journal.entry_hash` makes, in a third of the time.

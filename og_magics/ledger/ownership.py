@@ -28,6 +28,7 @@ from .audit import audit
 from .database import Connection, Row
 from .file_system import named
 from .owner_key import mark_holds, mark_of
+from .packing import entries
 from .rows import dict_of, storable
 from .wallet_file import WalletFile
 
@@ -232,10 +233,8 @@ def _proven(file: MarkedFile) -> tuple[frozenset[str], frozenset[int]]:
         if length == 0 or not audit(connection, None).ok:
             return nothing
         asked = {
-            json.loads(row["body"]).get("receipt")
-            for row in connection.execute(
-                "SELECT body FROM journal WHERE kind IN ('opened', 'imported') AND seq <= ?", (length,)
-            )
+            json.loads(entry["body"]).get("receipt")
+            for entry in entries(connection, "kind IN ('opened', 'imported') AND seq <= ?", (length,))
         }
         unmarked = {
             row["receipt_id"]: row
@@ -251,7 +250,9 @@ def _is_said(connection: Connection, turn: Row, asked: Collection[str]) -> bool:
     ids, messages = json.loads(turn["receipts"]), json.loads(turn["messages"])
     if not ids or not messages or any(one not in asked for one in ids):
         return False
-    last = connection.execute("SELECT request, text FROM receipts WHERE receipt_id = ?", (ids[-1],)).fetchone()
+    last = journal.row(connection, "receipts", ids[-1])
+    if last is None:
+        return False
     sent = json.loads(last["request"]).get("messages") or []
     before = messages[:-1]
     return bool(messages[-1].get("content") == last["text"] and sent[len(sent) - len(before) :] == before)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import LedgerError
-from . import alike, attestations, journal, recordings
+from . import alike, attestations, journal, packing, recordings
 from .database import Connection
 from .file_system import journal_mode, named, require_locks
 
@@ -115,6 +115,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         alike.INDEX,
         "UPDATE meta SET value = '15' WHERE name = 'min_reader'",
     ),
+    (packing.TABLE, "UPDATE meta SET value = '16' WHERE name = 'min_reader'"),
 )
 """Each migration is a list of steps; a file that took the first n migrations has `PRAGMA user_version` n. One that
 changes rows, or adds a column that is not NULL in those that are there, must enter that in the journal.

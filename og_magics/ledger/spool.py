@@ -28,6 +28,7 @@ from . import attestations, journal
 from .database import Connection, Row
 from .owner_key import mark_holds, mark_of
 from .ownership import images_mark, mark_answer
+from .packing import entries
 from .private_file import read_private, require_own, write_private
 from .rows import canonical, dict_of
 from .transactions import busy_timeout, transaction
@@ -233,8 +234,8 @@ def _was_settled_after(connection: Connection, hash: str, at: float | None) -> b
     """Return True where the first settlement of an authorization was noted after this time."""
     if at is None:
         return False
-    entries = connection.execute("SELECT time, body FROM journal WHERE kind = 'settled' ORDER BY seq")
-    return next((time > at for time, body in entries if json.loads(body).get("authorization") == hash), False)
+    settled = entries(connection, "kind = 'settled'")
+    return next((one["time"] > at for one in settled if json.loads(one["body"]).get("authorization") == hash), False)
 
 
 def _marked(entry: Mapping[str, Any]) -> list[str]:
