@@ -63,6 +63,9 @@ class Gate:
         """Be there again, at the same address."""
         self._run(self._listen())
 
+    def note(self, head: bytes, body: bytes) -> None:
+        """Note a request that goes through; for others to do something with."""
+
     def _run(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
@@ -92,6 +95,7 @@ class Gate:
                 if onward is None:
                     answers, onward = await asyncio.open_connection(*self._upstream)
                     pump = asyncio.create_task(_pump(answers, writer))
+                self.note(head, body)
                 onward.write(head + body)
                 await onward.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

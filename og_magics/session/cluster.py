@@ -16,7 +16,7 @@ from typing import Any
 
 from ..conversation import StoredAnswers
 from ..core.errors import SEE_RECEIPTS, ConfigError, OGError
-from .cluster_share import DRAIN, Share, ShareState, Terms, ask_share, pause
+from .cluster_share import DRAIN, EVENT, Share, ShareState, Terms, ask_share, pause
 
 _MOST_ROWS = 1_000
 """Of a share."""
@@ -26,7 +26,7 @@ _AHEAD = 2
 """Shares for each thread that are handed out: no more prompts are on the scheduler at once."""
 _APART = 0.2
 
-MakeShare = Callable[[str, array[int]], Share]
+MakeShare = Callable[[str, "array[int]"], Share]
 
 
 class ClusterRun:
@@ -144,7 +144,7 @@ class ClusterRun:
         self._result.first_error = self._result.first_error or state.first_error
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
-        said = dict(event[1])
+        said = {name: event[1][name] for name in EVENT}
         known = self._states.get(said["name"])
         if known is None or not known.ended:
             self._note(ShareState(**(said | {"cost": Decimal(said["cost"])})))

@@ -11,7 +11,6 @@ import secrets
 import socket
 import time
 from array import array
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -55,6 +54,8 @@ _NOTHING = "This worker sent nothing and paid nothing."
 _OWN = ("keystore", "devnet", "ledger", "prices")
 """Settings that each worker has of its own, as those that are secrets or URLs."""
 
+EVENT = ("name", "attempt", "answered", "failures", "cost", "waits")
+"""Fields of a state that are told while a share goes on."""
 _sessions: list[tuple[Settings, Session]] = []
 _making = new_lock()
 _paused: set[str] = set()
@@ -159,9 +160,7 @@ def terms_of(app: Session, options: Options, **more: Any) -> Terms:
                 remedy=f"Give {'the functions themselves' if name == 'tools' else 'the class itself'}.",
             )
     if options.context is not None or options.images is not None:
-        raise ConfigError(
-            "context and images are of this notebook, which workers do not see.", remedy="Leave them out."
-        )
+        raise ConfigError("context and images are of this notebook alone.", remedy="Leave them out.")
     settings = limited(app.settings)
     own = {name: getattr(settings, name) for name, one in SETTINGS.items() if one.call}
     chosen = {name: value for name, value in options.settings().items() if value is not None}
@@ -328,10 +327,7 @@ def teller(run: str) -> Callable[[ShareState], None]:
 
 def _as_event(state: ShareState) -> dict[str, Any]:
     """Return the counts of a share: no text of a prompt, an answer or an error goes to the scheduler."""
-    names = ("name", "attempt", "answered", "waits")
-    return {name: getattr(state, name) for name in names} | {
-        "failures": dict(Counter(state.failures)), "cost": str(state.cost),
-    }  # fmt: skip
+    return {name: getattr(state, name) for name in EVENT} | {"cost": str(state.cost)}
 
 
 def _portable(error: Exception | None) -> OGError | None:
