@@ -166,7 +166,7 @@ class Proxy:
         match fault.kind if fault else None:
             case "drop" if fault:
                 if fault.polite:
-                    await self._forward(request, taken, lambda answer: _drain(answer, None))
+                    await self._forward(request, payment, taken, lambda answer: _drain(answer, None))
                 self._hang_up(client, fault)
             case "delay" if fault:
                 await asyncio.sleep(fault.delay)
@@ -178,16 +178,20 @@ class Proxy:
             case "duplicate":
                 second = Taken(taken.body, taken.payment) if taken else None
                 await asyncio.gather(
-                    self._forward(request, taken, lambda answer: self._relay(answer, stage, client)),
-                    self._forward(request, second, lambda answer: _drain(answer, None)),
+                    self._forward(request, payment, taken, lambda answer: self._relay(answer, stage, client)),
+                    self._forward(request, payment, second, lambda answer: _drain(answer, None)),
                 )
                 return
             case "corrupt" if fault:
                 request, taken = self._flipped(request, fault), None
-        await self._forward(request, taken, lambda answer: self._relay(answer, stage, client))
+        await self._forward(request, payment, taken, lambda answer: self._relay(answer, stage, client))
 
     async def _forward(
-        self, request: bytes, taken: Taken | None, use: Callable[[asyncio.StreamReader], Awaitable[None]]
+        self,
+        request: bytes,
+        payment: str,
+        taken: Taken | None,
+        use: Callable[[asyncio.StreamReader], Awaitable[None]],
     ) -> None:
         reader, writer = await asyncio.open_connection(*self.upstream)
         try:
@@ -198,9 +202,10 @@ class Proxy:
                 head = await _head(reader)
             if taken is not None:
                 taken.status = int(head.split()[1])
-                session = _header(head, "x-upto-session")
-                if session and session != taken.payment:
-                    self.sessions[session] = taken.payment
+            # Also of a request that was changed on its way and served all the same: its session is used again.
+            session = _header(head, "x-upto-session")
+            if session and payment and session != payment:
+                self.sessions[session] = payment
             answer = asyncio.StreamReader()
             pump = asyncio.create_task(_pump(head, reader, answer))
             try:
