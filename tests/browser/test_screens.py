@@ -38,10 +38,13 @@ CHAT, COMPARISON, FAILED, CUT, TOOLS, MANY, RECEIPTS, VERIFIED, STATUS, LAST = 1
 pytestmark = pytest.mark.skipif(not os.environ.get("OG_SCREENS"), reason="OG_SCREENS=FOLDER takes them")
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_main_screens(lab: Lab, theme: str) -> None:
     lab.open(*(cell.replace("@og_magics.", "import og_magics\n@og_magics.") for cell in CELLS), theme=theme)
     lab.width(1100, 1000)
+    expect.set_options(timeout=240_000)  # nothing is measured here
+    lab.page.set_default_timeout(240_000)
     FOLDER.mkdir(parents=True, exist_ok=True)
     took: list[str] = []
 
