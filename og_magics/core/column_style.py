@@ -9,7 +9,7 @@ from __future__ import annotations
 _NARROWEST = 16
 """Width of a column, in em, below which they stack."""
 MARKED = " · marked: words that the first answer does not have, and those of the first that no other has"
-"""What stands below answers whose differences are marked."""
+"""Words below answers whose differences are marked."""
 _ROWS = ("thead>tr>", "tbody>tr:nth-child(1)>", "tbody>tr:nth-child(2)>")
 
 
