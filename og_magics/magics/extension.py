@@ -95,9 +95,10 @@ def _fold_technical_part(result: Any) -> None:
     """Show below the message of a cell's error what only few want to read of it."""
     error = result.error_in_exec
     if isinstance(error, OGError):
-        from IPython.display import publish_display_data
+        from IPython import display
 
-        publish_display_data(technical_part(error.technical()))
+        publish: Any = display.publish_display_data  # it has no types
+        publish(technical_part(error.technical()))
 
 
 def _origin(shell: Any) -> Origin:
