@@ -43,8 +43,8 @@ def remade(notebook: Path, devnet: Devnet) -> bool:
 def main(names: list[str]) -> int:
     """Remake the notebooks that are named; all, where none is. Return 1 where one of them failed."""
     chosen = [path for path in NOTEBOOKS if not names or any(name in path.name for name in names)]
-    # On a busy machine a session of 3 seconds would settle while its answers still stream, and they would be free.
-    with Devnet(settle_after=10) as devnet:
+    # On a busy machine a session of 3 seconds or 10 would settle while answers still stream, and they would be free.
+    with Devnet(settle_after=20) as devnet:
         failed = [path.name for path in chosen if not remade(path, devnet)]
     print(f"{len(chosen) - len(failed)} of {len(chosen)} remade" + "".join(f"\nfailed: {name}" for name in failed))
     return 1 if failed or not chosen else 0

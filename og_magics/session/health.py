@@ -159,7 +159,7 @@ def _gateway(llm: LLM) -> tuple[HealthCheck, ...]:
         part = _failed("gateway", error)
         unknown = "Not known while the gateway does not answer."
         return part, HealthCheck("enclave", None, unknown), HealthCheck("price feed", None, unknown)
-    simulated = ", simulated" if reported.get("simulated") is True else ""
+    simulated = ", practice" if reported.get("simulated") is True else ""
     gateway = HealthCheck("gateway", True, f"{enclave.endpoint} answers in {took:.0f} ms{simulated}")
     return gateway, _enclave(enclave, attested), _price(reported)
 

@@ -121,6 +121,11 @@ CSS = """
 .og-panel th, .og-panel td { text-align: left !important; vertical-align: top; padding: 4px 10px 4px 0;
   white-space: nowrap; border-bottom: 1px solid var(--og-line); }
 .og-panel th { color: var(--og-soft); font-weight: 600; }
+.og-panel .og-text table { display: table; table-layout: auto; width: auto; max-width: 100%; }
+.og-panel .og-text th, .og-panel .og-text td { white-space: normal; overflow-wrap: break-word; padding: 4px 12px 4px 0;
+  }
+.og-panel .og-text td code { display: inline; }
+.og-panel .og-text pre, .og-panel .og-text pre code { white-space: pre; overflow-wrap: normal; }
 .og-panel .og-health td:last-child, .og-panel .og-proofs td:last-child { white-space: normal;
   overflow-wrap: anywhere; }
 .og-panel .og-proofs td:last-child { min-width: 14em; }

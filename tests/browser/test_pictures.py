@@ -73,10 +73,10 @@ def test_the_panel(lab: Lab, theme: str) -> None:
     lab.open(LOAD, "%%ogchat -n 200\nWhat is x402?", "%ogchat -p google -n 60 Hello from Google!", PANEL, theme=theme)
     for index in (0, 1, 2, 3):
         lab.run(index).finished(index)
-    lab.width(1000, 1400)
+    lab.width(1000, 2200)
     panel = Hand(lab, 3)
     panel.click("Anthropic")
-    panel.ask("Explain in two sentences what a Trusted Execution Environment is.")
+    panel.ask("Explain what a Trusted Execution Environment is in two sentences.")
     expect(panel["footer"].first).to_contain_text("payment: paid")
     expect(panel.rows.filter(has_text="settled")).to_have_count(3)
     panel.box.screenshot(path=PICTURES / f"panel-{theme.lower()}.png")

@@ -27,7 +27,7 @@ CELLS = (
     '@og_magics.tool\ndef get_token_price(symbol: str) -> dict:\n    """Get the price of a token."""\n'
     '    return {"symbol": symbol, "usd": 3000}',
     "%%ogchat -p google --tools get_token_price\nWhat is the price of ETH?",
-    "import og_magics as og\nmany = og.ask_many([f'Hello {number}' for number in range(40)], concurrency=4, max_tokens=20)",
+    "import og_magics as og\nmany = og.ask_many([f'Hello {number}' for number in range(12)], concurrency=4, max_tokens=20)",
     "%og receipts --wait 30",
     "%og verify",
     "%og",
@@ -38,10 +38,13 @@ CHAT, COMPARISON, FAILED, CUT, TOOLS, MANY, RECEIPTS, VERIFIED, STATUS, LAST = 1
 pytestmark = pytest.mark.skipif(not os.environ.get("OG_SCREENS"), reason="OG_SCREENS=FOLDER takes them")
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_main_screens(lab: Lab, theme: str) -> None:
     lab.open(*(cell.replace("@og_magics.", "import og_magics\n@og_magics.") for cell in CELLS), theme=theme)
-    lab.width(1100, 1000)
+    lab.width(1100, 3000)  # higher than the highest of them
+    expect.set_options(timeout=240_000)  # nothing is measured here
+    lab.page.set_default_timeout(240_000)
     FOLDER.mkdir(parents=True, exist_ok=True)
     took: list[str] = []
 
@@ -77,6 +80,6 @@ def test_the_main_screens(lab: Lab, theme: str) -> None:
             panel.click("Check")
             expect(panel["check"]).to_be_enabled()
         take(f"panel-{tab.lower()}", panel.box)
-    lab.width(500, 1000)
+    lab.width(500, 3000)
     take("comparison-narrow", lab.cell(COMPARISON))
     take("panel-narrow", panel.box)
