@@ -37,7 +37,8 @@ def _calls(delay: str, environment: Mapping[str, str], *, rounds: int, quick: bo
         rows += paying.signing(info, folder, rounds=20 * rounds)
         many = 24 if quick else asking.PROMPTS
         rows += replaying.measure(folder, environment, rounds=min(rounds, 3), cells=10 if quick else 200)
-        rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many)
+        sizes = (48,) if quick else asking.SIZES
+        rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many, sizes=sizes)
     return rows
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .report import Row, median_ms
@@ -17,6 +17,8 @@ _SLOW = 0.5
 """Seconds that the simulated model thinks."""
 AT_MOST = 64
 """As many prompts at once as `ask_many` takes."""
+SIZES = (400, 2_000, 10_000)
+"""Rows of the runs by which it shows whether a row costs more in a long run."""
 
 _PROGRAM = """
 import asyncio, json, os, sys, time
@@ -44,30 +46,36 @@ print(json.dumps({
 
 
 def measure(
-    info: dict[str, Any], folder: str, environment: Mapping[str, str], *, rounds: int, prompts: int = PROMPTS
+    info: dict[str, Any],
+    folder: str,
+    environment: Mapping[str, str],
+    *,
+    rounds: int,
+    prompts: int = PROMPTS,
+    sizes: Sequence[int] = SIZES,
 ) -> list[Row]:
     """Rows on many prompts at once."""
     told = run(info, folder, environment, rounds=rounds, prompts=prompts)
-    most = 2 * prompts
-    quick = run(info, folder, environment, rounds=rounds, prompts=most, at_once=AT_MOST, slow=0)
     name = f"{prompts} prompts with ask_many, {AT_ONCE} at once"
     return [
         Row(name, median_ms(told["ours"]), "ms", median_ms(told["theirs"]), "bare httpx", ratio_goal=1.15),
-        Row(
-            f"{most} prompts answered at once, {AT_MOST} at once",
-            median_ms(quick["ours"]),
-            "ms",
-            median_ms(quick["theirs"]),
-            "bare httpx",
-        ),
-        Row(
-            "processor's time for each of these",
-            median_ms(quick["cpu"]) / most,
-            "ms",
-            median_ms(quick["bare_cpu"]) / most,
-            "bare httpx",
-        ),
         Row(f"authorizations signed for these {prompts}", told["authorizations"], "", value_goal=1),
+        *(row for size in sizes for row in _cost(info, folder, environment, size, rounds if size < 1_000 else 1)),
+    ]
+
+
+def _cost(info: dict[str, Any], folder: str, environment: Mapping[str, str], size: int, rounds: int) -> list[Row]:
+    """Rows on prompts that the gateway answers at once: what is left is the client's own cost."""
+    told = run(info, folder, environment, rounds=rounds, prompts=size, at_once=AT_MOST, slow=0)
+
+    def row(name: str, ours: str, theirs: str, **goal: float) -> Row:
+        return Row(name, median_ms(told[ours]) / size, "ms", median_ms(told[theirs]) / size, "bare httpx", **goal)
+
+    return [
+        row(
+            f"a row of {size:,} that are answered without a pause, {AT_MOST} at once", "ours", "theirs", ratio_goal=1.0
+        ),
+        row(f"processor's time for a row of these {size:,}", "cpu", "bare_cpu", value_goal=3.0),
     ]
 
 
@@ -86,7 +94,7 @@ def run(
     asked = json.dumps([[f"{words}number {n}" for n in range(prompts)], at_once, rounds])
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, asked],
-        env={**environment, "OG_LEDGER": f"{folder}/asking-{at_once}.db", "OG_DEVNET": json.dumps(info)},
+        env={**environment, "OG_LEDGER": f"{folder}/asking-{at_once}-{prompts}.db", "OG_DEVNET": json.dumps(info)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -31,6 +31,7 @@ from og_magics.core.amounts import format_opg, parse_opg
 from og_magics.serve.keys import hash_of
 
 from .serving import ASK, Server, serving
+from .watched_server import MARK
 
 WORDS = 200
 RATE = 20
@@ -40,6 +41,7 @@ class Network(NamedTuple):
     """A practice network in a process of its own."""
 
     info: dict[str, Any]
+    process: int
 
 
 @contextlib.contextmanager
@@ -49,7 +51,7 @@ def network_of_its_own() -> Iterator[Network]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield Network(json.loads(process.stdout.readline()))
+        yield Network(json.loads(process.stdout.readline()), process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -63,6 +65,7 @@ class Load:
     Attributes:
         pauses: of each stream the longest, in seconds, after its first token; sorted. first: seconds to it, sorted.
         memory: MiB of the server's process, before and at most. seconds: of a processor that it took.
+        network, asking: the same of the practice network, and of this process.
         failed: statuses of the streams that did not begin. complete: streams that came to their end.
     """
 
@@ -72,6 +75,8 @@ class Load:
     seconds: float
     failed: list[int]
     complete: int
+    network: float = 0.0
+    asking: float = 0.0
 
 
 def users_file(count: int, **limits: str) -> str:
@@ -155,9 +160,11 @@ def main(users: int) -> int:
 def streamed(network: Any, folder: Path, users: int) -> bool:
     """Stream to all users at once, and print how it went. True where each stream that ended has its receipt."""
     (folder / "users.toml").write_text(users_file(users, total="1"))
-    with serving(network, folder, "--users", "users.toml", **BUDGETS) as server:
+    with serving(network, folder, "--users", "users.toml", program="tests.watched_server", **BUDGETS, **HERE) as server:
         assert server.post(ASK, headers={"Authorization": "Bearer user0"}).status_code == 200
+        began = processor_of(network.process), time.process_time()
         load = asyncio.run(stream_all(server, users))
+        load.network, load.asking = processor_of(network.process) - began[0], time.process_time() - began[1]
         pauses, first = load.pauses, load.first
         print(f"{users} streams at once: {load.complete} came to their end, {len(load.failed)} did not begin")
         if pauses:
@@ -167,13 +174,19 @@ def streamed(network: Any, folder: Path, users: int) -> bool:
             print(f"first token after {first[-1]:.2f} s at most, {first[len(first) // 2]:.2f} s in the middle")
         print(f"memory of the server: {load.memory[0]:.0f} MiB before, {load.memory[1]:.0f} MiB at most")
         tokens = max(load.complete * WORDS, 1)
-        print(f"it took {load.seconds:.1f} s of a processor, {1000 * load.seconds / tokens:.2f} ms a token")
+        print(f"it took {load.seconds:.1f} s of a processor, {1000 * load.seconds / tokens:.2f} ms a token; the practice "
+              f"network {load.network:.1f} s, and whoever asked {load.asking:.1f} s")  # fmt: skip
         receipts = server.receipts()
         complete = sum(one.finish_reason is not None for one in receipts)
         print(f"receipts: {complete} complete of {len(receipts)}")
+    for line in server.lines:
+        if line.startswith(MARK):
+            for loop, (longest, own) in json.loads(line.removeprefix(MARK)).items():
+                print(f"its {loop} loop was held up {longest:.2f} s at most, by its own work {own:.2f} s")
     return complete == 1 + load.complete
 
 
+HERE = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 BUDGETS = {"OG_BUDGET_NOTEBOOK": "100000", "OG_BUDGET_DAY": "100000", "OG_MAX_AUTHORIZATION": "10"}
 
 

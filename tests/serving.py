@@ -42,14 +42,20 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(devnet: Devnet, folder: Path, *arguments: str, verify: Any = True, **more: str) -> Iterator[Server]:
-    """Run a server in a folder, with these arguments and environment variables besides."""
+def serving(
+    devnet: Devnet, folder: Path, *arguments: str, verify: Any = True, program: str = "og_magics", **more: str
+) -> Iterator[Server]:
+    """Run a server in a folder, with these arguments and environment variables besides.
+
+    Args:
+        program: the module whose `serve` it is.
+    """
     environment = os.environ | {
         "OG_DEVNET": json.dumps(devnet.info), "OG_SERVE_KEY": KEY, "OG_LEDGER": str(folder / "serve.db"),
         "OG_STATE_DIR": str(folder / "state"), **more,
     }  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, "-m", "og_magics", "serve", "--port", "0", *arguments],
+        [sys.executable, "-m", program, "serve", "--port", "0", *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
     )  # fmt: skip
     assert process.stdout is not None

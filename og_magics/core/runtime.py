@@ -118,10 +118,17 @@ class Runtime:
 
     async def stream(self, source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Iterate on any loop over what is made on the background loop; closing this closes the source."""
+        async with contextlib.aclosing(self.batches(source)) as batches:
+            async for batch in batches:
+                for item in batch:
+                    yield item
+
+    async def batches(self, source: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
+        """Iterate likewise, each time over all that has come since the last: the busier this is, the more at once."""
         if threading.current_thread() is self._thread:
             async with contextlib.aclosing(source):
                 async for item in source:
-                    yield item
+                    yield [item]
             return
         consumer = asyncio.get_running_loop()
         arrived, woken = asyncio.Event(), False
@@ -141,11 +148,13 @@ class Runtime:
                 await arrived.wait()
                 arrived.clear()
                 woken = False
-                for item in pump.take():
-                    if item is _END:
-                        job.future.result()  # raises what the source raised
-                        return
-                    yield item
+                items = list(pump.take())
+                ended = bool(items) and items[-1] is _END
+                if items := items[:-1] if ended else items:
+                    yield items
+                if ended:
+                    job.future.result()  # raises what the source raised
+                    return
         finally:
             job.cancel()
             await job.wait_closed_async()

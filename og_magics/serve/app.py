@@ -135,10 +135,10 @@ class _Server:
             if not asked.stream:
                 return JSONResponse(answer, headers=headers)
             return Response(as_event(answer), media_type=_EVENTS, headers=headers)
-        chunks = runtime.stream(self._llm.stream(asked.request, progress))
+        chunks = runtime.batches(self._llm.stream(asked.request, progress))
         try:
             # The first chunk decides the status: what fails before it is an error, and what fails later is an event.
-            first = await anext(chunks, None)
+            first = await anext(chunks, [])
         except BaseException:
             admitted.end()
             raise

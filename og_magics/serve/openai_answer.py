@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -95,12 +96,12 @@ def as_event(answer: Mapping[str, Any]) -> str:
 
 
 async def as_events(
-    chunks: AsyncGenerator[StreamChunk, None], first: StreamChunk | None, asked: Asked, receipt_id: str
+    chunks: AsyncGenerator[list[StreamChunk], None], first: list[StreamChunk], asked: Asked, receipt_id: str
 ) -> AsyncGenerator[str, None]:
-    """Yield a chat's answer as server-sent events.
+    """Yield a chat's answer as server-sent events; those of chunks that came together, together.
 
     Args:
-        chunks: of the answer; closed at the end. first: the chunk that was read already, None where there was none.
+        chunks: of the answer; closed at the end. first: those that were read already.
 
     A failure after the first event is an event too, since the status is long sent.
     """
@@ -108,16 +109,23 @@ async def as_events(
         "id": receipt_id, "object": "chat.completion.chunk", "created": int(time.time()), "model": asked.request.model,
     }  # fmt: skip
     async with aclosing(chunks):
-        chunk = first
+        some: list[StreamChunk] | None = first
+        events: list[str] = []
         try:
-            while chunk is not None:
-                more = {} if chunk.output is None else proof_of(chunk.output, asked, receipt_id)
-                yield _event(form | {"choices": [_choice(one) for one in chunk.choices]} | more)
-                if chunk.usage is not None and asked.with_usage:
-                    yield _event(form | {"choices": [], "usage": asdict(chunk.usage)})
-                chunk = await anext(chunks, None)
+            while some is not None:
+                for chunk in some:
+                    # Its receipt is read for the proof, which may have to wait for the disk.
+                    output = chunk.output
+                    more = {} if output is None else await asyncio.to_thread(proof_of, output, asked, receipt_id)
+                    events.append(_event(form | {"choices": [_choice(one) for one in chunk.choices]} | more))
+                    if chunk.usage is not None and asked.with_usage:
+                        events.append(_event(form | {"choices": [], "usage": asdict(chunk.usage)}))
+                if events:
+                    yield "".join(events)
+                    events.clear()
+                some = await anext(chunks, None)
         except OGError as error:
-            yield _event(error_of(error)[1])
+            yield "".join([*events, _event(error_of(error)[1])])
             return
     yield _DONE
 
@@ -153,8 +161,8 @@ def proof_of(output: TextGenerationOutput, asked: Asked, receipt_id: str) -> dic
         **signed,
         "tee_public_key": None if receipt is None else receipt.public_key or None,
         "enclave_ok": None if receipt is None else receipt.enclave_ok,
-        "authorization_hash": output.authorization_hash,
-        "payment_hash": output.payment_hash,
+        "authorization_hash": None if receipt is None else receipt.authorization_hash,
+        "payment_hash": None if receipt is None else receipt.payment_hash,
         "cost_opg": None if receipt is None or receipt.reported_cost is None else str(receipt.reported_cost),
         "replayed": False if receipt is None else receipt.replayed,
     }
