@@ -118,12 +118,12 @@ class RowStore(AnswerStore):
                 self._take_in(self._connection)
             self._write_parts("part", failed=False, all=True)
             self._write_parts("failed", failed=True, all=True)
-            if self._share:
-                (self.path / f"_run{self._share}.db").unlink()  # nothing is left in it
         except (sqlite3.Error, OSError) as error:
             raise self._unwritten(error) from None
         finally:
             self.close()
+        if self._share:
+            self._remove(f"_run{self._share}.db")  # nothing is left in it
 
     def close(self) -> None:
         """Give the folder free. Rows that are not in a part yet stay where they are."""
@@ -204,6 +204,10 @@ class RowStore(AnswerStore):
         if not failed:
             self._waiting = len(found)
 
+    def _remove(self, database: str) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            (self.path / f"{database}{suffix}").unlink(missing_ok=True)
+
     def _take_in(self, connection: sqlite3.Connection) -> None:
         """Take in what is left of shares whose processes are gone.
 
@@ -215,8 +219,7 @@ class RowStore(AnswerStore):
             with contextlib.closing(share), connection:
                 rows = share.execute("SELECT row, failed, data FROM pending WHERE NOT failed").fetchall()
                 connection.executemany("INSERT OR REPLACE INTO pending (row, failed, data) VALUES (?, ?, ?)", rows)
-            for one in self.path.glob(f"{file.name}*"):
-                one.unlink(missing_ok=True)
+            self._remove(file.name)
 
     def _table(self, rows: Iterable[Mapping[str, Any]]) -> Any:
         held = list(rows)

@@ -193,3 +193,31 @@ class TestColumns:
         assert columns_of(output_schema_of({"type": "object"}, {}), ()) == [FieldColumn("parsed", "", "json")]
         assert columns_of(None, ()) == []
         assert [column.name for column in columns_of(output_schema_of(list[int], {}), ())] == ["value"]
+
+
+class TestShares:
+    def test_each_is_written_by_itself_and_all_are_read_together(self, tmp_path: Path) -> None:
+        whole = store(tmp_path)
+        for name, at in (("a", 0), ("b", 1)):
+            share = RowStore(whole.path, [LABEL], name).open()
+            assert not share.answered
+            add(share, row(at))
+            share.finish()
+        whole.finish()
+        assert list(whole.frame().index) == [0, 1]
+        assert not list(whole.path.glob("_run-*"))
+
+    def test_what_a_killed_one_had_is_taken_in_and_one_that_still_writes_is_waited_for(self, tmp_path: Path) -> None:
+        store(tmp_path).close()
+        share = RowStore(tmp_path / "answers.parquet", [LABEL], "a").open()
+        add(share, row(5))
+        with pytest.raises(ConfigError, match="Another run writes"):
+            store(tmp_path)
+        share.close()  # as a kill leaves it
+        again = RowStore(tmp_path / "answers.parquet", [LABEL], "a").open()
+        assert list(again.answered) == [5]
+        again.close()
+        whole = store(tmp_path)
+        assert list(whole.answered) == [5]
+        whole.finish()
+        assert list(whole.frame().index) == [5]
