@@ -17,6 +17,7 @@ import pandas as pd
 import og_magics as og
 from og_magics.core.receipt_columns import RECEIPT_COLUMNS
 from og_magics.ledger import FrameCache, Ledger, receipts_frame
+from og_magics.ledger.packing import entries
 
 from .loading import run
 from .report import Row, in_turn, median_ms
@@ -128,8 +129,8 @@ def _open_plain(path: Path) -> sqlite3.Connection:
 
 def _hash_alone(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        for (body,) in connection.execute("SELECT body FROM journal ORDER BY seq"):
-            hashlib.sha256(body.encode()).hexdigest()
+        for entry in entries(connection):
+            hashlib.sha256(entry["body"].encode()).hexdigest()
 
 
 def _audit(ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
 """Many processes write receipts to one shared ledger: how many a second, and whether its chain of hashes holds.
 
-    python -m tests.many_writers [--writers 8] [--receipts 500] [--group 1] [--ledger URL]
+    python -m tests.many_writers [--writers 8] [--receipts 500] [--ledger URL]
 
 Without a URL it starts a PostgreSQL server of its own, with the settings that a server comes with. Each process asks as
 kernels do: a receipt is opened, attached to an authorization that was written ahead, and served, in transactions of

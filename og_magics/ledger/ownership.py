@@ -101,8 +101,12 @@ class Foreign:
 
 def mark_answer(connection: Connection, row: Mapping[str, Any]) -> None:
     """Mark an answer, with the row of its receipt, in the transaction that writes it."""
-    mark = mark_of("answer", (storable(row[name]) for name in ANSWER))
-    connection.execute("UPDATE recordings SET mark = ? WHERE receipt_id = ?", (mark, row["receipt_id"]))
+    connection.execute("UPDATE recordings SET mark = ? WHERE receipt_id = ?", (answer_mark(row), row["receipt_id"]))
+
+
+def answer_mark(row: Mapping[str, Any]) -> str:
+    """Return the mark of an answer, of the row of its receipt."""
+    return mark_of("answer", (storable(row[name]) for name in ANSWER))
 
 
 def images_mark(receipt_id: str, images: str | None) -> str | None:

@@ -281,13 +281,44 @@ class ServerConnection:
         self._sent(sql, None)
         return [], ServerRow, -1
 
-    def _begin(self) -> tuple[list[tuple[Any, ...]], type[ServerRow], int]:
-        """Begin to write: one way to the server and back."""
+    def at_once(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> bool:
+        """Write all of these in one transaction and one way to the server.
+
+        Return False where nothing was written: one of them divided by zero, as those do whose condition is not met, or
+        names what is not there.
+        """
+        import psycopg
+
+        bound = [self._bound(translated(sql), [given_to_server(one) for one in given]) for sql, given in statements]
+        self._last = None
+        try:
+            cursor = self._raw.execute(";\n".join([*self._beginning(), *bound, "COMMIT"]))
+        except psycopg.Error as error:
+            failed = self._failed(error)
+            if self.in_transaction:
+                self._raw.execute("ROLLBACK")
+            if isinstance(error, psycopg.errors.DivisionByZero | psycopg.IntegrityError):
+                return False
+            raise failed from None
+        while cursor.nextset():
+            pass
+        if cursor.statusmessage != "COMMIT":
+            raise ServerError(f"the server answered {cursor.statusmessage} to COMMIT")
+        self.total_changes += len(bound)
+        self._own_transactions += 1
+        return True
+
+    def _beginning(self) -> list[str]:
+        """Return the statements that begin to write, and wait for the ledger's lock."""
         wait, synced = max(round(self.patience * 1000), 1), "on" if self.synced else "off"
-        statements = [
+        return [
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", f"SET LOCAL synchronous_commit = {synced}",
             f"SET LOCAL lock_timeout = {wait}", f"SELECT pg_advisory_xact_lock({self._lock_key})",
         ]  # fmt: skip
+
+    def _begin(self) -> tuple[list[tuple[Any, ...]], type[ServerRow], int]:
+        """Begin to write: one way to the server and back."""
+        statements = self._beginning()
         self._waiting, self._last = [], None
         try:
             cursor = self._last_of([*statements, LAST] if self.prepared else statements)

@@ -11,8 +11,9 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import LedgerError
 from ..core.shared_ledger import SharedLedger, is_server, shared_at, shared_ledger
@@ -96,6 +97,20 @@ class ServerFile(LedgerFile):
             with transaction(connection):
                 yield connection
             self._take_in(connection)
+
+    def at_once(self, statements: Sequence[tuple[str, Sequence[Any]]], *, brief: bool = False) -> bool:
+        """Write these in a transaction that needs one way to the server; False where their conditions are not met.
+
+        It is also False where the server is away: the long way, which is gone then, says so.
+        """
+        with self._lock, server_errors(self.shared, RECORD):
+            try:
+                connection = self._connected(brief=brief)
+                self._take_in(connection)
+                connection.synced, connection.patience = False, SHORT_WAIT if brief else schema.WAIT
+                return connection.at_once(statements)
+            except ServerGone:
+                return False
 
     def _begin_to_write(self, *, synced: bool, brief: bool) -> ServerConnection:
         for attempt in (1, 2):

@@ -41,7 +41,7 @@ from ..core.receipt import Authorization
 from ..core.secret import fingerprint
 from ..core.shared_ledger import shared_at
 from ..core.types import ChatRequest, Outcome
-from . import attestations, journal, recordings, rows, spool
+from . import attestations, journal, recordings, rows, server_writes, spool
 from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
 from .ownership import Foreign, adopt, foreign_in
@@ -98,6 +98,8 @@ class Ledger(ReceiptReader):
         super().__init__(ledger_file(path))
         self._pid, self._last_id = os.getpid(), 0
         self._running: dict[str, _Running] = {}
+        self._attached: dict[str, tuple[dict[str, Any], str]] = {}  # on a server: what pays, and the salt of sessions
+        self._kept = set[str]()  # hashes of attestations that are on the server
         self.notebook: NotebookIdentity | None = None
 
     @property
@@ -148,24 +150,15 @@ class Ledger(ReceiptReader):
 
         Return its id: 32 hex digits that sort by time, and by order in a process.
         """
+        if self.notebook is None and server_writes.on_server(self._file):
+            row = self._opened(question, network, time, None)
+            if server_writes.opened(self._file, row, question):
+                self._running[row["receipt_id"]] = _Running(row)
+                return str(row["receipt_id"])
         with self._file.writing(money=UNSENT, begins=True) as connection:
-            receipt_id = self._new_id(time)
             notebook_id = None if self.notebook is None else self.notebook.note(connection)
-            row = {
-                "receipt_id": receipt_id,
-                "time": time,
-                "cell": question.cell,
-                "notebook": (self.notebook and self.notebook.name) or question.notebook,
-                "network": network,
-                "provider": question.provider,
-                "model": question.model,
-                "settlement": question.settlement.value,
-                "path": question.path,
-                "request": rows.as_sent(dict(question.body)),
-                "turn": question.turn or None,
-                "notebook_id": notebook_id,
-                "paid_for": question.paid_for or None,
-            }
+            row = self._opened(question, network, time, notebook_id)
+            receipt_id = str(row["receipt_id"])
             journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
             recordings.note(connection, receipt_id, question)
         self._running[receipt_id] = _Running(row)
@@ -263,6 +256,13 @@ class Ledger(ReceiptReader):
     def _attach(
         self, receipt_id: str, authorization_hash: str, session_id: str | None, running: _Running | None, *, brief: bool
     ) -> None:
+        known = self._attached.get(authorization_hash)
+        if known is not None and running is not None and running.signed is None and running.session_id is None:
+            signed_then, salt = known
+            session = None if session_id is None else fingerprint(session_id, salt)
+            if server_writes.attached(self._file, receipt_id, authorization_hash, session):
+                running.signed, running.salt, running.session_id = signed_then, salt, session
+                return
         with self._file.writing(brief=brief) as connection:
             row = self._row(connection, "receipts", receipt_id)
             if row["authorization_hash"] not in (None, authorization_hash):
@@ -283,6 +283,8 @@ class Ledger(ReceiptReader):
         if running is not None:
             held = rows.dict_of(signed)
             running.signed, running.salt = {name: held[name] for name in spool.SIGNED}, salt
+            if server_writes.on_server(self._file):
+                self._attached[authorization_hash] = running.signed, salt
             running.session_id = running.salted(session_id)
 
     def detach(self, receipt_id: str, authorization_hash: str) -> None:
@@ -335,6 +337,16 @@ class Ledger(ReceiptReader):
 
     # -- within --------------------------------------------------------------------------------
 
+    def _opened(self, question: ChatRequest, network: str, time: float, notebook_id: str | None) -> dict[str, Any]:
+        """Return the columns of a new receipt."""
+        return {
+            "receipt_id": self._new_id(time), "time": time, "cell": question.cell,
+            "notebook": (self.notebook and self.notebook.name) or question.notebook, "network": network,
+            "provider": question.provider, "model": question.model, "settlement": question.settlement.value,
+            "path": question.path, "request": rows.as_sent(dict(question.body)), "turn": question.turn or None,
+            "notebook_id": notebook_id, "paid_for": question.paid_for or None,
+        }  # fmt: skip
+
     def _new_id(self, time: float) -> str:
         """Return milliseconds, then 80 random bits. Within one process each is above the last, even if no clock is."""
         last = self._last_id if self._pid == os.getpid() else 0  # children of one fork would go on with the same
@@ -350,6 +362,9 @@ class Ledger(ReceiptReader):
         ended = {"ended": end, "weight": str(weight), **values}
         session_id = None if running is None else running.session_id
         try:
+            if running is not None and self._end_at_once(running, ended, attestation):
+                self._running.pop(receipt_id, None)
+                return
             with self._file.writing(brief=running is not None) as connection:
                 row = self._row(connection, "receipts", receipt_id)
                 attestations.keep(connection, attestation)
@@ -359,3 +374,15 @@ class Ledger(ReceiptReader):
                 raise
             self._file.set_aside(running.entry(ended, attestation), error.what)
         self._running.pop(receipt_id, None)
+
+    def _end_at_once(self, running: _Running, ended: Mapping[str, Any], attestation: bytes) -> bool:
+        """Write an end on a server in one way there; return False where it has to be written otherwise."""
+        if not server_writes.on_server(self._file):
+            return False
+        hash = None if running.signed is None else str(running.signed["hash"])
+        document = attestations.attestation_hash(attestation)
+        new = None if document is None or document in self._kept else (document, attestation)
+        done = server_writes.ended(self._file, running.opened, hash, running.session_id, ended, new)
+        if done and document is not None:
+            self._kept.add(document)
+        return done

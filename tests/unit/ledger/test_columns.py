@@ -137,7 +137,7 @@ class TestKept:
         monkeypatch.setattr(sqlite3, "connect", traced)
         assert len(cache.current()) == 41
         monkeypatch.undo()
-        assert len(statements) <= 9, statements
+        assert len(statements) <= 10, statements
         with Ledger(ledger.path)._file.reading() as connection:
             for statement in statements:
                 if statement.startswith("SELECT"):
