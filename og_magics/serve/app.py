@@ -21,6 +21,7 @@ from ..core.loopback import LocalOnly
 from ..core.models import offered
 from ..core.progress import Progress
 from ..core.runtime import runtime
+from ..core.types import StreamChunk
 from ..core.untrusted_json import read_json
 from .admission import Admission, Admitted, TooManyRequests
 from .keys import Askers
@@ -138,7 +139,7 @@ class _Server:
         chunks = runtime.batches(self._llm.stream(asked.request, progress))
         try:
             # The first chunk decides the status: what fails before it is an error, and what fails later is an event.
-            first = await anext(chunks, [])
+            first: list[StreamChunk] = await anext(chunks, [])
         except BaseException:
             admitted.end()
             raise
