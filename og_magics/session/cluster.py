@@ -100,7 +100,7 @@ class ClusterRun:
                     self._client.close()
 
     def _hand_out(self) -> None:
-        shares, on_their_way, told = self._shares(), dict[Any, str](), 0.0
+        shares, on_their_way, asked_at = self._shares(), dict[Any, str](), 0.0
         while True:
             self._threads = sum(self._client.nthreads().values())
             while not self._ends and len(on_their_way) < _AHEAD * self._threads:
@@ -111,8 +111,8 @@ class ClusterRun:
                 on_their_way[self._client.submit(ask_share, share, key=key, pure=False)] = share.name
             if not on_their_way and (self._threads or self._ends):
                 return
-            if self._ends and time.monotonic() >= told:  # again: a worker may have come meanwhile
-                told = time.monotonic() + 1
+            if self._ends and time.monotonic() >= asked_at:  # again: a worker may have come meanwhile
+                asked_at = time.monotonic() + 1
                 self._client.run(pause, self._terms.run, on_error="ignore")
             for future in [one for one in on_their_way if one.done()]:
                 self._ended(future, on_their_way.pop(future))

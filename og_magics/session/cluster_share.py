@@ -113,7 +113,7 @@ class Share:
 
 @dataclass
 class ShareState:
-    """How far a share is.
+    """The progress of a share.
 
     Attributes:
         attempt: another one where the share was begun anew. answered: rows with answers, in all attempts.
