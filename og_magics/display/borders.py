@@ -15,8 +15,11 @@ _LONGEST_FORMULA = 4_000
 _MARKS = re.compile(r"(?<!`)(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|\\[\\$]|(?P<mark>\$\$|\\[\[\]])", re.S)
 """Marks of displayed formulas, but for those in code and those that a backslash takes the meaning of."""
 _MARKER = re.compile(r"(\s*)\d{1,9}(?=[.)])")
-_GROWTH = 10
-"""A text in which no border was found is read again when it has grown by this part of it: reading stays linear."""
+_UNDECIDED = re.compile(r"\s*(?:#{1,6}|[-*+_=]+|\d{1,9}[.)]?|[`~]+)?\s*")
+"""The beginning of a line of which nobody can say yet what it is: a mark, or a word that begins like one."""
+_LARGE, _GROWTH = 8_000, 10
+"""A text in which no border was found is read again at its next line; if it has more characters than this, when it has
+grown by this part of it: reading stays linear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,18 @@ class BorderFinder:
         """Return the first border after so many characters, or None; with `lines`, of a text that is no Markdown.
 
         It stands between two blocks, and never in a formula; or in a block of code, a list or a table that has more
-        than `inside` characters: between two of its lines, items or rows. A line that may grow is not looked at.
+        than `inside` characters: between two of its lines, items or rows.
         """
         complete = text.rfind("\n") + 1
         if lines:
             end = text.find("\n", inside - 1) + 1
             return Border(end) if 0 < end < len(text) else None
-        if complete < min(least, inside) or complete * _GROWTH < self._fruitless * (_GROWTH + 1):
+        if complete < min(least, inside) or complete == self._fruitless or _UNDECIDED.fullmatch(text, complete):
             return None
-        border = next(_borders(text[:complete], least, inside), None)
+        if complete > _LARGE and complete * _GROWTH < self._fruitless * (_GROWTH + 1):
+            return None
+        # A line counts as soon as it has begun: a border before it is found before much of it is shown.
+        border = next(_borders(text, least, inside), None)
         self._fruitless = complete if border is None else 0
         return border
 

@@ -29,6 +29,9 @@ _STATES = {
     "replaying": "showing a recorded answer",
 }
 
+_STATUS = 0.5
+"""Seconds between updates of a status that has an output of its own."""
+
 
 class Live(Protocol):
     """Shows one answer from its first moment to its receipt. Used on the thread that runs the cell."""
@@ -96,6 +99,7 @@ class _Rich:
         self._pieces = Pieces(SMALL if small else LARGE, as_code=format not in (*PLAINEST, "math"))
         self._pace = FramePace()
         self._last_status = ""
+        self._next_status = 0.0
         self._tokens = 0
         self._again: Callable[[Sequence[Receipt], Head | None], None] | None = None
 
@@ -109,7 +113,7 @@ class _Rich:
                 self._show_text()
         elif not self._tokens and (label := status(progress)) != self._last_status and not self._pace.wait():
             self._last_status = label
-            self._send({"text/markdown": f"*{self._title}: {label}*"}, time.monotonic())
+            self._send(0, [{"text/markdown": f"*{self._title}: {label}*"}], time.monotonic())
 
     def patience(self) -> float:
         return (self._pace.wait() if self._outlet.live and self._has_news() else 0) or HEARTBEAT
@@ -158,14 +162,21 @@ class _Rich:
     def _show_text(self) -> None:
         began, progress = time.monotonic(), self._progress
         self._tokens, self._steps = progress.tokens, progress.steps
-        parts, first = progress.parts, self._pieces.closed
-        for place, piece in enumerate(self._pieces.close(parts), first):
-            self._outlet.put(place, piece)
-        self._send(self._pieces.last(parts, status(progress)), began)
+        parts, first, label = progress.parts, self._pieces.closed, status(progress)
+        closed = self._pieces.close(parts)
+        if not self._pieces.closed:
+            self._send(0, [self._pieces.last(parts, label)], began)
+            return
+        # Below several pieces the status is an output of its own: it goes down with them, and none gets lower.
+        shown = [*closed, self._pieces.last(parts)]
+        if closed or began >= self._next_status:
+            shown.append({"text/markdown": f"*{label}*"})
+            self._next_status = began + _STATUS
+        self._send(first, shown, began)
 
-    def _send(self, bundle: Mapping[str, str], began: float) -> None:
-        self._outlet.put(self._pieces.closed, bundle)
-        size = sum(len(content.encode("utf-8", "replace")) for content in bundle.values())
+    def _send(self, first: int, shown: Sequence[Mapping[str, str]], began: float) -> None:
+        self._outlet.put(first, *shown)
+        size = sum(len(content.encode("utf-8", "replace")) for bundle in shown for content in bundle.values())
         self._pace.sent(size, time.monotonic() - began)
 
 

@@ -32,8 +32,8 @@ class Outlet(Protocol):
     live: bool
     """True where something is shown before the end."""
 
-    def put(self, place: int, bundle: Bundle) -> None:
-        """Show a piece, or show it again; a new one stands after all others."""
+    def put(self, first: int, *bundles: Bundle) -> None:
+        """Show pieces from a place of the row on; new ones stand after all others and come first."""
 
     def finish(self, bundle: Bundle) -> str | None:
         """Show this in place of all pieces; return the id of its display, None where that cannot be updated later."""
@@ -49,52 +49,62 @@ def outlet_here() -> Outlet:
     return _Widgets() if _in_output_widget() else _Displays()
 
 
-class _Displays:
-    """A row of displays. At the end the first one has all; the others are empty, and take no place."""
+class _Row:
+    """Parts of an answer, one below the other."""
 
     live = True
 
     def __init__(self) -> None:
-        self._ids: list[str] = []
+        self._shown: list[Any] = []
 
-    def put(self, place: int, bundle: Bundle) -> None:
-        known = place < len(self._ids)
+    def put(self, first: int, *bundles: Bundle) -> None:
+        places = range(first, first + len(bundles))
+        known = len(self._shown)
+        # The row grows before it gets lower anywhere, so the page never loses the height that a reader has scrolled by.
+        for place in [*places[max(0, known - first) :], *reversed(places[: max(0, known - first)])]:
+            self._put(place, bundles[place - first])
+
+    def _put(self, place: int, bundle: Bundle) -> None:
+        raise NotImplementedError
+
+
+class _Displays(_Row):
+    """A row of displays. At the end the first one has all; the others are empty, and take no place."""
+
+    def _put(self, place: int, bundle: Bundle) -> None:
+        known = place < len(self._shown)
         if not known:
-            self._ids.append(uuid4().hex)
-        show_bundle(bundle, display_id=self._ids[place], update=known)
+            self._shown.append(uuid4().hex)
+        show_bundle(bundle, display_id=self._shown[place], update=known)
 
     def finish(self, bundle: Bundle) -> str | None:
-        self.put(0, bundle)
-        for place in range(1, len(self._ids)):
-            self.put(place, {})
-        return self._ids[0]
+        if len(self._shown) > 1:
+            self._put(len(self._shown), hiding(len(self._shown)))
+        self._put(0, bundle)
+        for place in range(1, len(self._shown)):
+            self._put(place, {})
+        return str(self._shown[0])
 
     def drop(self) -> None:
-        for place in range(len(self._ids)):
-            self.put(place, {})
+        self.put(0, *[{}] * len(self._shown))
 
 
-class _Widgets:
+class _Widgets(_Row):
     """A row of Output widgets inside of the user's. At the end they are empty, and a display stands below them.
 
     The user's own widget is not written to: that would erase what they have printed there.
     """
 
-    live = True
-
-    def __init__(self) -> None:
-        self._rows: list[Any] = []
-
-    def put(self, place: int, bundle: Bundle) -> None:
+    def _put(self, place: int, bundle: Bundle) -> None:
         from ipywidgets import Output
 
         output = {"output_type": "display_data", "data": dict(bundle), "metadata": {}}
-        if place < len(self._rows):
-            self._rows[place].outputs = (output,)
+        if place < len(self._shown):
+            self._shown[place].outputs = (output,)
         else:
-            self._rows.append(Output(outputs=(output,)))
-            self._rows[place].layout.margin = "0"
-            show_widget(self._rows[place])
+            self._shown.append(Output(outputs=(output,)))
+            self._shown[place].layout.margin = "0"
+            show_widget(self._shown[place])
 
     def finish(self, bundle: Bundle) -> str | None:
         self.drop()
@@ -102,7 +112,7 @@ class _Widgets:
         return None
 
     def drop(self) -> None:
-        for row in self._rows:
+        for row in self._shown:
             row.outputs = ()
 
 
@@ -111,7 +121,7 @@ class _Capture:
 
     live = False
 
-    def put(self, place: int, bundle: Bundle) -> None:
+    def put(self, first: int, *bundles: Bundle) -> None:
         pass
 
     def finish(self, bundle: Bundle) -> str | None:
@@ -120,6 +130,18 @@ class _Capture:
 
     def drop(self) -> None:
         pass
+
+
+def hiding(pieces: int) -> dict[str, str]:
+    """Return a bundle that stands after so many outputs, and hides all but the first once that has its footer.
+
+    A front end may paint between two messages. Without this rule the page would, for a moment, hold the answer twice,
+    and then move by its height under who reads it.
+    """
+    name = f"og-{uuid4().hex}"
+    output = ".jp-OutputArea-child"
+    before = f"{output}:has(sub):has({'+ * ' * pieces}.{name})"
+    return {"text/html": f'<style class="{name}">{before} ~ {output} {{display: none}}</style>'}
 
 
 def asks_once(shell: Any) -> bool:

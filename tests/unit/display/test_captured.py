@@ -100,7 +100,24 @@ def test_an_output_widget_that_takes_nothing_of_this_cell_is_none_of_its_busines
     outlet.finish({"text/plain": "all"})
     shown = [(False, "one"), (False, "two"), (True, "three")]
     assert [(update, data["text/markdown"]) for update, data in sent.seen[:3]] == shown
-    assert sent.seen[3:] == [(True, {"text/plain": "all"}), (True, {})]
+    (new, hiding), *rest = sent.seen[3:]
+    assert (new, set(hiding)) == (False, {"text/html"})
+    assert rest == [(True, {"text/plain": "all"}), (True, {}), (True, {})]
+
+
+def test_a_row_grows_before_any_of_it_changes(sent: Sent) -> None:
+    outlet = outlet_here()
+    outlet.put(0, {"text/markdown": "one two"})
+    outlet.put(0, *({"text/markdown": words} for words in ("one", "two", "status")))
+    shown = [(False, "two"), (False, "status"), (True, "one")]
+    assert [(update, data["text/markdown"]) for update, data in sent.seen[1:]] == shown
+
+
+def test_one_piece_alone_needs_no_other_output_at_the_end(sent: Sent) -> None:
+    outlet = outlet_here()
+    outlet.put(0, {"text/markdown": "one"})
+    outlet.finish({"text/plain": "all"})
+    assert sent.seen[1:] == [(True, {"text/plain": "all"})]
 
 
 def test_a_comparison_and_a_bar_show_no_frames_in_an_output_widget(sent: Sent, out: Any) -> None:
