@@ -96,6 +96,7 @@ class _Rich:
         self._receipts: dict[str, Receipt] = {}
         self._lock = new_lock()
         self._outlet = outlet_here()
+        self._small = small
         self._pieces = Pieces(SMALL if small else LARGE, as_code=format not in (*PLAINEST, "math"))
         self._pace = FramePace()
         self._last_status = ""
@@ -164,8 +165,8 @@ class _Rich:
         self._tokens, self._steps = progress.tokens, progress.steps
         parts, first, label = progress.parts, self._pieces.closed, status(progress)
         closed = self._pieces.close(parts)
-        if not self._pieces.closed:
-            self._send(0, [self._pieces.last(parts, label)], began)
+        if not self._pieces.closed or not self._small:  # a loop has many outputs, and front ends show fifty
+            self._send(first, [*closed, self._pieces.last(parts, label)], began)
             return
         # Below several pieces the status is an output of its own: it goes down with them, and none gets lower.
         shown = [*closed, self._pieces.last(parts)]

@@ -309,7 +309,7 @@ class TestTheTerminal:
         )
         done = run_module("IPython", "--colors=NoColor", "program.ipy", env=environment(devnet), cwd=tmp_path)
         shown = done.stdout
-        assert shown.count("\n\nThis is a prepared ") == shown.count("\n\nHere is a prepared ") == 1
+        assert shown.count("\n\nHere is a direct answer") == shown.count("\n\nHere is a prepared ") == 1
         assert "── openai/nope · ✗ no answer" in shown
         assert "── openai/gpt-5 · ✓ " in shown
         assert shown.count("proof ✓") == 2

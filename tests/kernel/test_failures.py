@@ -44,7 +44,7 @@ class TestAGatewayThatFails:
         cell = kernel.run(f"%%ogchat\nhello [[fail:{word}]]")
         assert cell.reply["status"] == "error"
         assert cell.reply["ename"] in ("StreamError", "GatewayProtocolError", "GatewayUnreachable")
-        assert cell.answer.startswith("This is a prepared")
+        assert cell.answer.startswith("Here is a direct answer")
         assert cell.last["text/plain"].startswith(cell.answer)
         assert cell.reply["evalue"].split(".")[0] in cell.last["text/plain"]
         assert cell.receipt["error"].startswith(cell.reply["ename"])

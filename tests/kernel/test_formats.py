@@ -147,7 +147,7 @@ class TestFormats:
 
     def test_a_formula_is_one(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat -f math -n 24\nhello")
-        assert cell.last["text/markdown"].startswith("This is a prepared")  # a sentence is none
+        assert cell.last["text/markdown"].startswith("Here is a direct answer")  # a sentence is none
 
     def test_pictures_come_first(self, kernel: Kernel) -> None:
         cell = kernel.ask("%%ogchat -f image -m google/gemini-2.5-flash-image\na cat")

@@ -89,7 +89,7 @@ class TestOurCalls:
         printed = run(SCRIPT.read_text(), devnet, devnet.accounts[0]["private_key"])
         assert "approved True\n" in printed
         assert printed.count("answer stop ") == 4
-        assert re.search(r"^stream This is a prepared .+?\nstreamed gpt-5 \d+$", printed, re.M | re.S)
+        assert re.search(r"^stream Here is a direct .+?\nstreamed gpt-5 \d+$", printed, re.M | re.S)
         assert 'call look_up_weather {"town": ' in printed
         assert hashes(printed, "payment") == dict.fromkeys(CALLS, "None")
         assert "open 0\n" in printed

@@ -53,7 +53,7 @@ class TestTheTerminal:
         told = done.stdout + done.stderr
         assert "UsageError: There is no model 'nope'." in told
         assert "StreamError" in told
-        assert "This is a prepared" in told
+        assert "Here is a direct answer" in told
         assert "%og has no verb 'pay'" in told
         assert "In [5]: 1\n" in done.stdout
 

@@ -115,7 +115,7 @@ class TestStreams:
         assert isinstance(error, errors.StreamError)
         assert words in error.what
         assert isinstance(error.partial, TextGenerationOutput)
-        assert error.partial.text.startswith("This is a prepared")
+        assert error.partial.text.startswith("Here is a direct answer")
         receipt = error.partial.receipt
         assert receipt is not None
         assert (receipt.status, receipt.text) == ("failed", error.partial.text)
