@@ -47,6 +47,8 @@ _ResultT = TypeVar("_ResultT", StreamChunk, TextGenerationOutput)
 
 NOT_PAID = "Nothing was paid: this server takes no payment."
 
+_DETAILS = 300
+"""Characters of what the system said that a receipt keeps, at most."""
 _LOOK_SECONDS = 5.0
 """Time for which a complete answer waits for a look at the chain."""
 
@@ -133,8 +135,7 @@ class CallRunner:
         except Exception as error:
             if isinstance(error, StreamError):
                 error.partial = self._with_receipt(call.transcript.output(), call)
-            reason = error.what if isinstance(error, OGError) else str(error)
-            await self._failed(call, f"{type(error).__name__}: {reason}", error)
+            await self._failed(call, f"{type(error).__name__}: {_reason(error)}", error)
             raise
 
     async def _opened(self, request: ChatRequest) -> str:
@@ -322,3 +323,10 @@ def _check(request: ChatRequest, outcome: Outcome) -> EnclaveCheck:
             public_key_der=outcome.enclave.public_key or None,
         )
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return what a receipt keeps of a failure: what happened, and what the system said of it."""
+    if not isinstance(error, OGError):
+        return str(error)
+    return f"{error.what} ({error.details[:_DETAILS]})" if error.details else error.what

@@ -58,7 +58,7 @@ class TestOneAnswer:
 
     def test_a_list_of_answers_is_short(self, kernel: Kernel) -> None:
         told = kernel.ask("[og.ask('hello', max_tokens=3) for _ in range(2)]").value
-        assert told.count("<Answer of gpt-5: 'This is a'>") == 2
+        assert told.count("<Answer of gpt-5: 'Here is a'>") == 2
 
     def test_json_is_read_from_the_text_and_a_failure_says_why(self, kernel: Kernel) -> None:
         kernel.ask("import dataclasses\nb = dataclasses.replace(og.ask('hi', max_tokens=2))")
@@ -257,7 +257,7 @@ def test_the_terminal_has_it_too(typed: Callable[..., object]) -> None:
         "[og.ask(str(n), max_tokens=1).usage['completion_tokens'] for n in range(2)]",
     )
     told = done.stdout + done.stderr
-    assert "This is a" in told
+    assert "Here is a" in told
     assert "proof ✓" in told
     assert "2 <BatchResult: 2 of 2 answered>" in told
     assert "[1, 1]" in told

@@ -33,7 +33,8 @@ def failure(llm: LLM, messages: Any = None, model: str = "openai/gpt-5", stream:
     *_, receipt = llm.journal.receipts()
     assert len(llm.journal.receipts()) == before + 1
     assert receipt.status == "failed"
-    assert receipt.error == f"{type(error).__name__}: {error.what}"
+    details = f" ({error.details[:300]})" if error.details else ""
+    assert receipt.error == f"{type(error).__name__}: {error.what}{details}"
     assert error.money
     assert error.remedy
     assert str(error) == f"{error.what} {error.money} {error.remedy}"

@@ -110,8 +110,9 @@ class TestByURL:
 
     def test_a_certificate_that_nobody_vouches_for_is_refused_by_default(self, devnet: Devnet, llm_of: LLMOf) -> None:
         llm = llm_of(devnet, gateway_url=devnet.gateway_url)
-        with pytest.raises(GatewayUnreachable, match=r"self-signed certificate.*nothing was paid.*OG_GATEWAY_VERIFY"):
+        with pytest.raises(GatewayUnreachable, match=r"does not hold.*nothing was paid.*OG_GATEWAY_VERIFY") as caught:
             llm.chat_sync("openai/gpt-5", ASK)
+        assert "self-signed certificate" in caught.value.details
         (receipt,) = llm.journal.receipts()
         assert (receipt.status, receipt.authorization_hash) == ("failed", None)
         assert "self-signed" in (receipt.error or "")
@@ -146,8 +147,9 @@ class TestPinned:
         authority = identity.make(authority=True)
         impostor = Listener(identity.make(authority).context(tmp_path))
         Registry(own).only((impostor.url, authority.der))
-        with pytest.raises(GatewayUnreachable, match="not the one that is known for it"):
+        with pytest.raises(GatewayUnreachable, match="Its certificate is not the one") as caught:
             llm_of(own).chat_sync("openai/gpt-5", ASK)
+        assert "not the one that is known for it" in caught.value.details
         impostor.close()
         assert set(impostor.read) == {b""}
 

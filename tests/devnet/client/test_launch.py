@@ -75,7 +75,7 @@ except og.errors.AllowanceRequired as error:
 print(llm.chat_sync("openai/gpt-5", [{"role": "user", "content": "Hello"}]).text[:10])
 """
     done = run(script, tmp_path / "l.db", OG_PRIVATE_KEY=KEY)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\nThis is a \n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\nHere is a \n", "")
 
 
 class TestFailures:
@@ -126,4 +126,4 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(tmp_path: Path
     }
     script = "import og_magics as og\nprint(og.ask('hi').text[:11])"
     done = run(script, tmp_path / "l.db", **dead, NO_PROXY="", no_proxy="")
-    assert (done.returncode, done.stdout) == (0, "This is a p\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "Here is a d\n"), done.stderr

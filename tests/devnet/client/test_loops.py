@@ -201,7 +201,7 @@ else:
         done = subprocess.run(
             [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False
         )
-        assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "This", "")
+        assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "Here", "")
         receipt = one_receipt(llm_of(devnet, ledger=ledger))
         assert (receipt.status, receipt.error) == ("failed", "interrupted")
 
