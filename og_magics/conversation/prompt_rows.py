@@ -63,8 +63,9 @@ def prompt_rows(given: Any, template: str | None = None) -> PromptRows:
     """
     if isinstance(given, (str, bytes)):
         raise ConfigError("prompts is a str; pass a list of prompts.", remedy="For one prompt, use og.ask.")
-    pandas = sys.modules.get("pandas")  # without it nobody has a DataFrame
-    if pandas is not None and isinstance(given, pandas.DataFrame):
+    # Without pandas nobody has a DataFrame, nor while a thread still imports it.
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    if frame is not None and isinstance(given, frame):
         return PromptRows((), _Template(given, f"{{{COLUMN}}}" if template is None else template))
     if template is not None:
         raise ConfigError("A template needs a DataFrame, whose columns it names.", remedy="Pass the DataFrame first.")

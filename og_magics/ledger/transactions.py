@@ -13,6 +13,7 @@ from .file_system import NO_LOCKS, REMEDY, in_write_ahead_mode, named
 from .schema import WAIT
 
 RECORD = "Payments are not changed by this; only their record is."
+_EDITED = "It was edited by hand; its audit names what was changed."
 
 
 @contextlib.contextmanager
@@ -41,6 +42,8 @@ def file_errors(path: Path, money: str) -> Iterator[None]:
         elif code.startswith(NO_LOCKS) or (code == "SQLITE_CANTOPEN" and in_write_ahead_mode(path)):
             what = f"The file system of {name} has no locks or no shared memory, which its mode needs: {error}."
             remedy = REMEDY
+        elif str(error).startswith("Could not decode to UTF-8"):
+            what, remedy = f"{name} holds a text that og_magics did not write.", _EDITED
         else:
             why = getattr(error, "strerror", None) or error  # the text of an OSError repeats the path
             what = f"The receipts' file {name} cannot be read or written: {why}."
@@ -61,7 +64,7 @@ def written_by_us(path: Path) -> Iterator[None]:
         raise LedgerError(
             f"{named(path)} holds what og_magics did not write: {error}.",
             money=RECORD,
-            remedy="It was edited by hand; its audit names what was changed.",
+            remedy=_EDITED,
         ) from error
 
 

@@ -281,8 +281,9 @@ def _models(fragment: str) -> Iterator[str]:
 
 
 def _threads() -> Iterable[str]:
-    app: Any = sys.modules.get("og_magics.session")  # imported soon after loading, and not for a tab
-    return app.current().threads.names() if app is not None else ()
+    # Imported soon after loading, and not for a tab.
+    current = getattr(sys.modules.get("og_magics.session"), "current", None)
+    return current().threads.names() if current is not None else ()
 
 
 def _files(start: str) -> Iterator[str]:

@@ -266,7 +266,11 @@ def _session_of(terms: Terms) -> Session:
         ConfigError: it is not set up as the run needs it.
     """
     if terms.version != __version__:
-        raise ConfigError(f"A worker has og_magics {__version__}, and you have {terms.version}.", money=_NOTHING)
+        raise ConfigError(
+            f"A worker has og_magics {__version__}, and you have {terms.version}.",
+            money=_NOTHING,
+            remedy="Install the same version for both.",
+        )
     settings = Settings.from_env()
     settings = settings.replace(**dict(terms.settings), ledger=settings.ledger or terms.ledger)
     _check(settings, terms)
@@ -274,7 +278,7 @@ def _session_of(terms: Terms) -> Session:
         app = next((app for its, app in _sessions if its == settings), None) or Session(settings)
         if (place := _place(app)) != terms.place:
             raise ConfigError(
-                f"A worker's ledger is another one than yours, so budgets would not hold: {place}, not {terms.place}.",
+                f"A worker keeps its receipts elsewhere, so budgets would not hold: {place}, not {terms.place}.",
                 money=_NOTHING,
                 remedy="On several machines, set OG_LEDGER=postgresql://... for you and for the workers.",
             )
@@ -289,7 +293,7 @@ def _check(settings: Settings, terms: Terms) -> None:
         )
     if described(settings.network_name()).local and not settings.devnet:
         raise ConfigError(
-            "A worker does not know the devnet.", money=_NOTHING,
+            "A worker does not know the practice network.", money=_NOTHING,
             remedy="Write what `og-magics devnet --json` prints into a file, and name it in OG_DEVNET, here and there.",
         )  # fmt: skip
 
@@ -335,7 +339,11 @@ def _portable(error: Exception | None) -> OGError | None:
     if error is None:
         return None
     if not isinstance(error, OGError):
-        return OGError(f"A worker failed: {type(error).__name__}: {error}", money=SEE_RECEIPTS)
+        return OGError(
+            f"A worker failed: {type(error).__name__}: {error}",
+            money=SEE_RECEIPTS,
+            remedy="Look at the worker's log; the same call again goes on.",
+        )
     made = type(error).__new__(type(error), *error.args)
     plain = (str, int, float, bool, type(None))
     vars(made).update({name: value for name, value in vars(error).items() if isinstance(value, plain)})
@@ -347,4 +355,4 @@ def _yes(*_: object) -> bool:
 
 
 def _never() -> StoredAnswers:
-    raise ConfigError("A share is not resumed.")
+    raise ConfigError("A share is not resumed.", remedy="Call og.ask_many again: it goes on.")

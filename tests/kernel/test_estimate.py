@@ -123,5 +123,6 @@ def test_headless_it_is_refused_before_anything_is_signed(execute: Callable[...,
         execute("%load_ext og_magics", "%%ogchat -n 5\nhello", OG_APPROVE_ABOVE="1", OG_LEDGER=str(tmp_path / "l.db"))
     assert not (tmp_path / "l.db").exists()
     outputs = nbformat.read(tmp_path / "executed.ipynb", 4).cells[1].outputs
-    assert [one.output_type for one in outputs] == ["error"]
+    assert [one.output_type for one in outputs] == ["error", "display_data"]
+    assert "Technical details" in outputs[1].data["text/html"]
     assert "OG_APPROVE_ABOVE=10 or more" in outputs[0].evalue

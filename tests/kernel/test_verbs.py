@@ -149,7 +149,7 @@ class TestWalletAndApproval:
         told = rows(cell.text)
         assert told["address"] == devnet.accounts[0]["address"]
         assert 990 < float(told["OPG"]) < 1000
-        assert told["gas"].endswith(" ETH")
+        assert told["gas"].endswith(" ETH, for the network's fees")
         assert told["allowance"] == "any amount of OPG may be paid in all, through the payment contract (Permit2)"
         assert devnet.accounts[0]["private_key"][2:] not in cell.text
 

@@ -132,7 +132,6 @@ def test_an_answer_of_which_one_byte_was_edited_is_refused_and_its_cell_named(
     assert json.dumps(bundle) != text
     nbformat.write(notebook, copy)
     ran = execute(copy, OG_REPLAY="only")
-    assert "ProofError" in ran.failed
     assert f"cell {cell + 1}" in ran.failed
     assert "not what was signed" in ran.failed
     assert ran.connections == ""
@@ -144,7 +143,7 @@ def test_a_prompt_that_was_edited_is_told_as_not_recorded(copy: Path, execute: A
     notebook.cells[5]["source"] = notebook.cells[5]["source"].replace("The fourth.", "The fifth?")
     nbformat.write(notebook, copy)
     ran = execute(copy, OG_REPLAY="only")
-    assert "NotRecorded" in ran.failed
+    assert "what is not recorded" in ran.failed
     assert "Cell 6" in ran.failed
     assert "The fifth?" in ran.failed
 

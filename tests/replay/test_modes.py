@@ -110,7 +110,7 @@ def test_the_latest_run_of_a_cell_is_the_one_that_is_shown_again(
 def test_a_flag_beats_the_environment(execute: Any, written: Any, devnet: Devnet, tmp_path: Path) -> None:
     path = written(tmp_path / "a.ipynb", ["%load_ext og_magics", "%%ogchat --replay only\nNever asked."])
     ran = execute(path, devnet)
-    assert "NotRecorded" in ran.failed
+    assert "what is not recorded" in ran.failed
     assert "Nothing was paid" in ran.failed
 
 
@@ -134,9 +134,9 @@ def test_an_answer_that_was_edited_in_the_ledger_is_refused(
     path = written(tmp_path / "a.ipynb", ["%load_ext og_magics", "%%ogchat\nOnce."])
     ran = execute(path, devnet)
     with sqlite3.connect(next((tmp_path / ".og").glob("*.db"))) as file:
-        file.execute("UPDATE receipts SET text = replace(text, 'prepared', 'preparad')")
+        file.execute("UPDATE receipts SET text = 'A preparad answer.'")
     ran = execute(path, OG_REPLAY="only")
-    assert "ProofError" in ran.failed
+    assert "not what was signed" in ran.failed
     assert "cell 2" in ran.failed
 
 

@@ -206,3 +206,13 @@ def test_copies_go_both_ways_with_the_same_chain(ledger: Ledger, make: Any, post
             fill(copy, make, 2, first=100)
             assert copy.audit(expected_head=ledger.head()).ok
             copy.check_money()
+
+
+def test_a_text_that_is_none_any_more_is_said_to_be_edited_and_the_audit_names_it(ledger: Ledger, make: Any) -> None:
+    """`replace` in a database's shell makes such a thing of a packed text."""
+    receipt = make.served(ledger, make.authorization())
+    with by_hand(ledger) as connection:
+        connection.execute("UPDATE receipts SET text = CAST(x'0100ff' AS TEXT)")
+    with pytest.raises(LedgerError, match="a text that og_magics did not write"):
+        ledger.receipt(receipt)
+    assert set(ledger.audit().broken) == {receipt}

@@ -73,10 +73,10 @@ def test_a_worker_that_is_set_up_otherwise_is_told_and_asks_nothing(
     monkeypatch.setenv("OG_GATEWAY_URL", "https://other.example")
     assert "another OG_GATEWAY_URL" in str(ask_share(one).stopped_by)
     monkeypatch.delenv("OG_GATEWAY_URL")
-    assert "does not know the devnet" in str(ask_share(one).stopped_by)
+    assert "does not know the practice network" in str(ask_share(one).stopped_by)
     monkeypatch.setenv("OG_DEVNET", "{}")
     other = replace(one, terms=replace(one.terms, place="elsewhere"))
-    assert "ledger is another one than yours" in str(ask_share(other).stopped_by)
+    assert "keeps its receipts elsewhere" in str(ask_share(other).stopped_by)
     assert "would ask something else" in str(ask_share(one).stopped_by)
 
 
