@@ -49,7 +49,7 @@ _OWN = tuple(
 """Columns that are read row by row."""
 _PAYMENTS = """SELECT a.hash, a.payer, a.pay_to, a.cap, a.expired, a.money, s.payment_hash, s.amount
     FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash"""
-_SLICE = 512
+_SLICE = 256
 """Rows that are taken over at once: in between, other threads go on."""
 
 
@@ -139,11 +139,9 @@ def _columns(cursor: Cursor, many: int) -> list[Objects]:
     import numpy as np
 
     cursor.row_factory = None  # plain tuples
-    slices: list[Objects] = [np.empty((0, many), dtype=object)]
-    while part := cursor.fetchmany(_SLICE):
-        values = np.fromiter(chain.from_iterable(part), dtype=object, count=len(part) * many).reshape(-1, many)
-        slices.append(values)
-    return list(np.concatenate(slices).T)  # not copied: to count one more reference of each object takes longer
+    slices = iter(lambda: cursor.fetchmany(_SLICE), [])
+    values = np.fromiter(chain.from_iterable(chain.from_iterable(slices)), dtype=object)
+    return list(values.reshape(-1, many).T)  # not copied: to count one more reference of each object takes longer
 
 
 def _given(values: Objects) -> Objects:
