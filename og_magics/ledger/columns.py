@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,8 @@ _OWN = tuple(
     dict.fromkeys((*(one for one in _FIELDS if one not in _WORKED_OUT), "weight", "reported_cost", "verified_hash"))
 )
 """Columns that are read row by row."""
+_RARE = ("error", "turn", "paid_by", "verified_hash")
+"""Of these, texts that few receipts have: they are read for those alone."""
 _PAYMENTS = """SELECT a.hash, a.payer, a.pay_to, a.cap, a.expired, a.money, s.payment_hash, s.amount
     FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash"""
 _SLICE = 256
@@ -67,8 +69,8 @@ def read_columns(
 ) -> Values:
     """Return the columns of all receipts of a ledger, oldest first; or of these, and those that these pay.
 
-    Behind the known columns stand those that a newer version wrote something into, by their names. It is three
-    statements, however many rows there are.
+    Behind the known columns stand those that a newer version wrote something into, by their names. It is at most
+    six statements, however many rows there are.
 
     Raises:
         ValueError, TypeError: a value that og_magics did not write.
@@ -108,9 +110,7 @@ def _own_columns(
     """
     import numpy as np
 
-    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-    found = connection.execute(f"SELECT alike, {quoted} FROM receipts WHERE alike IS NOT NULL AND ({where})", chosen)  # noqa: S608 - our own, and names
-    which, *columns = _columns(found, len(names) + 1)
+    which, columns = _columns_apart(connection, names, where, chosen)
     facts = alike.facts_of(connection, set(which.tolist()), _SHARED)
     which = np.array([numbers[facts[one]] for one in which.tolist()], dtype=np.intp)
 
@@ -119,7 +119,7 @@ def _own_columns(
     printed = ", ".join(f"coalesce({name}, '{null}')" for name in _TEXTS)
     text = between.join("%s" for _ in _TEXTS)
     found = connection.execute(
-        f"SELECT printf('{text}', {printed}), {', '.join(_OTHERS)}, {quoted} FROM receipts "  # noqa: S608 - our own
+        f"SELECT printf('{text}', {printed}), {', '.join(_OTHERS)}, {_quoted(names)} FROM receipts "  # noqa: S608 - our own
         f"WHERE alike IS NULL AND ({where})",
         chosen,
     )
@@ -132,6 +132,31 @@ def _own_columns(
         which = np.concatenate([which, np.array([numbers[one] for one in read], dtype=np.intp)[at]])
         columns = [np.concatenate(pair) for pair in zip(columns, plain[first:], strict=True)]
     return which, dict(zip(names, columns, strict=True))
+
+
+def _columns_apart(
+    connection: Connection, names: list[str], where: str, chosen: list[str]
+) -> tuple[Objects, list[Objects]]:
+    """Return the number of the facts of each row that names some, and its columns of these names."""
+    import numpy as np
+
+    apart, rare = f"alike IS NOT NULL AND ({where})", f"coalesce({', '.join(_RARE)})"
+    often = [name for name in names if name not in _RARE]
+    found = connection.execute(f"SELECT alike, {_quoted(often)}, {rare} FROM receipts WHERE {apart}", chosen)  # noqa: S608 - our own, and names
+    which, *columns, rarely = _columns(found, len(often) + 2)
+    held = dict(zip(often, columns, strict=True)) | {name: np.full(len(which), None, dtype=object) for name in _RARE}
+    if _given(rarely).any():
+        row = dict(zip(held["receipt_id"].tolist(), range(len(which)), strict=True))
+        query = f"SELECT receipt_id, {', '.join(_RARE)} FROM receipts WHERE {rare} IS NOT NULL AND {apart}"  # noqa: S608 - our own
+        ids, *texts = _columns(connection.execute(query, chosen), len(_RARE) + 1)
+        rows_of_ids = [row[one] for one in ids.tolist()]
+        for name, values in zip(_RARE, texts, strict=True):
+            held[name][rows_of_ids] = values
+    return which, [held[name] for name in names]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def _columns(cursor: Cursor, many: int) -> list[Objects]:
