@@ -140,13 +140,21 @@ class CallRunner:
 
     async def _opened(self, request: ChatRequest) -> str:
         """Return the id of a new receipt. One that is interrupted while it is written says so."""
-        asked = self._clock()
-        opening = self._disk.give(lambda: self._journal.open(request, self._network.name, asked))
+        asked, opened = self._clock(), list[str]()
+
+        def write() -> str:
+            opened[:] = [self._journal.open(request, self._network.name, asked)]
+            return opened[0]
+
+        def fail() -> None:
+            for receipt_id in opened:
+                self._journal.fail(receipt_id, "interrupted", None)
+
         try:
-            return await asyncio.wrap_future(opening)
+            return await self._disk.run(write, together=True)
         except asyncio.CancelledError:
             with contextlib.suppress(LedgerError):
-                await self._disk.run(lambda: self._journal.fail(opening.result(), "interrupted", None))
+                await self._disk.run(fail)
             raise
 
     async def _open(self, call: CallState, progress: Progress, opened: contextlib.AsyncExitStack) -> httpx.Response:
@@ -227,7 +235,7 @@ class CallRunner:
             if call.deltas or outcome.images:
                 self._journal.recordings.keep(call.receipt_id, call.deltas, outcome.images)
 
-        await self._disk.run(write)
+        await self._disk.run(write, together=True)
         call.log(
             "end", finish=outcome.finish_reason, prompt_tokens=outcome.prompt_tokens,
             completion_tokens=outcome.completion_tokens, enclave_ok=check.ok,
