@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import httpx
 
+from ..core.endings import note_of
 from ..core.errors import (
     GatewayUnreachable,
     LedgerError,
@@ -111,7 +112,8 @@ class CallRunner:
             final = call.transcript.final() if answer.streamed else call.transcript.whole()
             await stack.aclose()
             await self._served(call)
-        final.output = self._with_receipt(call.transcript.output(), call)
+        final.output = output = self._with_receipt(call.transcript.output(), call)
+        output._ending = note_of(call.outcome(), request.body, images=bool(output.images))
         yield self._with_receipt(final, call)
 
     @contextlib.asynccontextmanager

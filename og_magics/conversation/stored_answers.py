@@ -15,7 +15,6 @@ from ..core.amounts import to_opg
 from ..core.errors import AnswerError, OGError
 from ..core.off_loop import OrderedThread
 from ..core.protocols import Journal
-from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
 from .answer import Answer
 from .answer_row import answer_row
@@ -188,7 +187,7 @@ class StoredRows:
         values |= {
             "row": row.at,
             "turn": None if first is None else first.turn or first.receipt_id,
-            "fingerprint": fingerprint_of(turn.request).hex(),
+            "fingerprint": turn.request.fingerprint,
         }
         if turn.schema is not None and answer is not None:
             whole = in_json(turn.schema, answer.parsed)
@@ -208,9 +207,12 @@ class _StoredRow(Row):
     def __init__(self, rows: StoredRows, at: int) -> None:
         super().__init__()
         self._rows, self.at = rows, at
+        self._made: Turn | None = None
 
     def turn(self) -> Turn:
-        return self._rows._turn(self.at)
+        if self._made is None:
+            self._made = self._rows._turn(self.at)
+        return self._made
 
     async def keep(self, answer: Answer) -> None:
         await self._rows.end(self, answer, None)
@@ -235,4 +237,4 @@ def _trimmed(value: Decimal) -> Decimal:
 
 def fingerprint_of(request: ChatRequest) -> bytes:
     """Return the fingerprint of a request: what is asked, of which model, with which parameters."""
-    return bytes.fromhex(request_fingerprint(request.path, request.model, request.body))
+    return bytes.fromhex(request.fingerprint)

@@ -90,3 +90,10 @@ def known_in(connection: Connection) -> Known:
     """Return what the open transaction knows; nothing that is kept, where it is none that writes a file."""
     known = connection.known if isinstance(connection, FileConnection) else None
     return Known() if known is None else known
+
+
+def changes_seen(connection: Connection) -> object:
+    """Return a value that changes when a file was written by anybody, by hand too; None of what is no file."""
+    if not isinstance(connection, FileConnection):
+        return None
+    return connection.total_changes, connection.execute("PRAGMA data_version").fetchone()[0]
