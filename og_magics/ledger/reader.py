@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..core.receipt import Receipt
+from ..core.shares import Share
 from . import journal, rows
 from .alike import whole, whole_one
 from .attestations import documents_of
@@ -43,7 +44,7 @@ class Changes:
 class ReceiptReader(MoneyLedger):
     """Reads receipts, and waits for nobody to do so."""
 
-    _shared: tuple[object, dict[str, dict[str, rows.Share]]] = None, {}
+    _shared: tuple[object, dict[str, dict[str, Share]]] = None, {}
     """The shares of settlements that were split, by authorization, and the state of the ledger that they are of: all
     receipts of a session are needed for one."""
 
@@ -64,7 +65,7 @@ class ReceiptReader(MoneyLedger):
             share = self._shares_of(connection, int(row["amount"]), paid)[receipt_id]
         return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
 
-    def _shares_of(self, connection: Connection, amount: int, paid: Row) -> dict[str, rows.Share]:
+    def _shares_of(self, connection: Connection, amount: int, paid: Row) -> dict[str, Share]:
         hash, state = paid["hash"], (journal.head(connection), changes_seen(connection))
         if self._shared[0] != state or len(self._shared[1]) >= _SESSIONS:
             self._shared = state, {}
@@ -111,6 +112,19 @@ class ReceiptReader(MoneyLedger):
                 (model,),
             ).fetchone()
         return None if found["mean"] is None else math.ceil(found["mean"])
+
+    def typical_seconds(self, model: str) -> float | None:
+        """Return the mean of the time that the last answers of a model took; None where there is none."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT avg(latency_s) AS mean FROM (
+                    SELECT r.latency_s FROM receipts r LEFT JOIN alike f ON f.id = r.alike
+                    WHERE coalesce(f.model, r.model) = ? AND r.ended = 'served' AND r.latency_s IS NOT NULL
+                    ORDER BY r.receipt_id DESC LIMIT 20
+                ) latest""",
+                (model,),
+            ).fetchone()
+        return None if found["mean"] is None else float(found["mean"])
 
     def version(self) -> int:
         """Return a number that changes whenever anything was written, by this process or another.
