@@ -278,8 +278,8 @@ class BatchRequest:
 
         try:
             terms = terms_of(
-                current(), options, out=str(store.path or url_for_workers(self.out)), table=self.table or TABLE, total=len(maker.rows),
-                most=MOST if isinstance(self.concurrency, str) else self.concurrency,
+                current(), options, out=str(store.path or url_for_workers(self.out)), table=self.table or TABLE,
+                total=len(maker.rows), most=MOST if isinstance(self.concurrency, str) else self.concurrency,
                 adapts=self.concurrency == "auto", patience=self.patience, max_failures=self.max_failures,
                 agreed=maker.spending is not None,
             )  # fmt: skip
