@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from array import array
 from collections import Counter
@@ -128,7 +129,7 @@ class StoredRows:
     ) -> None:
         self._result, self._store, self._todo = result, store, todo
         self._turn, self._prompt, self._journal, self._columns = turn, prompt, journal, columns
-        self._disk = OrderedThread("og_magics-answers")
+        self._disk, self._grouped = OrderedThread("og_magics-answers", self._together), False
         self._unwritten: list[Ended] = []
         self._asking: dict[bytes, asyncio.Event] = {}
 
@@ -166,13 +167,31 @@ class StoredRows:
 
     async def end(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> None:
         """Write a row that has ended. Those that end while others are written are written together."""
-        self._result.cost += await self._disk.run(functools.partial(self._put, row, answer, error))
-        await self._disk.run(self._write)
+        self._result.cost += await self._disk.run(functools.partial(self._end, row, answer, error), together=True)
         if answer is not None:
             self._result.answered += 1
         elif error is not None:
             self._result.failures[type(error).__name__] += 1
             self._result.first_error = self._result.first_error or error
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        before, self._grouped = list(self._unwritten), True
+        try:
+            yield
+            self._write()
+        except BaseException:
+            self._unwritten = before
+            raise
+        finally:
+            self._grouped = False
+
+    def _end(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> Decimal:
+        """Write a row, or leave that to the end of its group; return its price."""
+        price = self._put(row, answer, error)
+        if not self._grouped:
+            self._write()
+        return price
 
     def _put(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> Decimal:
         """Put a row to those that are to be written; return its price."""
