@@ -113,6 +113,7 @@ class CallRunner:
             await stack.aclose()
             await self._served(call)
         final.output = output = self._with_receipt(call.transcript.output(), call)
+        output._usd = call.usd
         output._ending = note_of(call.outcome(), request.body, images=bool(output.images))
         yield self._with_receipt(final, call)
 
@@ -230,7 +231,7 @@ class CallRunner:
         if call.attested.note:
             check = replace(check, reason=f"{check.reason} {call.attested.note}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
-        cost_usd = None if usd is None else str(usd)
+        call.usd, cost_usd = usd, None if usd is None else str(usd)
 
         def write() -> None:
             self._journal.serve(call.receipt_id, outcome, cost_usd=cost_usd, weight=weight, enclave=check)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from typing import Any, ClassVar, Self
 
@@ -152,6 +153,8 @@ class _WithReceipt:
     _lookup: Callable[[], Receipt] | None = None
     _ending: str | None = None
     """The note on how a whole answer ended; None where its receipt has to be asked."""
+    _usd: Decimal | None = None
+    """The price by the list, of a whole answer that was asked for now; None where it is not known."""
     _of_the_process: ClassVar = ("_lookup", "_shown")
 
     @property

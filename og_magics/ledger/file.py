@@ -88,6 +88,7 @@ class LedgerFile:
         self._held_for_fork = False
         self._forked_in_use = self._forked_in_use or connection is not None or self._beside > 0
         view, self._view, self._beside = self._view, None, 0
+        self._group = None
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self.spool, self.ownership = Spool(self.spool.ledger_id), Ownership()
