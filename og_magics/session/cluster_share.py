@@ -38,6 +38,7 @@ from ..conversation import (
 )
 from ..core.environment import state_folder
 from ..core.errors import SEE_RECEIPTS, ConfigError, OGError
+from ..core.estimate import AtOnce
 from ..core.fork import new_lock
 from ..core.networks import described
 from ..core.options import SETTINGS
@@ -223,7 +224,9 @@ def _ask(share: Share, state: ShareState) -> None:
     try:
         todo = array("q", (at for at in share.prompts if store.fingerprint(at) is None))
         found = len(share.prompts) - len(todo)
-        maker.spending = app.spending(map(maker.turn, todo), _yes if terms.agreed else None) if todo else None
+        at_once = AtOnce(terms.most, terms.adapts)
+        agreed = _yes if terms.agreed else None
+        maker.spending = app.spending(map(maker.turn, todo), agreed, at_once) if todo else None
         llm = app.llm
         store.begin()
     except BaseException:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from og_magics.core.errors import LedgerError
-from og_magics.ledger import FrameCache, Ledger, file_writes
+from og_magics.ledger import Ledger, file_writes
 from og_magics.ledger.packing import entries
 from og_magics.ledger.transactions import Undone
 
@@ -75,7 +75,7 @@ def test_the_short_way_tells_what_the_long_way_tells(
     monkeypatch.setattr(file_writes, "_is_current", short)
     assert ledger.audit().ok
     assert not ledger.foreign().answers, "each mark holds"
-    assert len(FrameCache().frame(ledger)) == 74
+    assert len(ledger.receipts()) == 74
 
 
 def test_steps_of_several_receipts_are_one_transaction(ledger: Ledger, make: Any) -> None:
