@@ -1,8 +1,9 @@
 """Asks many rows by `og.ask_many(..., cluster=...)` on worker processes of Dask, kills some, and shows what came of it.
 
-    python -m tests.cluster_run [ROWS] [--workers N] [--kills N] [--out PLACE] [--room ROWS]
+    python -m tests.cluster_run [ROWS] [--workers N] [--kills N] [--out PLACE] [--budget OPG [--raised OPG]]
 
-The gateway's side counts the questions that reached it. `--room` sets a budget that has room for so many rows, about.
+The gateway's side counts the questions that reached it. With `--budget` a session is signed for 0.004 OPG, which is some
+rows, so that the budget ends partway; after that it is raised, and the run resumed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from tests.long_run import Gate
 _ROOT = Path(__file__).parents[1]
 AT_ONCE = 4
 """Rows of one worker that are on their way at once."""
+CAP = "0.004"
+"""OPG that a session is signed for, where there is a budget."""
 PROMPT = "[[words:3]] [[slow:{delay}]] Classify: {text}"
 
 
@@ -47,6 +50,25 @@ class CountingGate(Gate):
         names = {line.partition(b":")[0].strip().lower() for line in head.split(b"\r\n")}
         if names & {b"payment-signature", b"x-upto-session"}:
             self.asked[json.loads(body)["messages"][-1]["content"]] += 1
+
+
+@dataclass
+class Within:
+    """What came of the part of a run that a budget had room for.
+
+    Attributes:
+        answered: rows in the place. unasked: rows of which there is nothing. reasons: errors of the others, each once.
+        budget, committed: base units; the second of all that was signed, or of what was paid of it.
+        receipts: rows that are in the place, and answered by a receipt here.
+    """
+
+    answered: int
+    unasked: int
+    reasons: list[str]
+    budget: int
+    committed: int
+    receipts: int
+    stopped: str
 
 
 @dataclass
@@ -72,6 +94,7 @@ class Told:
     settled: int = 0
     stopped: str = ""
     listed_cost: str = ""
+    within: Within | None = None
     problems: list[str] = field(default_factory=list)
 
 
@@ -94,8 +117,14 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report for people."""
-        told = self.told
+        told, within = self.told, self.told.within
+        partway = within and [
+            f"{'within the first budget':<44}{within.answered:,} answered, {within.unasked:,} not asked, stopped by {within.stopped}",
+            f"{'committed of it, base units':<44}{within.committed} of {within.budget}",
+            f"{'the others say':<44}{'; '.join(within.reasons)}",
+        ]
         return [
+            *(partway or []),
             f"{'workers':<44}{self.workers}, killed {told.kills}",
             f"{'rows answered':<44}{told.answered:,} of {told.rows:,}, {told.failed} failed, in {told.seconds:.0f} s",
             f"{'stopped by':<44}{told.stopped or 'nothing'}",
@@ -118,7 +147,8 @@ def ask(given: dict[str, Any]) -> None:
     from distributed import Client, LocalCluster
 
     import og_magics as og
-    from og_magics.session.asking import options_from
+    from og_magics.core.amounts import parse_opg
+    from og_magics.session.asking import current, options_from
     from og_magics.session.many import BatchRequest
 
     logging.basicConfig(level=logging.DEBUG, filename="driver.log")
@@ -129,6 +159,9 @@ def ask(given: dict[str, Any]) -> None:
         Client(cluster) as client,
     ):
         options = options_from({"max_tokens": 20, "stream": False})
+        app = current()
+        if given["budget"]:
+            app.update_settings(budget_notebook=parse_opg(given["budget"]))
         request = BatchRequest(frame, AT_ONCE, PROMPT, given["out"], None, 60.0, False, options, None, client)
         began = time.monotonic()
         run: Any = request.start()
@@ -150,6 +183,10 @@ def ask(given: dict[str, Any]) -> None:
         except og.errors.OGError as error:
             told.stopped = type(error).__name__
         killing.join()
+        if many is not None and given["raised"]:
+            told.within = _within(many, app)
+            app.update_settings(budget_notebook=parse_opg(given["raised"]))
+            many = many.resume()
         told.seconds = time.monotonic() - began
     print("asked", flush=True)
     sys.stdin.readline()  # all is settled
@@ -172,6 +209,21 @@ def ask(given: dict[str, Any]) -> None:
     print(json.dumps(asdict(told)), flush=True)
 
 
+def _within(many: Any, app: Any) -> Within:
+    rows, ledger = many.frame, app.ledger
+    answered = rows[rows["text"].notna()]
+    failed = rows.loc[rows["text"].isna(), "error"]
+    return Within(
+        answered=len(answered),
+        unasked=len(many) - len(rows),
+        reasons=sorted({str(one)[:160] for one in failed}),
+        budget=app.settings.budget_notebook,
+        committed=sum(ledger.committed(chain) for chain in ledger.chains()),
+        receipts=sum(ledger.receipt(one).status != "failed" for one in answered["receipt_id"]),
+        stopped=type(many.stopped_by).__name__,
+    )
+
+
 # -- the one that watches --------------------------------------------------------------------------
 
 
@@ -183,6 +235,7 @@ def cluster_run(
     kills: int = 2,
     out: str = "answers.parquet",
     budget: str = "",
+    raised: str = "",
     delay: float = 0.2,
     seed: int = 0,
     environment: dict[str, str] | None = None,
@@ -190,8 +243,9 @@ def cluster_run(
     """Ask so many rows on a cluster of this machine, with kills; return what came of it."""
     import sqlite3
 
+    of_devnet = {"token_delay": 0, "settle_after": 30} | ({"cap": CAP} if budget else {})
     devnet = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.devnet", json.dumps({"token_delay": 0, "settle_after": 30})],
+        [sys.executable, "-m", "tests.faults.devnet", json.dumps(of_devnet)],
         cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert devnet.stdin is not None
@@ -209,9 +263,8 @@ def cluster_run(
             "OG_PRIVATE_KEY": info["accounts"][0]["private_key"], "OG_LEDGER": str(ledger),
             "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(_ROOT),
         }  # fmt: skip
-        if budget:
-            kept["OG_BUDGET_NOTEBOOK"] = budget
         given = {"rows": rows, "workers": workers, "kills": kills, "out": out, "delay": delay, "seed": seed}
+        given |= {"budget": budget, "raised": raised}
         with (folder / "workers.log").open("wb") as log:
             asking = subprocess.Popen(
                 [sys.executable, "-m", "tests.cluster_run", "--ask", json.dumps(given)], cwd=folder, env=kept,
@@ -231,7 +284,9 @@ def cluster_run(
         asking.stdin.close()
         if asking.wait():
             raise RuntimeError((folder / "workers.log").read_text()[-3000:])
-        report = Report(Told(**json.loads(lines[-1])), workers, in_flight=AT_ONCE * kills)
+        told = json.loads(lines[-1])
+        told["within"] = told["within"] and Within(**told["within"])
+        report = Report(Told(**told), workers, in_flight=AT_ONCE * kills)
         report.twice = sum(1 for count in gate.asked.values() if count > 1)
         payer = info["accounts"][0]["address"]
         books = compare(info, [payer], [ledger])
@@ -260,13 +315,16 @@ def main(given: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--out", default="answers.parquet")
     parser.add_argument("--budget", default="")
+    parser.add_argument("--raised", default="")
     chosen = parser.parse_args(given)
     with tempfile.TemporaryDirectory() as folder:
         report = cluster_run(
-            chosen.rows, Path(folder), workers=chosen.workers, kills=chosen.kills, out=chosen.out, budget=chosen.budget
-        )
+            chosen.rows, Path(folder), workers=chosen.workers, kills=chosen.kills, out=chosen.out, budget=chosen.budget,
+            raised=chosen.raised,
+        )  # fmt: skip
     print("\n".join(report.lines()))
-    return 0 if report.told.answered == chosen.rows or chosen.budget else 1
+    ends_partway = chosen.budget and not chosen.raised
+    return 0 if report.told.answered == chosen.rows or ends_partway else 1
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _ROOT = Path(__file__).parents[1]
+_APART = 30.0
+"""Seconds between two lines that say how far it is."""
 _BUSY = (
     b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\ncontent-length: 29\r\nretry-after: 0.1\r\n\r\n"
     b'{"error":"Too many requests"}'
@@ -176,14 +178,14 @@ class Report:
     """What came of a run.
 
     Attributes:
-        rate: (seconds, rows answered, MiB over the start) over time.
+        rate: (seconds, rows answered, MiB over the start, rows at once) over time.
         broken: rows that were asked again by the next call, as their connections broke amid answers.
         twice: questions that have more than one answer. unanswered: rows of the Parquet files without one.
         skipped: recorded rows a second that the last call skipped.
     """
 
     rows: int
-    rate: list[tuple[float, int, int]] = field(default_factory=list)
+    rate: list[tuple[float, int, int, int]] = field(default_factory=list)
     kills: int = 0
     away: float = 0.0
     refused: int = 0
@@ -198,15 +200,17 @@ class Report:
     def lines(self) -> list[str]:
         """The report for people."""
         seconds = self.rate[-1][0] if self.rate else 0.0
-        lines = [f"{'seconds':>8} {'answered':>9} {'rows/s':>7} {'MiB over the start':>19}"]
-        every = max(1, len(self.rate) // 12)
+        lines = [f"{'seconds':>8} {'answered':>9} {'rows/s':>7} {'at once':>8} {'MiB over the start':>19}"]
+        every = max(1, len(self.rate) // 24)
         last = (0.0, 0)
-        for at, answered, memory in [*self.rate[:-1:every], *self.rate[-1:]]:
-            lines.append(f"{at:8.1f} {answered:9,} {(answered - last[1]) / max(at - last[0], 0.1):7.1f} {memory:19}")
+        for at, answered, memory, at_once in [*self.rate[:-1:every], *self.rate[-1:]]:
+            speed = (answered - last[1]) / max(at - last[0], 0.1)
+            lines.append(f"{at:8.1f} {answered:9,} {speed:7.1f} {at_once:8} {memory:19}")
             last = at, answered
         return [
             *lines,
             f"{self.answered:,} of {self.rows:,} rows answered in {seconds:.0f} s, {self.failed} failed, {self.broken} asked again after their connections broke",
+            f"at most {max((one[2] for one in self.rate), default=0)} MiB over the start; {self.answered / max(seconds, 0.1):.1f} rows a second in all",
             f"killed {self.kills} times; the gateway was away for {self.away:.0f} s, and said 429 {self.refused} times",
             f"asked twice: {self.twice}",
             f"ledger {self.ledger / self.rows / 1024:.2f} KB a row, Parquet {self.parquet / self.rows / 1024:.2f} KB a row",
@@ -267,6 +271,7 @@ def _ask_with_faults(
     away: float, concurrency: str, out: str,
 ) -> None:  # fmt: skip
     rows, began = report.rows, time.monotonic()
+    told = began
     deaths = sorted(chance.randrange(rows // 20, rows * 9 // 10) for _ in range(kills))
 
     def vanish() -> None:
@@ -284,7 +289,10 @@ def _ask_with_faults(
         asking = _started(environment, folder, rows, concurrency, 0.2 if rows < 5_000 else 2.0, out)
         for line in asking.stdout or ():
             said = json.loads(line)
-            report.rate.append((time.monotonic() - began, said["answered"], said["memory"]))
+            report.rate.append((time.monotonic() - began, said["answered"], said["memory"], said["limit"]))
+            if time.monotonic() >= told + _APART:
+                told = time.monotonic()
+                print(f"{told - began:8.1f} s {said['answered']:9,} answered {said['memory']:5} MiB", file=sys.stderr)
             report.failed = said["failed"]
             while events and said["answered"] >= events[0][0]:
                 events.pop(0)[1]()

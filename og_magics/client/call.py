@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import httpx
 
+from ..core.endings import note_of
 from ..core.errors import (
     GatewayUnreachable,
     LedgerError,
@@ -111,7 +112,9 @@ class CallRunner:
             final = call.transcript.final() if answer.streamed else call.transcript.whole()
             await stack.aclose()
             await self._served(call)
-        final.output = self._with_receipt(call.transcript.output(), call)
+        final.output = output = self._with_receipt(call.transcript.output(), call)
+        output._usd = call.usd
+        output._ending = note_of(call.outcome(), request.body, images=bool(output.images))
         yield self._with_receipt(final, call)
 
     @contextlib.asynccontextmanager
@@ -140,13 +143,21 @@ class CallRunner:
 
     async def _opened(self, request: ChatRequest) -> str:
         """Return the id of a new receipt. One that is interrupted while it is written says so."""
-        asked = self._clock()
-        opening = self._disk.give(lambda: self._journal.open(request, self._network.name, asked))
+        asked, opened = self._clock(), list[str]()
+
+        def write() -> str:
+            opened[:] = [self._journal.open(request, self._network.name, asked)]
+            return opened[0]
+
+        def fail() -> None:
+            for receipt_id in opened:
+                self._journal.fail(receipt_id, "interrupted", None)
+
         try:
-            return await asyncio.wrap_future(opening)
+            return await self._disk.run(write, together=True)
         except asyncio.CancelledError:
             with contextlib.suppress(LedgerError):
-                await self._disk.run(lambda: self._journal.fail(opening.result(), "interrupted", None))
+                await self._disk.run(fail)
             raise
 
     async def _open(self, call: CallState, progress: Progress, opened: contextlib.AsyncExitStack) -> httpx.Response:
@@ -220,14 +231,14 @@ class CallRunner:
         if call.attested.note:
             check = replace(check, reason=f"{check.reason} {call.attested.note}")
         usd, weight = served_cost(call.request, outcome) if call.paid else NOTHING
-        cost_usd = None if usd is None else str(usd)
+        call.usd, cost_usd = usd, None if usd is None else str(usd)
 
         def write() -> None:
             self._journal.serve(call.receipt_id, outcome, cost_usd=cost_usd, weight=weight, enclave=check)
             if call.deltas or outcome.images:
                 self._journal.recordings.keep(call.receipt_id, call.deltas, outcome.images)
 
-        await self._disk.run(write)
+        await self._disk.run(write, together=True)
         call.log(
             "end", finish=outcome.finish_reason, prompt_tokens=outcome.prompt_tokens,
             completion_tokens=outcome.completion_tokens, enclave_ok=check.ok,

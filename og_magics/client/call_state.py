@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ class CallState:
     Attributes:
         begun: a good answer (2xx) has begun.
         attested: how the enclave's hardware vouches for it.
+        usd: the price of its answer by the list; None where it is not known, or there is none yet.
     """
 
     request: ChatRequest
@@ -39,6 +41,7 @@ class CallState:
     begun: bool = False
     deltas: list[tuple[float, str]] = field(default_factory=list)
     attested: Attested = NOT_ASKED
+    usd: Decimal | None = None
 
     @property
     def was_sent(self) -> bool:

@@ -322,7 +322,7 @@ class LLM:
             OGError: the call failed; nothing is recorded, where only recorded answers may be shown.
         """
         progress = progress or Progress()
-        request = request if request.prices else replace(request, prices=self._prices)
+        request = request if request.prices or not self._prices else replace(request, prices=self._prices)
         recording = await recording_for(request, lambda: self.replays, self.settings.replay)
         if recording is not None:
             chunks = replayed(recording, request, progress, paced=(request.pace or self.settings.pace) == "recorded")

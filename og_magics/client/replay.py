@@ -16,7 +16,7 @@ from ..core.errors import LedgerError, NotRecorded, ProofError
 from ..core.fork import new_lock
 from ..core.progress import Progress
 from ..core.receipt import Receipt
-from ..core.recording import Recording, RecordingSource, request_fingerprint
+from ..core.recording import Recording, RecordingSource
 from ..core.types import ChatRequest, StreamChoice, StreamChunk, StreamDelta, StreamUsage, TextGenerationOutput
 from ..verification import check_enclave, evidence_of
 from ..verification.receipt_attestation import ReceiptAttestations
@@ -73,7 +73,7 @@ class Replays:
             ProofError: there is one, and it is not what was signed.
             LedgerError: a notebook that the request names cannot be read.
         """
-        key = request_fingerprint(question.path, question.model, question.body)
+        key = question.fingerprint
         where = question.execution
         with self._lock:
             number = self._asked.get((where.run, key), 0)
@@ -113,7 +113,7 @@ class Replays:
 
     def holds(self, question: ChatRequest) -> bool:
         """Return True where an answer of an enclave that is known here is recorded. Nothing is shown or sent."""
-        key = request_fingerprint(question.path, question.model, question.body)
+        key = question.fingerprint
         recorded = ((one, source) for source in self._sources_of(question) for one in source.recorded(key))
         return any(
             one.own or self._is_known(one.receipt, ask=False) or source.trusts(one.receipt) for one, source in recorded

@@ -17,7 +17,7 @@ from .prompt_variables import Substituted, could_expand_to, substitute, unknown_
 from .row_store import RowStore
 from .run import Run, follow
 from .schema_columns import FieldColumn, columns_of
-from .sql_store import TABLE, SqlStore, is_url, without_password
+from .sql_store import TABLE, SqlStore, is_url, sqlite_file, url_for_workers
 from .stored_answers import StoredAnswers, StoredRows, fingerprint_of
 from .threads import Threads, checked_name
 from .throttle import MOST, PATIENCE, Throttle
@@ -67,8 +67,9 @@ __all__ = [
     "prompt_rows",
     "registered",
     "run_turn",
+    "sqlite_file",
     "substitute",
     "unknown_names",
+    "url_for_workers",
     "with_tools_and_schema",
-    "without_password",
 ]

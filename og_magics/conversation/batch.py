@@ -250,7 +250,7 @@ class BatchResult(Sequence[Any]):
         """The price of the answers so far that were asked now, USD by the list."""
         while self._uncounted:  # each is read once
             answer = self._uncounted.pop().answer
-            prices = [] if answer is None else [one.usd for one in answer.receipts if not one.replayed]
+            prices = [] if answer is None else [one._usd for one in answer.rounds]
             self._cost += sum((price for price in prices if price is not None), Decimal(0))
         return self._cost
 

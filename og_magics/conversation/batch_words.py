@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from ..core.durations import duration_of
+
 _MOST_KINDS = 4
 
 
@@ -28,7 +30,7 @@ def pace_of(
         parts.append(f"{seconds:.1f} s")
     elif ended and seconds > 0:
         parts.append(f"{ended / seconds:.1f}/s")
-        parts.append(f"{_duration(left * seconds / ended)} left")
+        parts.append(f"{duration_of(left * seconds / ended)} left")
     if cost:
         parts.append(f"~${cost:.6f}" if last else f"~${cost:.6f} so far")
     if failures:
@@ -36,11 +38,3 @@ def pace_of(
         named = ", ".join(f"{count:,} {kind}" for kind, count in kinds[:_MOST_KINDS])
         parts.append(f"failed: {named}" + (" …" if len(kinds) > _MOST_KINDS else ""))
     return " · ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -10,7 +10,7 @@ from ..client.price_bounds import authorized_most, most_output, prompt_size, usd
 from ..client.web_search import search_request
 from ..core.allowance import never_pays
 from ..core.amounts import opg_for
-from ..core.estimate import Estimate, ModelEstimate, total
+from ..core.estimate import ONE, AtOnce, Estimate, ModelEstimate, total
 from ..core.models import catalogue
 from ..core.settings import Settings
 from ..core.types import ChatRequest
@@ -33,12 +33,16 @@ class EstimateBasis:
         price: USD of an OPG; None where it is not known.
         holds: returns True where a request is recorded.
         typical: returns the tokens that answers of a model have had; None where there was none.
+        latency: returns the seconds that they have taken.
+        at_once: calls that would be on their way at once.
     """
 
     settings: Settings
     price: Decimal | None
     holds: Callable[[ChatRequest], bool]
     typical: Callable[[str], int | None]
+    latency: Callable[[str], float | None] = lambda _: None
+    at_once: AtOnce = ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ def estimate_turns(turns: Iterable[Turn], basis: EstimateBasis) -> Estimate:
         searches=searches,
         repairs=repairs,
         by_url=bool(settings.gateway_url),
+        at_once=basis.at_once,
     )
 
 
@@ -148,6 +153,7 @@ class _Tally:
     opg: int | None = 0
     most_opg: int | None = 0
     authorized: int = 0
+    seconds: float | None = 0.0
 
     def add(self, call: _Call, basis: EstimateBasis) -> None:
         """Count a call."""
@@ -167,6 +173,7 @@ class _Tally:
             self.completion_tokens += call.completion
             self.usd = total([self.usd, usd], Decimal(0))
             self.opg = total([self.opg, _opg(usd, basis.price)], 0)
+            self.seconds = total([self.seconds, basis.latency(self.model)], 0.0)
 
     def estimate(self) -> ModelEstimate:
         """Return the part of this model."""

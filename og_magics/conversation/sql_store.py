@@ -43,11 +43,11 @@ def is_url(out: object) -> bool:
     return isinstance(out, str) and _URL.match(revealed(out)) is not None
 
 
-def without_password(url: str) -> None:
-    """Refuse the URL of a database that holds a password, where it would go to other machines.
+def url_for_workers(url: str) -> str:
+    """Return the URL of a database as it goes to other processes: the path of a file is absolute.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it holds a password, or may hold one.
     """
     found = _read(_sqlalchemy(), PrivateURL(url))
     if found.password or found.query:
@@ -56,6 +56,16 @@ def without_password(url: str) -> None:
             money=UNPAID,
             remedy="Leave password and parameters out, and set PGPASSWORD, or a password file, where the workers run.",
         )
+    file = sqlite_file(url)
+    return url if file is None else str(found.set(database=str(file)).render_as_string())
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the absolute path of an SQLite database; None of one in memory, and of others."""
+    found = _read(_sqlalchemy(), PrivateURL(url))
+    if found.get_backend_name() != "sqlite" or _is_in_memory(found.database):
+        return None
+    return Path(found.database).absolute()
 
 
 class SqlStore(AnswerStore):
@@ -222,7 +232,7 @@ class SqlStore(AnswerStore):
 
     def _lock_files(self, database: str | None) -> sqlite3.Connection:
         """Do the same by files beside the database."""
-        if not database or database == ":memory:" or database.startswith("file:"):
+        if database is None or _is_in_memory(database):
             raise ConfigError(
                 "A database in memory ends with this process.", money=UNPAID,
                 remedy="Name a file: sqlite:///answers.db",
@@ -324,6 +334,10 @@ def _locked(path: Path, name: str) -> sqlite3.Connection:
             raise Occupied.at(name) from None
         raise OSError(0, str(error)) from None
     return held
+
+
+def _is_in_memory(database: str | None) -> bool:
+    return not database or database == ":memory:" or database.startswith("file:")
 
 
 def _lock_path(database: str, table: str, share: str) -> Path:

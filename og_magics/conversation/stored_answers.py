@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from array import array
 from collections import Counter
@@ -15,7 +16,6 @@ from ..core.amounts import to_opg
 from ..core.errors import AnswerError, OGError
 from ..core.off_loop import OrderedThread
 from ..core.protocols import Journal
-from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
 from .answer import Answer
 from .answer_row import answer_row
@@ -129,7 +129,7 @@ class StoredRows:
     ) -> None:
         self._result, self._store, self._todo = result, store, todo
         self._turn, self._prompt, self._journal, self._columns = turn, prompt, journal, columns
-        self._disk = OrderedThread("og_magics-answers")
+        self._disk, self._grouped = OrderedThread("og_magics-answers", self._together), False
         self._unwritten: list[Ended] = []
         self._asking: dict[bytes, asyncio.Event] = {}
 
@@ -167,13 +167,31 @@ class StoredRows:
 
     async def end(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> None:
         """Write a row that has ended. Those that end while others are written are written together."""
-        self._result.cost += await self._disk.run(functools.partial(self._put, row, answer, error))
-        await self._disk.run(self._write)
+        self._result.cost += await self._disk.run(functools.partial(self._end, row, answer, error), together=True)
         if answer is not None:
             self._result.answered += 1
         elif error is not None:
             self._result.failures[type(error).__name__] += 1
             self._result.first_error = self._result.first_error or error
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        before, self._grouped = list(self._unwritten), True
+        try:
+            yield
+            self._write()
+        except BaseException:
+            self._unwritten = before
+            raise
+        finally:
+            self._grouped = False
+
+    def _end(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> Decimal:
+        """Write a row, or leave that to the end of its group; return its price."""
+        price = self._put(row, answer, error)
+        if not self._grouped:
+            self._write()
+        return price
 
     def _put(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> Decimal:
         """Put a row to those that are to be written; return its price."""
@@ -188,7 +206,7 @@ class StoredRows:
         values |= {
             "row": row.at,
             "turn": None if first is None else first.turn or first.receipt_id,
-            "fingerprint": fingerprint_of(turn.request).hex(),
+            "fingerprint": turn.request.fingerprint,
         }
         if turn.schema is not None and answer is not None:
             whole = in_json(turn.schema, answer.parsed)
@@ -208,9 +226,12 @@ class _StoredRow(Row):
     def __init__(self, rows: StoredRows, at: int) -> None:
         super().__init__()
         self._rows, self.at = rows, at
+        self._made: Turn | None = None
 
     def turn(self) -> Turn:
-        return self._rows._turn(self.at)
+        if self._made is None:
+            self._made = self._rows._turn(self.at)
+        return self._made
 
     async def keep(self, answer: Answer) -> None:
         await self._rows.end(self, answer, None)
@@ -235,4 +256,4 @@ def _trimmed(value: Decimal) -> Decimal:
 
 def fingerprint_of(request: ChatRequest) -> bytes:
     """Return the fingerprint of a request: what is asked, of which model, with which parameters."""
-    return bytes.fromhex(request_fingerprint(request.path, request.model, request.body))
+    return bytes.fromhex(request.fingerprint)

@@ -184,8 +184,10 @@ async def _misfit(
 
 async def _answer(rounds: Sequence[TextGenerationOutput], request: ChatRequest, parsed: Any, note: str) -> Answer:
     answer = Answer.of(rounds, request.body.get("messages", ()))
-    receipt = await asyncio.to_thread(lambda: answer.receipt)  # which may have to wait for the disk
-    ending = "" if receipt is None else ending_note(receipt, images=bool(answer.images))
+    ending = answer._ending
+    if ending is None:  # a recorded answer, of which the receipt tells
+        receipt = await asyncio.to_thread(lambda: answer.receipt)  # which may have to wait for the disk
+        ending = "" if receipt is None else ending_note(receipt, images=bool(answer.images))
     answer.parsed, answer.note = parsed, note if note == MORE_ROUNDS else ending or note
     return answer
 

@@ -14,6 +14,7 @@ from html import escape
 from typing import Any, TypeVar
 
 from .amounts import format_opg
+from .durations import duration_of
 
 _HEAD = "Estimate. Nothing was sent, signed or paid."
 _MOST_ROWS = 8
@@ -21,6 +22,21 @@ _MOST_ROWS = 8
 _MOST_NAMES = 3
 _LONGEST_NAME = 60
 _ODD = re.compile(r"[^\w./:+-]", re.A)
+
+
+_CALLS_A_SECOND = 100
+"""Calls that one process asks a second, at most, however soon they are answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """The calls that are on their way at once, at most; `adapts`: it is found out how many go."""
+
+    most: int = 1
+    adapts: bool = False
+
+
+ONE = AtOnce()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,7 @@ class ModelEstimate:
         usd, most_usd: USD by the list; None where the model's price is not known.
         opg, most_opg: base units; None where that price or that of an OPG is not known.
         authorized: base units that count for an approval: `most_opg`, or all that may be signed where that is None.
+        seconds: that the likely calls take, one after the other; None where no answer of the model shows it.
     """
 
     model: str
@@ -51,11 +68,12 @@ class ModelEstimate:
     opg: int | None
     most_opg: int | None
     authorized: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
-    """The calls, tokens and cost that questions would come to. Nothing was sent for it.
+    """The calls, tokens, cost and time that questions would come to. Nothing was sent for it.
 
     Amounts are base units (10**18 to an OPG) in `opg` and `most_opg`, USD as Decimal; None where they are not known.
 
@@ -69,6 +87,7 @@ class Estimate:
         results: tokens of what functions return that each further round counts with at most; 0 without functions.
         repairs: an answer that does not fit its form may be asked for once more.
         by_url: a gateway is given by URL, which may take no payment.
+        at_once: calls that would be on their way at once.
     """
 
     models: tuple[ModelEstimate, ...]
@@ -81,6 +100,7 @@ class Estimate:
     searches: int = 0
     repairs: bool = False
     by_url: bool = False
+    at_once: AtOnce = ONE
 
     @property
     def questions(self) -> int:
@@ -148,6 +168,19 @@ class Estimate:
         return self._sum("authorized")
 
     @property
+    def seconds(self) -> float | None:
+        """The likely time until all are answered; None where no answer of a model shows how long one takes.
+
+        It is the time of the last answers, for so many at once, and a hundredth of a second for each call at least.
+        """
+        asked = [one for one in self.models if one.calls]
+        one_by_one = total([one.seconds for one in asked], 0.0)
+        if one_by_one is None:
+            return None
+        longest = max((one.seconds / one.calls for one in asked if one.seconds), default=0.0)
+        return max(one_by_one / self.at_once.most, longest, self.calls / _CALLS_A_SECOND)
+
+    @property
     def unknown(self) -> list[str]:
         """The models whose price is not known."""
         return [one.model for one in self.models if one.usd is None]
@@ -171,6 +204,8 @@ class Estimate:
         yield f"recorded         {self.recorded} of {self.questions}{self._recorded_note()}"
         yield f"tokens sent      {_range(self.prompt_tokens, self.most_prompt_tokens)}"
         yield f"tokens answered  {_range(self.completion_tokens, self.most_completion_tokens)}"
+        if self.calls:
+            yield f"time             {self._time()}"
         yield f"cost in OPG      {self._opg()}"
         yield f"cost in USD      {self._usd()}"
         if len(self.models) > 1:
@@ -197,6 +232,16 @@ class Estimate:
             return ""
         return ": shown again and not paid" if self.replay == "auto" else ": --replay auto would show them unpaid"
 
+    def _time(self) -> str:
+        seconds, at_once = self.seconds, self.at_once
+        if seconds is None:
+            names = [name_of(one.model) for one in self.models if one.calls and one.seconds is None]
+            return f"not known: no answer of {names[0]} is in the receipts here yet"
+        mean = sum(one.seconds or 0.0 for one in self.models) / self.calls
+        at = f"{'up to ' * at_once.adapts}{at_once.most} at once"
+        least = f"{duration_of(seconds)} or more" if at_once.adapts else f"about {duration_of(seconds)}"
+        return f"{least}: {mean:.1f} s a call, as the last ones took, and {at}"
+
     def _opg(self) -> str:
         if self.opg is not None and self.most_opg is not None:
             at = "" if self.price is None else f" (1 OPG is ${_short(self.price)}, by the last payment here)"
@@ -216,6 +261,7 @@ class Estimate:
 _N = r"[\d,]{1,20}"
 _D = r"\d[\d.]{0,40}"
 _NAME = rf"[\w./:+…-]{{1,{_LONGEST_NAME}}}"
+_TIME = r"(?:\d{1,9} h \d\d? min|(?:\d\d? min )?\d\d? s)"
 _USD = rf"(?:about \${_D}, at most \${_D}|\${_D}|not known)"
 _FORMS = tuple(
     re.compile(form, re.A)
@@ -224,6 +270,8 @@ _FORMS = tuple(
         rf"recorded         {_N} of {_N}(?:: these are shown again, and the others are refused, so nothing is paid|"
         r": shown again and not paid|: --replay auto would show them unpaid)?",
         rf"tokens (?:sent     |answered ) (?:about {_N}, at most {_N}|{_N})",
+        rf"time             (?:(?:about {_TIME}|{_TIME} or more): {_D} s a call, as the last ones took, and "
+        rf"(?:up to )?\d{{1,4}} at once|not known: no answer of {_NAME} is in the receipts here yet)",
         rf"cost in OPG      (?:(?:about {_D}, at most {_D}|{_D})(?: \(1 OPG is \${_D}, by the last payment here\))?|"
         rf"not known; no more than {_D} OPG may be signed|"
         rf"not known: no payment of this notebook on {_NAME} shows the price of an OPG yet)",
@@ -263,7 +311,7 @@ def name_of(model: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
-_Amount = TypeVar("_Amount", int, Decimal)
+_Amount = TypeVar("_Amount", int, float, Decimal)
 
 
 def total(parts: Sequence[_Amount | None], zero: _Amount) -> _Amount | None:

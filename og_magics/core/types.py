@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from .enclave import Enclave as Enclave  # noqa: PLC0414 - values that cross the
 from .errors import ConfigError
 from .models import OwnPrices, nearest
 from .receipt import Receipt
+from .recording import request_fingerprint
 from .spending import Spending
 
 
@@ -149,6 +151,10 @@ class _WithReceipt:
     """Results look their receipt up each time, so that a settlement found later shows in them."""
 
     _lookup: Callable[[], Receipt] | None = None
+    _ending: str | None = None
+    """The note on how a whole answer ended; None where its receipt has to be asked."""
+    _usd: Decimal | None = None
+    """The price by the list, of a whole answer that was asked for now; None where it is not known."""
     _of_the_process: ClassVar = ("_lookup", "_shown")
 
     @property
@@ -307,6 +313,14 @@ class ChatRequest:
     replay_from: str = ""
     prices: OwnPrices = field(default_factory=dict, compare=False, repr=False)
     paid_for: str = ""
+    _fingerprint: str = field(default="", init=False, compare=False, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the replay key; see `request_fingerprint`. It is worked out once."""
+        if not self._fingerprint:
+            object.__setattr__(self, "_fingerprint", request_fingerprint(self.path, self.model, self.body))
+        return self._fingerprint
 
     @property
     def provider(self) -> str:

@@ -27,7 +27,6 @@ from ..core.errors import ConfigError, LedgerError, OGError
 from ..core.models import resolve_model
 from ..core.progress import Progress
 from ..core.receipt import Receipt
-from ..core.recording import request_fingerprint
 from ..core.runtime import runtime
 from ..core.secret import Secret
 from ..core.settings import Settings
@@ -281,7 +280,7 @@ class ChatOG(BaseChatModel):
             replay_from=settings.replay_from,
             max_cost=None if most is None else parse_opg(most),
         )
-        call = _Call(request, request_fingerprint(request.path, request.model, request.body))
+        call = _Call(request, request.fingerprint)
         if not pay_again:
             self._repetitions.check(call.question)
         return call

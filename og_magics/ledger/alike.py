@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .database import Connection, Row
+from .database import Connection, Row, known_in
 from .packing import Unpacker, packed_text
 from .rows import canonical, dict_of, storable
 
@@ -121,8 +121,24 @@ def apart(connection: Connection, before: Row, changes: Mapping[str, Any]) -> Ma
     held = None if found is None else found["alike"]
     if (held is None and not on_file) or (held is not None and changes.keys().isdisjoint(FACTS)):
         return changes
+    return _apart(connection, after, changes, set(changes) if before["ended"] is not None else set(_TEXTS))
+
+
+def ended_apart(connection: Connection, opened: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the columns to write so that a receipt in a file ends with these changes.
+
+    Args:
+        opened: its columns before, as far as they were filled in.
+    """
+    after = {**dict.fromkeys((*FACTS, *_TEXTS)), **opened, **changes}
+    return _apart(connection, after, changes, set(_TEXTS))
+
+
+def _apart(
+    connection: Connection, after: Mapping[str, Any], changes: Mapping[str, Any], texts: Collection[str]
+) -> Mapping[str, Any]:
+    on_file = isinstance(connection, sqlite3.Connection)
     own = {name: value for name, value in changes.items() if name not in SHARED}
-    texts = own.keys() if before["ended"] is not None else set(_TEXTS)
     own |= {name: packed_text(connection, storable(after[name])) for name in _TEXTS if name in texts}
     number = _number(connection, {name: after[name] for name in FACTS}) if on_file else None
     if number is not None:
@@ -135,13 +151,18 @@ def _number(connection: Connection, facts: Mapping[str, Any]) -> int | None:
     facts = {name: storable(value) for name, value in facts.items()}
     facts["enclave_ok"] = None if facts["enclave_ok"] is None else int(facts["enclave_ok"])
     values = list(facts.values())
-    digest = hashlib.sha256(canonical(values).encode()).hexdigest()[:32]
+    digest, known = hashlib.sha256(canonical(values).encode()).hexdigest()[:32], known_in(connection).facts
+    if digest in known:
+        return known[digest]
     found = connection.execute("SELECT * FROM alike WHERE digest = ?", (digest,)).fetchone()
     if found is None:
         names, marks = ", ".join(facts), ", ".join("?" * len(facts))
         connection.execute(f"INSERT INTO alike (digest, {names}) VALUES (?, {marks})", [digest, *values])  # noqa: S608 - our own names
         found = connection.execute("SELECT * FROM alike WHERE digest = ?", (digest,)).fetchone()
-    return int(found["id"]) if all(found[name] == value for name, value in facts.items()) else None
+    if any(found[name] != value for name, value in facts.items()):
+        return None
+    known[digest] = int(found["id"])
+    return known[digest]
 
 
 def misplaced(connection: Connection) -> set[str]:

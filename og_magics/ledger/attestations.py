@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
-from .database import Connection
+from .database import Connection, known_in
 
 TABLE = "CREATE TABLE IF NOT EXISTS attestations (hash TEXT PRIMARY KEY, document BLOB NOT NULL)"
 _SLICE = 500
 """Hashes that one statement names."""
 
 
+@lru_cache(maxsize=16)
 def attestation_hash(document: bytes) -> str | None:
     """Return the hash by which receipts name a document; None for none."""
     return hashlib.sha256(document).hexdigest() if document else None
@@ -23,9 +25,11 @@ def attestation_hash(document: bytes) -> str | None:
 
 def keep(connection: Connection, document: bytes) -> None:
     """Keep a document, within a write transaction; b"" is none, and a second time changes nothing."""
-    if document:
-        values = attestation_hash(document), document
+    hash, known = attestation_hash(document), known_in(connection).documents
+    if hash is not None and hash not in known:
+        values = hash, document
         connection.execute("INSERT INTO attestations (hash, document) VALUES (?, ?) ON CONFLICT DO NOTHING", values)
+        known.add(hash)
 
 
 def documents_of(connection: Connection, hashes: Iterable[str]) -> dict[str, bytes]:

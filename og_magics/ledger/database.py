@@ -6,7 +6,9 @@ The statements are SQLite's, as far as PostgreSQL reads them too; the few that i
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -51,3 +53,47 @@ class Connection(Protocol):
     def execute(self, sql: str, parameters: Any = ..., /) -> Cursor: ...
     def executemany(self, sql: str, parameters: Any, /) -> Cursor: ...
     def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Known:
+    """The facts that the transaction which is open has read or written, and that nobody else can change meanwhile.
+
+    Attributes:
+        head: the journal's length and the hash of its last entry.
+        current: the file has the tables and columns that this version knows, and no others.
+        documents: hashes of attestations that are there. facts: numbers of facts that stand apart, by their digests.
+        dictionaries: by their numbers.
+    """
+
+    head: tuple[int, str] | None = None
+    current: bool | None = None
+    documents: set[str] = field(default_factory=set)
+    facts: dict[str, int] = field(default_factory=dict)
+    dictionaries: dict[int, bytes] = field(default_factory=dict)
+
+
+class FileConnection(sqlite3.Connection):
+    """The connection by which a file is written.
+
+    Attributes:
+        known: of the write transaction that is open; None while none is.
+        paying: the authorizations that paid for something here, by their hashes: columns, and the salt of sessions.
+            Neither is ever written again.
+    """
+
+    known: Known | None = None
+    paying: dict[str, tuple[dict[str, Any], str]]
+
+
+def known_in(connection: Connection) -> Known:
+    """Return what the open transaction knows; nothing that is kept, where it is none that writes a file."""
+    known = connection.known if isinstance(connection, FileConnection) else None
+    return Known() if known is None else known
+
+
+def changes_seen(connection: Connection) -> object:
+    """Return a value that changes when a file was written by anybody, by hand too; None of what is no file."""
+    if not isinstance(connection, FileConnection):
+        return None
+    return connection.total_changes, connection.execute("PRAGMA data_version").fetchone()[0]

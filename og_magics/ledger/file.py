@@ -9,22 +9,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from ..core import cell_notes
 from ..core.errors import LedgerError
-from ..core.fork import around_fork, new_lock
-from . import schema
-from .database import Connection
-from .file_system import named
+from . import forks, schema
+from .database import Connection, FileConnection, Known
+from .file_system import identity_of, named, stamp_of
 from .ownership import Ownership
 from .place import begin_away, place_of
 from .private_file import located, make_private, require_own
 from .reading import snapshot
 from .spool import Entry, Spool, enter
-from .transactions import RECORD, busy_timeout, file_errors, roll_back, transaction, written_by_us
-
-_files: weakref.WeakSet[LedgerFile] = weakref.WeakSet()
+from .transactions import RECORD, Group, busy_timeout, file_errors, roll_back, transaction, written_by_us
 
 _PATIENCE = 5.0
 """Seconds that a fork waits for those who read and write."""
@@ -63,7 +59,8 @@ class LedgerFile:
         self._identity: tuple[int, int] | None = None
         self._synced: bool | None = None
         self._base = self._others = 0
-        _files.add(self)
+        self._group: Group | None = None
+        forks.files.add(self)
 
     def before_fork(self) -> None:
         """Wait until nobody reads or writes, close the file, and keep all others away until `after_fork_in_parent`.
@@ -91,6 +88,7 @@ class LedgerFile:
         self._held_for_fork = False
         self._forked_in_use = self._forked_in_use or connection is not None or self._beside > 0
         view, self._view, self._beside = self._view, None, 0
+        self._group = None
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self.spool, self.ownership = Spool(self.spool.ledger_id), Ownership()
@@ -142,6 +140,10 @@ class LedgerFile:
             brief: another process that is writing is not waited for long; there is another place for it.
         """
         with self._lock, file_errors(self.path, money):
+            if self._group is not None:
+                with self._group.part(synced=synced) as part:
+                    yield part
+                return
             connection = self._connect_to_write(money, begins=begins)
             self._take_in(connection)
             if synced is not self._synced:
@@ -149,15 +151,47 @@ class LedgerFile:
                 self._synced = synced
             with self._waiting(connection, brief):
                 connection.execute("BEGIN IMMEDIATE")
-            with transaction(connection):
-                yield connection
+            connection.known = Known()
+            try:
+                with transaction(connection):
+                    yield connection
+            finally:
+                connection.known = None
             self._busy_until = 0.0
             self._take_in(connection)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Open one transaction for all that this thread writes within it: all of it is written, or nothing.
+
+        What memory is to know of it is told by `after`. An error of any of these writes ends them all.
+        """
+        with self._lock:
+            with self.writing(brief=True) as connection:
+                self._group = group = Group(connection)
+                try:
+                    yield
+                finally:
+                    self._group = None
+            for then in group.then:
+                then()
+
+    def after(self, then: Callable[[], object]) -> None:
+        """Call this when what this thread has written is there: now, or once its group was written."""
+        with self._lock:
+            if self._group is None:
+                then()
+            else:
+                self._group.then.append(then)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees the file as it is now. For few rows: others of this process wait for it."""
         with self._lock, file_errors(self.path, RECORD), written_by_us(self.path):
+            if self._group is not None:
+                with self._group.part() as part:
+                    yield part
+                return
             connection = self._open()
             self._take_in(connection)
             connection.execute("BEGIN")
@@ -266,11 +300,11 @@ class LedgerFile:
         """Return a connection to read by. Where there is no file, or none that can be written, it is one in memory."""
         self._settle_place()
         self._look_for_loss()
-        if self.connection is not None or _identity(self.path) is not None:
+        if self.connection is not None or identity_of(self.path) is not None:
             return self._connect()
         if self.path == self.asked:
             require_own(self.path)
-        stamp = _stamp(self.asked)
+        stamp = stamp_of(self.asked)
         if self._view is None or self._view[0] != stamp:
             view = self._copy()
             self.close()
@@ -292,10 +326,10 @@ class LedgerFile:
             raise
         return connection
 
-    def _connect_to_write(self, money: str, *, begins: bool) -> Connection:
+    def _connect_to_write(self, money: str, *, begins: bool) -> FileConnection:
         self._settle_place()
         self._look_for_loss()
-        if self._lost is not None and _identity(self.path) == self._lost:
+        if self._lost is not None and identity_of(self.path) == self._lost:
             self._lost = None  # it was put back
         if self._lost is not None:
             path = named(self.path)
@@ -320,15 +354,16 @@ class LedgerFile:
 
     def _look_for_loss(self) -> None:
         """Notice where the file that is in use, also if it is closed for a fork, is not at its path any more."""
-        if (self.connection is None and not self._paused) or _identity(self.path) == self._identity:
+        if (self.connection is None and not self._paused) or identity_of(self.path) == self._identity:
             return
         self._lost = self._identity
         self.close()
         self._notes.append(cell_notes.LEDGER_LOST.of(path=named(self.path)))
 
-    def _connect(self) -> Connection:
-        if self.connection is not None:
-            roll_back(self.connection)  # an interrupt may have come between a BEGIN and its guard
+    def _connect(self) -> FileConnection:
+        if isinstance(self.connection, FileConnection):
+            if self._group is None:
+                roll_back(self.connection)  # an interrupt may have come between a BEGIN and its guard
             return self.connection
         if self._forked_in_use:
             raise LedgerError(
@@ -337,62 +372,18 @@ class LedgerFile:
                 remedy='Call multiprocessing.set_start_method("spawn"), or fork when nothing is being asked.',
             )
         make_private(self.path)
-        connection = sqlite3.connect(self.path, timeout=schema.WAIT, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=schema.WAIT, isolation_level=None, check_same_thread=False, factory=FileConnection
+        )
+        connection.paying = {}
         try:
             connection.row_factory = sqlite3.Row
             schema.prepare(connection, self.path)
             self.spool.begin(schema.ledger_id(connection))
-            self._identity, self._paused = _identity(self.path), False
+            self._identity, self._paused = identity_of(self.path), False
         except BaseException:
             connection.close()
             raise
         self._synced, self.ownership = None, Ownership(said=self.ownership.said)
         self.connection, self._closer = connection, weakref.finalize(self, connection.close)
         return connection
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _stamp(path: Path) -> object:
-    """Return a value that changes when a ledger is written by others."""
-    found = []
-    for one in (path, path.with_name(path.name + "-wal")):
-        try:
-            state = one.stat()
-        except FileNotFoundError:
-            continue
-        found.append((state.st_ino, state.st_size, state.st_mtime_ns))
-    return tuple(found)
-
-
-_one_fork = new_lock()
-_forking: list[LedgerFile] = []
-
-
-def _let_go() -> None:
-    _one_fork.acquire()  # another thread may be forking too
-    _forking[:] = list(_files)
-    for file in _forking:
-        file.before_fork()
-
-
-def _go_on() -> None:
-    for file in _forking:
-        file.after_fork_in_parent()
-    _forking.clear()
-    _one_fork.release()
-
-
-def _renew() -> object:
-    """In a forked child: have it open its files itself."""
-    _forking.clear()
-    return [file.renew() for file in list(_files)]
-
-
-around_fork(_let_go, _go_on, _renew)

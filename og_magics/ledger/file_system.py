@@ -129,3 +129,24 @@ def no_locks(path: Path, why: str) -> LedgerError:
         money="Nothing was written and nothing was paid.",
         remedy=REMEDY,
     )
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def stamp_of(path: Path) -> object:
+    """Return a value that changes when a ledger is written by others."""
+    found = []
+    for one in (path, path.with_name(path.name + "-wal")):
+        try:
+            state = one.stat()
+        except FileNotFoundError:
+            continue
+        found.append((state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(found)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .alike import apart, whole, whole_one
-from .database import Connection, Row
+from .database import Connection, Row, known_in
 from .packing import Unpacker, entries, packed_entry
 from .rows import LONG, canonical, dict_of, digest_long, storable
 
@@ -88,10 +88,12 @@ def append(
     about = {"receipt": receipt, "authorization": authorization, "set": changed}
     body = canonical({name: value for name, value in about.items() if value is not None})
     entry = (length + 1, time.time(), kind, body)
-    held = packed_entry(connection, entry[0], body, (previous, entry_hash(previous, *entry)))
+    hash = entry_hash(previous, *entry)
+    held = packed_entry(connection, entry[0], body, (previous, hash))
     connection.execute(
         "INSERT INTO journal (seq, time, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)", (*entry[:3], *held)
     )
+    known_in(connection).head = entry[0], hash
 
 
 def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> str:
@@ -101,6 +103,8 @@ def entry_hash(previous: str, seq: int, time: float, kind: str, body: str) -> st
 
 def head(connection: Connection) -> Head:
     """Return the journal's length, and the hash of its last entry."""
+    if (known := known_in(connection).head) is not None:
+        return known
     last = connection.execute(LAST).fetchone()
     return (0, GENESIS) if last is None else (last["seq"], Unpacker(connection).hash(last["hash"]))
 

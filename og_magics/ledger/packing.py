@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from .database import Connection
+from .database import Connection, known_in
 
 TABLE = "CREATE TABLE IF NOT EXISTS dictionaries (id INTEGER PRIMARY KEY, content BLOB NOT NULL)"
 
@@ -67,8 +67,11 @@ def packed_entry(connection: Connection, seq: int, body: str, hashes: tuple[str,
     if seq <= PLAIN or not isinstance(connection, sqlite3.Connection):
         return body, *hashes
     number = seq // _BLOCK + 1
-    found = connection.execute("SELECT content FROM dictionaries WHERE id = ?", (number,)).fetchone()
-    dictionary = found[0] if found is not None else _new_dictionary(connection, number)
+    known = known_in(connection).dictionaries
+    dictionary = known.get(number)
+    if dictionary is None:
+        found = connection.execute("SELECT content FROM dictionaries WHERE id = ?", (number,)).fetchone()
+        dictionary = known[number] = found[0] if found is not None else _new_dictionary(connection, number)
     return _packed(body, number, dictionary), bytes.fromhex(hashes[0]), bytes.fromhex(hashes[1])
 
 
@@ -76,8 +79,11 @@ def packed_text(connection: Connection, text: Any) -> Any:
     """Return a text as a file holds it; a short one, or what is no text, as it is."""
     if not isinstance(text, str) or len(text) < _LONG or not isinstance(connection, sqlite3.Connection):
         return text
-    last = connection.execute("SELECT id, content FROM dictionaries ORDER BY id DESC LIMIT 1").fetchone()
-    number, dictionary = (0, b"") if last is None else last
+    known = known_in(connection).dictionaries
+    if not known:
+        last = connection.execute("SELECT id, content FROM dictionaries ORDER BY id DESC LIMIT 1").fetchone()
+        known[0 if last is None else last[0]] = b"" if last is None else last[1]
+    number, dictionary = max(known.items())
     packed = _packed(text, number, dictionary)
     return packed if len(packed) < len(text.encode("utf-8", "surrogatepass")) else text
 

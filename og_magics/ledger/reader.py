@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..core.receipt import Receipt
+from ..core.shares import Share
 from . import journal, rows
 from .alike import whole, whole_one
 from .attestations import documents_of
 from .audit import LedgerAudit, audit
 from .columns import ColumnChanges, read_columns
-from .database import Connection, Row
+from .database import Connection, Row, changes_seen
 from .journal import Head
 from .money import MoneyLedger
 
 _MANY = 1000
 """Changed receipts and authorizations above which all are read: an SQL statement has a bound on its values."""
+_SESSIONS = 64
+"""Sessions of which the shares are kept."""
 _ALL = None, None
 
 
@@ -41,6 +44,10 @@ class Changes:
 class ReceiptReader(MoneyLedger):
     """Reads receipts, and waits for nobody to do so."""
 
+    _shared: tuple[object, dict[str, dict[str, Share]]] = None, {}
+    """The shares of settlements that were split, by authorization, and the state of the ledger that they are of: all
+    receipts of a session are needed for one."""
+
     def receipt(self, receipt_id: str) -> Receipt:
         """Return a snapshot of a receipt."""
         waits = self._file.spool.find(receipt_id)
@@ -55,13 +62,22 @@ class ReceiptReader(MoneyLedger):
         hash, share = row["authorization_hash"], None
         paid = None if hash is None else journal.row(connection, "authorizations", hash)
         if row["amount"] is not None and paid is not None:
+            share = self._shares_of(connection, int(row["amount"]), paid)[receipt_id]
+        return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
+
+    def _shares_of(self, connection: Connection, amount: int, paid: Row) -> dict[str, Share]:
+        hash, state = paid["hash"], (journal.head(connection), changes_seen(connection))
+        if self._shared[0] != state or len(self._shared[1]) >= _SESSIONS:
+            self._shared = state, {}
+        known = self._shared[1]
+        if hash not in known:
             members = connection.execute(
                 """SELECT receipt_id, weight, reported_cost, cost_usd, ended FROM receipts
                 WHERE authorization_hash = ? ORDER BY receipt_id""",
                 (hash,),
             )
-            share = rows.shares_of(int(row["amount"]), int(paid["cap"]), members.fetchall())[receipt_id]
-        return rows.receipt_of(row, share, None if paid is None else rows.authorization_of(paid))
+            known[hash] = rows.shares_of(amount, int(paid["cap"]), members.fetchall())
+        return known[hash]
 
     def receipts(self) -> list[Receipt]:
         """Return all receipts, oldest first."""
@@ -96,6 +112,19 @@ class ReceiptReader(MoneyLedger):
                 (model,),
             ).fetchone()
         return None if found["mean"] is None else math.ceil(found["mean"])
+
+    def typical_seconds(self, model: str) -> float | None:
+        """Return the mean of the time that the last answers of a model took; None where there is none."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                """SELECT avg(latency_s) AS mean FROM (
+                    SELECT r.latency_s FROM receipts r LEFT JOIN alike f ON f.id = r.alike
+                    WHERE coalesce(f.model, r.model) = ? AND r.ended = 'served' AND r.latency_s IS NOT NULL
+                    ORDER BY r.receipt_id DESC LIMIT 20
+                ) latest""",
+                (model,),
+            ).fetchone()
+        return None if found["mean"] is None else float(found["mean"])
 
     def version(self) -> int:
         """Return a number that changes whenever anything was written, by this process or another.

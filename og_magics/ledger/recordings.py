@@ -22,10 +22,9 @@ INDEX = "CREATE INDEX recordings_by_key ON recordings (key)"
 def note(connection: Connection, receipt_id: str, question: ChatRequest) -> None:
     """Note the request of a new receipt, with its replay key. To be called within a write transaction."""
     where = question.execution
-    key = request_fingerprint(question.path, question.model, question.body)
     connection.execute(
         "INSERT INTO recordings (receipt_id, key, run, cell, source) VALUES (?, ?, ?, ?, ?)",
-        (receipt_id, key, where.run, where.cell, where.source),
+        (receipt_id, question.fingerprint, where.run, where.cell, where.source),
     )
 
 

@@ -14,9 +14,9 @@
 - Signatures and keys are not stored, nor are images. Of a payment session's id there is a hash, salted by ledger.
 - How an answer ended is not lost where the file cannot be written then: it is kept beside it, and is taken in later,
   once (`spool.py`).
-- Every write is one transaction: it is there as a whole, or not at all. The same transaction enters what it changed in
-  the journal, where each entry holds the hash of the one before (`journal.py`). What a write finds already so, it
-  neither writes nor enters.
+- Every write is one transaction, or a part of one that several share (`together`): it is there as a whole, or not at
+  all. The same transaction enters what it changed in the journal, where each entry holds the hash of the one before
+  (`journal.py`). What a write finds already so, it neither writes nor enters.
 - So `audit` finds a row or an entry that was changed, added, removed or moved by other hands, and names it. It cannot
   find what was done by someone who made the journal anew from there on, or who cut its end off together with the rows:
   for that, note its `head` elsewhere, and give it to `audit`.
@@ -24,12 +24,11 @@
 
 from __future__ import annotations
 
-import base64
+import functools
 import os
 import secrets
-import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,12 +40,14 @@ from ..core.receipt import Authorization
 from ..core.secret import fingerprint
 from ..core.shared_ledger import shared_at
 from ..core.types import ChatRequest, Outcome
-from . import attestations, journal, recordings, rows, server_writes, spool
+from . import attestations, file_writes, journal, recordings, rows, server_writes, spool
+from .database import Connection
 from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
 from .ownership import Foreign, adopt, foreign_in
 from .reader import ReceiptReader
 from .recording_store import RecordingStore
+from .running import Running
 from .server_file import ledger_file
 from .threads import ThreadStore
 from .transactions import RECORD
@@ -54,33 +55,6 @@ from .wallet_errors import UNSENT, WalletFileError
 from .wallet_file import LedgerPayments, commitment_of
 
 _REPORT = "Please report it: the program should not have asked for this."
-
-
-@dataclass(slots=True)
-class _Running:
-    """A receipt whose answer is on its way, as the file has it: enough to write it again.
-
-    Attributes:
-        opened: its columns. signed: those of the authorization that pays for it.
-        session_id: a salted hash. salt: what it is salted with.
-    """
-
-    opened: dict[str, Any]
-    signed: dict[str, Any] | None = None
-    session_id: str | None = None
-    salt: str = journal.GENESIS
-
-    def salted(self, session_id: str | None) -> str | None:
-        """Return the hash of a session's id, or the one that was known before."""
-        return self.session_id if session_id is None else fingerprint(session_id, self.salt)
-
-    def entry(self, ended: Mapping[str, Any], attestation: bytes) -> spool.Entry:
-        """Return the entry for the spool."""
-        return {
-            "receipt_id": self.opened["receipt_id"], "kind": spool.END, "at": clock.time(), "opened": self.opened,
-            "authorization": self.signed, "session_id": self.session_id, "ended": dict(ended),
-            "attestation": base64.b64encode(attestation).decode(),
-        }  # fmt: skip
 
 
 class Ledger(ReceiptReader):
@@ -97,7 +71,7 @@ class Ledger(ReceiptReader):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(ledger_file(path))
         self._pid, self._last_id = os.getpid(), 0
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._attached: dict[str, tuple[dict[str, Any], str]] = {}  # on a server: what pays, and the salt of sessions
         self._kept = set[str]()  # hashes of attestations that are on the server
         self.notebook: NotebookIdentity | None = None
@@ -139,6 +113,13 @@ class Ledger(ReceiptReader):
         with self._file.writing() as connection:
             adopt(connection, foreign.answers, foreign.turns)
 
+    def together(self) -> AbstractContextManager[None] | None:
+        """Open one transaction for several of `open`, `attach` and `serve`; return None where each has one of its own.
+
+        An error of any of them undoes them all; each is then to be made anew.
+        """
+        return None if server_writes.on_server(self._file) else self._file.together()
+
     def close(self) -> None:
         """Close the file. It is also closed when the ledger is no longer used, and when the interpreter ends."""
         self._file.close()
@@ -153,15 +134,16 @@ class Ledger(ReceiptReader):
         if self.notebook is None and server_writes.on_server(self._file):
             row = self._opened(question, network, time, None)
             if server_writes.opened(self._file, row, question):
-                self._running[row["receipt_id"]] = _Running(row)
+                self._running[row["receipt_id"]] = Running(row)
                 return str(row["receipt_id"])
         with self._file.writing(money=UNSENT, begins=True) as connection:
             notebook_id = None if self.notebook is None else self.notebook.note(connection)
             row = self._opened(question, network, time, notebook_id)
             receipt_id = str(row["receipt_id"])
-            journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
-            recordings.note(connection, receipt_id, question)
-        self._running[receipt_id] = _Running(row)
+            if not file_writes.opened(connection, row, question):
+                journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
+                recordings.note(connection, receipt_id, question)
+        self._file.after(functools.partial(self._running.__setitem__, receipt_id, Running(row)))
         return receipt_id
 
     def authorize(
@@ -254,7 +236,7 @@ class Ledger(ReceiptReader):
             running.session_id = running.salted(session_id)
 
     def _attach(
-        self, receipt_id: str, authorization_hash: str, session_id: str | None, running: _Running | None, *, brief: bool
+        self, receipt_id: str, authorization_hash: str, session_id: str | None, running: Running | None, *, brief: bool
     ) -> None:
         known = self._attached.get(authorization_hash)
         if known is not None and running is not None and running.signed is None and running.session_id is None:
@@ -264,28 +246,39 @@ class Ledger(ReceiptReader):
                 running.signed, running.salt, running.session_id = signed_then, salt, session
                 return
         with self._file.writing(brief=brief) as connection:
-            row = self._row(connection, "receipts", receipt_id)
-            if row["authorization_hash"] not in (None, authorization_hash):
-                raise LedgerError(
-                    f"Receipt {receipt_id} is paid by authorization {row['authorization_hash']} already.",
-                    money=f"Authorization {authorization_hash} does not pay for it.",
-                    remedy=_REPORT,
-                )
-            signed = self._row(connection, "authorizations", authorization_hash)
-            salt = journal.salt(connection)
-            changes = {"authorization_hash": authorization_hash}
-            if session_id is not None:
-                changes["session_id"] = fingerprint(session_id, salt)
-            journal.write(
-                connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash,
-                held={"receipts": row},
-            )  # fmt: skip
+            paying = file_writes.paying(connection)
+            fresh = running is not None and running.signed is None and running.session_id is None
+            known = paying.get(authorization_hash) if fresh else None
+            session = None if known is None or session_id is None else fingerprint(session_id, known[1])
+            if known is None or not file_writes.attached(connection, receipt_id, authorization_hash, session):
+                known = self._attach_looking(connection, receipt_id, authorization_hash, session_id)
+            paying[authorization_hash] = known
         if running is not None:
-            held = rows.dict_of(signed)
-            running.signed, running.salt = {name: held[name] for name in spool.SIGNED}, salt
             if server_writes.on_server(self._file):
-                self._attached[authorization_hash] = running.signed, salt
-            running.session_id = running.salted(session_id)
+                self._attached[authorization_hash] = known
+            self._file.after(functools.partial(running.note, *known, session_id))
+
+    def _attach_looking(
+        self, connection: Connection, receipt_id: str, authorization_hash: str, session_id: str | None
+    ) -> tuple[dict[str, Any], str]:
+        """Attach, and return the columns of the authorization that a spool needs, and the salt of sessions."""
+        row = self._row(connection, "receipts", receipt_id)
+        if row["authorization_hash"] not in (None, authorization_hash):
+            raise LedgerError(
+                f"Receipt {receipt_id} is paid by authorization {row['authorization_hash']} already.",
+                money=f"Authorization {authorization_hash} does not pay for it.",
+                remedy=_REPORT,
+            )
+        held = rows.dict_of(self._row(connection, "authorizations", authorization_hash))
+        salt = journal.salt(connection)
+        changes = {"authorization_hash": authorization_hash}
+        if session_id is not None:
+            changes["session_id"] = fingerprint(session_id, salt)
+        journal.write(
+            connection, "attached", {"receipts": changes}, receipt=receipt_id, authorization=authorization_hash,
+            held={"receipts": row},
+        )  # fmt: skip
+        return {name: held[name] for name in spool.SIGNED}, salt
 
     def detach(self, receipt_id: str, authorization_hash: str) -> None:
         """Undo `attach`: the authorization did not pay this request. Nothing happens where it was not attached."""
@@ -366,16 +359,20 @@ class Ledger(ReceiptReader):
                 self._running.pop(receipt_id, None)
                 return
             with self._file.writing(brief=running is not None) as connection:
-                row = self._row(connection, "receipts", receipt_id)
-                attestations.keep(connection, attestation)
-                spool.end(connection, row, ended, session_id=session_id)
+                hash = None if running is None or running.signed is None else str(running.signed["hash"])
+                if running is None or not file_writes.ended(
+                    connection, running.opened, hash, session_id, ended, attestation
+                ):
+                    row = self._row(connection, "receipts", receipt_id)
+                    attestations.keep(connection, attestation)
+                    spool.end(connection, row, ended, session_id=session_id)
         except LedgerError as error:
             if running is None or isinstance(error.__cause__, OverflowError):  # a number that no file can hold
                 raise
             self._file.set_aside(running.entry(ended, attestation), error.what)
-        self._running.pop(receipt_id, None)
+        self._file.after(functools.partial(self._running.pop, receipt_id, None))
 
-    def _end_at_once(self, running: _Running, ended: Mapping[str, Any], attestation: bytes) -> bool:
+    def _end_at_once(self, running: Running, ended: Mapping[str, Any], attestation: bytes) -> bool:
         """Write an end on a server in one way there; return False where it has to be written otherwise."""
         if not server_writes.on_server(self._file):
             return False

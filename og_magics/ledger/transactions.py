@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..core.errors import LedgerError
@@ -94,3 +94,33 @@ def roll_back(connection: Connection) -> None:
     if connection.in_transaction:
         with contextlib.suppress(sqlite3.Error):  # the error that led here says more
             connection.execute("ROLLBACK")
+
+
+class Undone(BaseException):
+    """Raised in place of the error of one write of a group. No handler of errors in between may take it for its own."""
+
+
+class Group:
+    """The writes of one transaction.
+
+    Attributes:
+        then: called once they are written.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.then: list[Callable[[], object]] = []
+
+    @contextlib.contextmanager
+    def part(self, *, synced: bool = False) -> Iterator[Connection]:
+        """Make one of the writes.
+
+        Raises:
+            Undone: it failed, or has to be on the disk before others.
+        """
+        if synced:
+            raise Undone
+        try:
+            yield self._connection
+        except BaseException as error:
+            raise Undone from error

@@ -37,9 +37,10 @@ class NotebookMagics(Magics):
 
     def _estimate(self, turns: Sequence[Turn]) -> Estimate:
         """Show what turns would come to, and leave that in `_`; a variable that -o names keeps what it has."""
+        from ..core.estimate import AtOnce
         from ..display import show_or_print
 
-        estimate = self._app.estimate(turns)
+        estimate = self._app.estimate(turns, AtOnce(len(turns)))
         show_or_print(self._shell, estimate.bundle())
         self._leave(estimate, None)
         return estimate

@@ -221,7 +221,7 @@ class PaymentAuth(httpx.Auth):
         journal, hash = self._payments.journal, session.payment.authorization.hash
         session_id = session.id  # as it is now
         if self._attached is None or self._attached[0] is not session or self._attached[1] != session_id:
-            await self._payments.disk.run(lambda: journal.attach(self._receipt_id, hash, session_id))
+            await self._payments.disk.run(lambda: journal.attach(self._receipt_id, hash, session_id), together=True)
             self._attached = session, session_id
         self.session = session
 

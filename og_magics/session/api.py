@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..conversation import Answer, follow, prompt_rows
 from ..core.errors import LedgerError
@@ -15,7 +15,7 @@ from ..core.settings import Settings
 from ..display import HEARTBEAT
 from ..ledger import FrameCache, Ledger, ledger_of, readable_at
 from .asking import TurnMaker, built, current, of_many, options_from, turn_of
-from .many import aask_many, ask_many
+from .many import aask_many, ask_many, at_once_of
 from .open_payments import open_payments
 from .person import confirm, confirm_estimate
 
@@ -61,17 +61,25 @@ async def aask(prompt: str, **options: Any) -> Answer:
     return await app.start(turn_of(app, prompt, options_from(options))).answer()
 
 
-def estimate(prompts: str | Iterable[str] | pd.DataFrame, *, template: str | None = None, **options: Any) -> Estimate:
+def estimate(
+    prompts: str | Iterable[str] | pd.DataFrame,
+    *,
+    template: str | None = None,
+    concurrency: int | Literal["auto"] = 8,
+    **options: Any,
+) -> Estimate:
     """Return what prompts would come to, and send nothing: calls, tokens, and cost in OPG and USD, likely and at most;
-    and how many of them are recorded already. No key is needed, and no devnet is started.
+    the time; and how many of them are recorded already. No key is needed, and no devnet is started.
 
     "At most" is what list prices make of a token for each byte that is sent, the longest answers that `max_tokens`
     allows, all rounds of functions, and one repair of an answer with a schema. Likely are four bytes a token, and
     answers as long as this notebook's last ones of the model, or half of `max_tokens` where there are none. What is not
-    known is None: the price of a model that is not in the list, and OPG before this notebook's first settled payment.
+    known is None: the price of a model that is not in the list, OPG before this notebook's first settled payment, and
+    the time before its first answer of the model.
 
     Args:
-        prompts: one, or several as `ask_many` takes them. template: of a DataFrame's rows, as there.
+        prompts: one, or several as `ask_many` takes them. template: of a DataFrame's rows, as there. concurrency: how
+            many would be on their way at once.
         **options: as `ask`.
 
     Raises:
@@ -81,7 +89,7 @@ def estimate(prompts: str | Iterable[str] | pd.DataFrame, *, template: str | Non
     if isinstance(prompts, str):
         return app.estimate([built(app, prompts, asked, counted=False)])
     rows = prompt_rows(prompts, template)
-    return app.estimate(map(TurnMaker(app, rows, of_many(asked)).turn, range(len(rows))))
+    return app.estimate(map(TurnMaker(app, rows, of_many(asked)).turn, range(len(rows))), at_once_of(concurrency))
 
 
 def receipts(notebook: str | Path | None = None) -> pd.DataFrame:

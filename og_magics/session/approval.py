@@ -11,7 +11,7 @@ from ..client.approval import remedy
 from ..conversation import EstimateBasis, Turn, estimate_turns
 from ..core.amounts import format_opg
 from ..core.errors import PaymentRefused
-from ..core.estimate import Estimate
+from ..core.estimate import ONE, AtOnce, Estimate
 from ..core.recording import RecordingSource
 from ..core.settings import Settings
 from ..core.spending import Spending
@@ -24,17 +24,24 @@ _MONEY = "Nothing was sent, nothing was signed and nothing was paid."
 
 
 def estimate_of(
-    turns: Iterable[Turn], settings: Settings, ledger: Ledger, others: Iterable[RecordingSource]
+    turns: Iterable[Turn],
+    settings: Settings,
+    ledger: Ledger,
+    others: Iterable[RecordingSource],
+    at_once: AtOnce = ONE,
 ) -> Estimate:
     """Return what turns would come to. A ledger that is not there yet is not made.
 
     Args:
-        others: the sources of recorded answers besides the ledger.
+        others: the sources of recorded answers besides the ledger. at_once: calls on their way at once.
     """
     if not readable_at(ledger.path).is_file():
-        return estimate_turns(turns, EstimateBasis(settings, None, Replays([*others]).holds, lambda _: None))
+        return estimate_turns(
+            turns, EstimateBasis(settings, None, Replays([*others]).holds, lambda _: None, at_once=at_once)
+        )
     held, price = Replays([ledger.recordings, *others]), ledger.price_paid(settings.network_name())
-    return estimate_turns(turns, EstimateBasis(settings, price, held.holds, functools.cache(ledger.typical_tokens)))
+    tokens, seconds = functools.cache(ledger.typical_tokens), functools.cache(ledger.typical_seconds)
+    return estimate_turns(turns, EstimateBasis(settings, price, held.holds, tokens, seconds, at_once))
 
 
 def approved(turns: Sequence[Turn], limit: int, estimate: Estimate, approve: Approver | None) -> list[Turn]:

@@ -34,9 +34,11 @@ from ..conversation import (
     fingerprint_of,
     is_url,
     run_turn,
+    sqlite_file,
 )
 from ..core.environment import state_folder
 from ..core.errors import SEE_RECEIPTS, ConfigError, OGError
+from ..core.estimate import AtOnce
 from ..core.fork import new_lock
 from ..core.networks import described
 from ..core.options import SETTINGS
@@ -222,7 +224,9 @@ def _ask(share: Share, state: ShareState) -> None:
     try:
         todo = array("q", (at for at in share.prompts if store.fingerprint(at) is None))
         found = len(share.prompts) - len(todo)
-        maker.spending = app.spending(map(maker.turn, todo), _yes if terms.agreed else None) if todo else None
+        at_once = AtOnce(terms.most, terms.adapts)
+        agreed = _yes if terms.agreed else None
+        maker.spending = app.spending(map(maker.turn, todo), agreed, at_once) if todo else None
         llm = app.llm
         store.begin()
     except BaseException:
@@ -301,10 +305,11 @@ def _check(settings: Settings, terms: Terms) -> None:
 def _opened(share: Share, columns: Sequence[FieldColumn]) -> RowStore | SqlStore:
     """Open the place of a share's answers, once no other worker writes this share."""
     terms, until = share.terms, time.monotonic() + _OCCUPIED
-    if not is_url(terms.out) and not Path(terms.out).is_dir():
+    place = sqlite_file(terms.out) if is_url(terms.out) else Path(terms.out)
+    if place is not None and not place.exists():
         raise ConfigError(
-            f"A worker does not see the folder {terms.out}.", money=_NOTHING,
-            remedy="Name one that all workers share, or a database.",
+            f"A worker does not see {place}.", money=_NOTHING,
+            remedy="Name a place that all workers share, or a database on a server.",
         )  # fmt: skip
     while True:
         try:

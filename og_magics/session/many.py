@@ -32,11 +32,11 @@ from ..conversation import (
     is_url,
     prompt_rows,
     run_turn,
-    without_password,
+    url_for_workers,
 )
 from ..core.amounts import OPG
 from ..core.errors import ConfigError
-from ..core.estimate import Estimate
+from ..core.estimate import AtOnce, Estimate
 from ..core.runtime import runtime
 from .asking import TurnMaker, current, of_many, options_from, warn_before
 from .many_run import ManyRun
@@ -207,10 +207,7 @@ class BatchRequest:
         Raises:
             ConfigError, PaymentRefused: nothing was sent.
         """
-        if self.concurrency != "auto" and (not isinstance(self.concurrency, int) or not 1 <= self.concurrency <= MOST):
-            raise ConfigError(
-                f'concurrency must be "auto" or a whole number from 1 to {MOST}, got {self.concurrency!r}.'
-            )
+        at_once_of(self.concurrency)
         if self.max_failures is not None and (not isinstance(self.max_failures, int) or self.max_failures < 1):
             raise ConfigError(f"max_failures must be a whole number of 1 or more, got {self.max_failures!r}.")
         if self.table is not None and not is_url(self.out):
@@ -218,7 +215,7 @@ class BatchRequest:
         if self.cluster is not None and self.out is None:
             raise ConfigError("The answers of a cluster need a place.", remedy="Name it with out=.")
         if self.cluster is not None and is_url(self.out):
-            without_password(self.out)
+            url_for_workers(self.out)
         rows = prompt_rows(self.prompts, self.template)
         return self._in_memory(rows) if self.out is None else self._stored(rows)
 
@@ -230,7 +227,7 @@ class BatchRequest:
         """
         rows = prompt_rows(self.prompts, self.template)
         maker = TurnMaker(current(), rows, of_many(self.options))
-        return current().estimate(map(maker.turn, range(len(rows))))
+        return current().estimate(map(maker.turn, range(len(rows))), at_once_of(self.concurrency))
 
     def _in_memory(self, rows: PromptRows) -> ManyRun[BatchResult]:
         prompts = list(rows)
@@ -281,8 +278,8 @@ class BatchRequest:
 
         try:
             terms = terms_of(
-                current(), options, out=str(store.path or self.out), table=self.table or TABLE, total=len(maker.rows),
-                most=MOST if isinstance(self.concurrency, str) else self.concurrency,
+                current(), options, out=str(store.path or url_for_workers(self.out)), table=self.table or TABLE,
+                total=len(maker.rows), most=MOST if isinstance(self.concurrency, str) else self.concurrency,
                 adapts=self.concurrency == "auto", patience=self.patience, max_failures=self.max_failures,
                 agreed=maker.spending is not None,
             )  # fmt: skip
@@ -313,21 +310,34 @@ class BatchRequest:
                     remedy="Name another place for these answers; what is in the receipts is not asked again.",
                 )
 
-    @staticmethod
-    def _look_at(maker: TurnMaker, todo: Sequence[int]) -> None:
+    def _look_at(self, maker: TurnMaker, todo: Sequence[int]) -> None:
         """Look at all that will be asked, and ask a person where it may cost much."""
         app = current()
         for number, at in enumerate(todo):
             turn = maker.turn(at)
             if not number:
                 warn_before(app, turn)
-        maker.spending = app.spending(map(maker.turn, todo), confirm_estimate) if todo else None
+        if todo:
+            maker.spending = app.spending(map(maker.turn, todo), confirm_estimate, at_once_of(self.concurrency))
 
     def _run(self, rows: Iterator[Row], take: Take) -> BatchRun:
         adapts = self.concurrency == "auto"
         most = MOST if isinstance(self.concurrency, str) else self.concurrency
         throttle = Throttle(most, adapts=adapts, patience=self.patience)
         return BatchRun(rows, take, throttle, current().notify, max_failures=self.max_failures)
+
+
+def at_once_of(concurrency: Any) -> AtOnce:
+    """Return how many calls a `concurrency` has on their way at once.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if concurrency == "auto":
+        return AtOnce(MOST, adapts=True)
+    if not isinstance(concurrency, int) or not 1 <= concurrency <= MOST:
+        raise ConfigError(f'concurrency must be "auto" or a whole number from 1 to {MOST}, got {concurrency!r}.')
+    return AtOnce(concurrency)
 
 
 def _settled_costs(turns: Collection[str]) -> Mapping[str, int]:

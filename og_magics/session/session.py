@@ -27,7 +27,7 @@ from ..core import allowance
 from ..core.amounts import to_opg
 from ..core.cell_context import cell_history, execution, namespace
 from ..core.errors import ConfigError, LedgerError
-from ..core.estimate import Estimate
+from ..core.estimate import ONE, AtOnce, Estimate
 from ..core.fork import new_rlock
 from ..core.models import known_model, notice, prices_of
 from ..core.networks import Network, described
@@ -264,14 +264,14 @@ class Session:
         request, place = self.threads.place(name, turn.request, self._settings.thread_tokens, counted=counted)
         return replace(turn, request=request, place=place)
 
-    def estimate(self, turns: Iterable[Turn]) -> Estimate:
-        """Return what turns would come to: calls, tokens and cost. Nothing is sent or started, and no key is needed."""
-        return estimate_of(turns, limited(self._settings), self.ledger, self._other_recordings())
+    def estimate(self, turns: Iterable[Turn], at_once: AtOnce = ONE) -> Estimate:
+        """Return what turns would come to: calls, tokens, cost, time. Nothing is sent or started; no key is needed."""
+        return estimate_of(turns, limited(self._settings), self.ledger, self._other_recordings(), at_once)
 
     def _approved(self, turns: Sequence[Turn], approve: Approver | None) -> Sequence[Turn]:
         """Return the turns with what they may come to, after a question where that is much; see `approved`."""
         limit = self._approval_limit()
-        return turns if limit is None else approved(turns, limit, self.estimate(turns), approve)
+        return turns if limit is None else approved(turns, limit, self.estimate(turns, AtOnce(len(turns))), approve)
 
     def _approval_limit(self) -> int | None:
         limit = limited(self._settings).approve_above
@@ -296,14 +296,14 @@ class Session:
         run.when_done(self.notify)
         return run
 
-    def spending(self, turns: Iterable[Turn], approve: Approver | None = None) -> Spending | None:
+    def spending(self, turns: Iterable[Turn], approve: Approver | None, at_once: AtOnce) -> Spending | None:
         """Return the sum that many turns may come to, after one question for all where that is much; None: no limit.
 
         Raises:
             PaymentRefused: as `start`.
         """
         limit = self._approval_limit()
-        return None if limit is None else spending_of(limit, self.estimate(turns), approve)
+        return None if limit is None else spending_of(limit, self.estimate(turns, at_once), approve)
 
     def compare(self, turns: Sequence[Turn], *, approve: Approver | None = None) -> Comparison:
         """Ask several models at once, to compare their answers.

@@ -119,7 +119,7 @@ def _footer_of(blocks: list[str], receipt: Receipt) -> tuple[list[str], str]:
 def _says_ending(block: str, receipt: Receipt) -> bool:
     """Return True for a line that says how an answer ended, of one that did: in our words, or in a later version's."""
     note = ending_note(receipt)
-    facts = Facts(tokens=(None, limit_of(receipt)), required=False)
+    facts = Facts(tokens=(None, limit_of(receipt.request)), required=False)
     return bool(note) and (block == note or ("\n" not in block and not findings(block, facts)))
 
 

@@ -115,6 +115,33 @@ class TestSums:
         assert api.estimate("x").completion_tokens == 51
         assert api.estimate("x", max_tokens=20).completion_tokens == 20
 
+    def test_the_time_is_that_of_the_last_answers_for_as_many_at_once(self, session: Session) -> None:
+        assert api.estimate("x").seconds is None
+        assert "not known: no answer of openai/gpt-5 is in the receipts here yet" in repr(api.estimate("x"))
+        for number, latency in enumerate((1.0, 3.0), 1):
+            pay(session, f"q{number}", "0.001", 10**15, number, latency=latency)
+        one, many = api.estimate("x"), api.estimate(["x"] * 40)
+        assert (one.seconds, many.seconds) == (2.0, 10.0)
+        assert "time             about 10 s: 2.0 s a call, as the last ones took, and 8 at once\n" in repr(many)
+        assert api.estimate(["x"] * 3, concurrency=64).seconds == 2.0, "no sooner than one call"
+        quick = api.estimate(["x"] * 1000, concurrency="auto")
+        assert quick.seconds == 2.0 * 1000 / 64
+        assert "31 s or more" in repr(quick)
+        assert "up to 64 at once" in repr(quick)
+        assert is_estimate(quick.bundle())
+        with pytest.raises(ConfigError, match="whole number from 1 to 64"):
+            api.estimate(["x"], concurrency=65)
+
+    def test_no_more_than_a_hundred_calls_a_second_are_counted_with(self, session: Session) -> None:
+        pay(session, "q", "0.001", 10**15, latency=0.001)
+        assert api.estimate(["x"] * 500, concurrency=64).seconds == 5.0
+
+    def test_what_is_shown_again_takes_no_time(self, session: Session) -> None:
+        pay(session, "known", "0.001", 10**15)
+        found = api.estimate("known", replay="auto")
+        assert "time " not in repr(found)
+        assert is_estimate(found.bundle())
+
     def test_a_system_prompt_a_thread_and_a_list_of_parts_count(self, session: Session) -> None:
         bare = api.estimate("x").most_prompt_tokens
         assert api.estimate("x", system="s" * 30).most_prompt_tokens == bare + 30 + HEAD

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from og_magics.conversation import Options, StoredAnswers
+from og_magics.conversation import Options, StoredAnswers, fingerprint_of, prompt_rows, url_for_workers
 from og_magics.core.errors import ConfigError, OGError, StreamError
 from og_magics.core.settings import Secret, Settings
 from og_magics.session import Session
+from og_magics.session.asking import TurnMaker
 from og_magics.session.cluster import ClusterRun
 from og_magics.session.cluster_share import Share, ShareState, Terms, _as_event, _portable, ask_share, terms_of
 from og_magics.session.many import BatchRequest
@@ -120,6 +121,25 @@ def test_a_call_that_makes_no_sense_is_refused(
         with pytest.raises(ConfigError, match=said) as raised:
             request.start()
         assert "pa55word" not in str(raised.value) + repr(request)
+
+
+def test_a_database_in_a_file_has_one_path_for_all_and_a_worker_that_does_not_see_it_asks_nothing(
+    app: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert url_for_workers("sqlite:///a.db") == f"sqlite:///{tmp_path / 'a.db'}"
+    for url in ("sqlite:///:memory:", "sqlite://", "postgresql://me@host/x"):
+        assert url_for_workers(url) == url
+    monkeypatch.setattr("og_magics.session.asking._app", app)
+    with pytest.raises(ConfigError, match="in memory ends with this process"):
+        BatchRequest(["a"], 8, None, "sqlite://", None, 1.0, False, Options(), None, "tcp://127.0.0.1:1").start()
+    monkeypatch.setenv("OG_DEVNET", "{}")
+    one = share(app)
+    away = replace(one, terms=replace(one.terms, out=f"sqlite:///{tmp_path / 'not here.db'}"))
+    right = TurnMaker(app, prompt_rows([PRIVATE, "another"], None), one.terms.options).plain(0).request
+    refused = ask_share(replace(away, fingerprint=fingerprint_of(right)))
+    assert "does not see" in str(refused.stopped_by)
+    assert not list(tmp_path.glob("not here*"))
 
 
 def test_the_cost_of_an_attempt_that_died_stays_in_the_sum() -> None:
