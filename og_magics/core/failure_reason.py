@@ -83,7 +83,6 @@ def _of_text(text: str, content_type: str) -> str:
 
 
 def _line(text: str) -> str:
-    flat = " ".join(text.split())
-    flat = "".join(c for c in flat if c.isprintable())
+    flat = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
     flat = flat if len(flat) <= _SHOWN else flat[: _SHOWN - 1] + "…"
     return flat.rstrip(".")

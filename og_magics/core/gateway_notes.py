@@ -114,5 +114,5 @@ def _line(text: Any) -> str:
     """Return a text on one line, without characters that a terminal obeys or nobody sees."""
     if not isinstance(text, str):
         return ""
-    flat = " ".join(text[: 4 * _LONGEST].split())
-    return "".join(character for character in flat if character.isprintable())[:_LONGEST]
+    shown = "".join(one for one in text[: 4 * _LONGEST] if one.isprintable() or one.isspace())
+    return " ".join(shown.split())[:_LONGEST].rstrip()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
@@ -47,9 +47,11 @@ _OWN = tuple(
     dict.fromkeys((*(one for one in _FIELDS if one not in _WORKED_OUT), "weight", "reported_cost", "verified_hash"))
 )
 """Columns that are read row by row."""
+_RARE = ("error", "turn", "paid_by", "verified_hash")
+"""Of these, texts that few receipts have: they are read for those alone."""
 _PAYMENTS = """SELECT a.hash, a.payer, a.pay_to, a.cap, a.expired, a.money, s.payment_hash, s.amount
     FROM authorizations a LEFT JOIN settlements s ON s.authorization_hash = a.hash"""
-_SLICE = 512
+_SLICE = 256
 """Rows that are taken over at once: in between, other threads go on."""
 
 
@@ -67,8 +69,8 @@ def read_columns(
 ) -> Values:
     """Return the columns of all receipts of a ledger, oldest first; or of these, and those that these pay.
 
-    Behind the known columns stand those that a newer version wrote something into, by their names. It is three
-    statements, however many rows there are.
+    Behind the known columns stand those that a newer version wrote something into, by their names. It is at most
+    six statements, however many rows there are.
 
     Raises:
         ValueError, TypeError: a value that og_magics did not write.
@@ -108,9 +110,7 @@ def _own_columns(
     """
     import numpy as np
 
-    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-    found = connection.execute(f"SELECT alike, {quoted} FROM receipts WHERE alike IS NOT NULL AND ({where})", chosen)  # noqa: S608 - our own, and names
-    which, *columns = _columns(found, len(names) + 1)
+    which, columns = _columns_apart(connection, names, where, chosen)
     facts = alike.facts_of(connection, set(which.tolist()), _SHARED)
     which = np.array([numbers[facts[one]] for one in which.tolist()], dtype=np.intp)
 
@@ -119,7 +119,7 @@ def _own_columns(
     printed = ", ".join(f"coalesce({name}, '{null}')" for name in _TEXTS)
     text = between.join("%s" for _ in _TEXTS)
     found = connection.execute(
-        f"SELECT printf('{text}', {printed}), {', '.join(_OTHERS)}, {quoted} FROM receipts "  # noqa: S608 - our own
+        f"SELECT printf('{text}', {printed}), {', '.join(_OTHERS)}, {_quoted(names)} FROM receipts "  # noqa: S608 - our own
         f"WHERE alike IS NULL AND ({where})",
         chosen,
     )
@@ -134,16 +134,39 @@ def _own_columns(
     return which, dict(zip(names, columns, strict=True))
 
 
+def _columns_apart(
+    connection: Connection, names: list[str], where: str, chosen: list[str]
+) -> tuple[Objects, list[Objects]]:
+    """Return the number of the facts of each row that names some, and its columns of these names."""
+    import numpy as np
+
+    apart, rare = f"alike IS NOT NULL AND ({where})", f"coalesce({', '.join(_RARE)})"
+    often = [name for name in names if name not in _RARE]
+    found = connection.execute(f"SELECT alike, {_quoted(often)}, {rare} FROM receipts WHERE {apart}", chosen)  # noqa: S608 - our own, and names
+    which, *columns, rarely = _columns(found, len(often) + 2)
+    held = dict(zip(often, columns, strict=True)) | {name: np.full(len(which), None, dtype=object) for name in _RARE}
+    if _given(rarely).any():
+        row = dict(zip(held["receipt_id"].tolist(), range(len(which)), strict=True))
+        query = f"SELECT receipt_id, {', '.join(_RARE)} FROM receipts WHERE {rare} IS NOT NULL AND {apart}"  # noqa: S608 - our own
+        ids, *texts = _columns(connection.execute(query, chosen), len(_RARE) + 1)
+        rows_of_ids = [row[one] for one in ids.tolist()]
+        for name, values in zip(_RARE, texts, strict=True):
+            held[name][rows_of_ids] = values
+    return which, [held[name] for name in names]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
 def _columns(cursor: Cursor, many: int) -> list[Objects]:
     """Return the values of all rows, column by column."""
     import numpy as np
 
     cursor.row_factory = None  # plain tuples
-    slices: list[Objects] = [np.empty((0, many), dtype=object)]
-    while part := cursor.fetchmany(_SLICE):
-        values = np.fromiter(chain.from_iterable(part), dtype=object, count=len(part) * many).reshape(-1, many)
-        slices.append(values)
-    return list(np.concatenate(slices).T)  # not copied: to count one more reference of each object takes longer
+    slices = iter(lambda: cursor.fetchmany(_SLICE), [])
+    values = np.fromiter(chain.from_iterable(chain.from_iterable(slices)), dtype=object)
+    return list(values.reshape(-1, many).T)  # not copied: to count one more reference of each object takes longer
 
 
 def _given(values: Objects) -> Objects:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from .database import Connection
@@ -28,7 +29,7 @@ _SAMPLE, _TEXT = 9, 3000
 _LARGEST = 512 << 20
 """Bytes of an unpacked value."""
 _MARK = b"\x01"
-_LEVEL, _MEMORY = 6, 7
+_LEVEL = 6
 
 
 class Unpacker:
@@ -82,12 +83,18 @@ def packed_text(connection: Connection, text: Any) -> Any:
 
 
 def _packed(text: str, number: int, dictionary: bytes) -> bytes | str:
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, 15, _MEMORY, zlib.Z_DEFAULT_STRATEGY, dictionary)
     try:
         content = text.encode()
     except UnicodeEncodeError:  # half a character: it stays as it is
         return text
+    deflate = _compressor(dictionary).copy()
     return _MARK + number.to_bytes(3, "big") + deflate.compress(content) + deflate.flush()
+
+
+@lru_cache(maxsize=4)
+def _compressor(dictionary: bytes) -> zlib._Compress:
+    """Return a compressor that has read the dictionary, to be copied: to read it takes longer than most entries do."""
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, 15, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY, dictionary)
 
 
 def _new_dictionary(connection: Connection, number: int) -> bytes:

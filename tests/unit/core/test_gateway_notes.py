@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from og_magics.core.gateway_notes import citations_of, gateway_notes, moderation_of, note_lines, read_notes
@@ -53,6 +53,8 @@ def test_a_moderation_that_found_nothing_says_nothing():
 
 
 @given(JSON | st.dictionaries(st.sampled_from(["citations", "moderation"]), JSON | st.lists(SOURCE)))
+@example({"moderation": "0\r\x08"})
+@example({"moderation": 199 * "a" + " b"})
 def test_notes_of_a_file_are_read_in_their_form_and_shown_in_short_lines(value):
     notes = read_notes(value)
     assert set(notes) <= {"citations", "moderation"}
