@@ -45,26 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     _add_run(verbs.add_parser("run", help="run a notebook without a browser, then print its receipts"))
     receipts = verbs.add_parser("receipts", help="list the receipts in a saved notebook or a ledger")
-    receipts.add_argument("notebook", type=Path, nargs="?")
-    receipts.add_argument(
-        "--ledger", type=ledger_argument, metavar="FILE", help="read this ledger: a path, or the URL of a shared one"
-    )
-    receipts.add_argument(
-        "--settle", action="store_true",
-        help="first look on chain for the payments in the ledger (the notebook's, where none is named); needs no key",
-    )  # fmt: skip
-    receipts.add_argument(
-        "--adopt", action="store_true",
-        help="take over, after a question, what another user or machine wrote into the ledger: answers, conversations",
-    )  # fmt: skip
-    receipts.add_argument("--yes", action="store_true", help="with --adopt: do not ask")
-    receipts.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="look for payments at most so long (60)"
-    )
-    form = receipts.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print them as JSON, with everything that verification needs")
-    form.add_argument("--csv", type=Path, metavar="FILE", help="write them into this .csv file")
-
+    _add_receipts(receipts)
     _add_ledger(verbs.add_parser("ledger", help="copy a ledger: from a file to a server, or back"))
 
     verify = verbs.add_parser(
@@ -227,7 +208,35 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
+def _add_receipts(receipts: argparse.ArgumentParser) -> None:
+    receipts.add_argument("notebook", type=Path, nargs="?")
+    receipts.add_argument(
+        "--ledger", type=ledger_argument, metavar="FILE", help="read this ledger: a path, or the URL of a shared one"
+    )
+    receipts.add_argument(
+        "--settle", action="store_true",
+        help="first look on chain for the payments in the ledger (the notebook's, where none is named); needs no key",
+    )  # fmt: skip
+    receipts.add_argument(
+        "--adopt", action="store_true",
+        help="take over, after a question, what another user or machine wrote into the ledger: answers, conversations",
+    )  # fmt: skip
+    receipts.add_argument("--yes", action="store_true", help="with --adopt: do not ask")
+    receipts.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="look for payments at most so long (60)"
+    )
+    for name in ("model", "provider", "from-notebook", "status"):
+        text = "of this notebook's name" if name == "from-notebook" else f"of this {name}"
+        receipts.add_argument(f"--{name}", action="append", metavar="NAME", help=f"only those {text}; may be repeated")
+    receipts.add_argument("--since", metavar="TIME", help="only those from this time on, such as 2026-04-01 (UTC)")
+    receipts.add_argument("--until", metavar="TIME", help="only those before this time")
+    form = receipts.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print them as JSON, with everything that verification needs")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="write them into this .csv file")
+
+
 def _receipts(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from ..core.receipt_filter import receipt_filter
     from .receipts import adopt, show_receipts
 
     neither = args.notebook is None and args.ledger is None
@@ -243,7 +252,11 @@ def _receipts(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         as_json=args.json,
         csv=args.csv,
         settle=args.timeout if args.settle else None,
-    )
+        choice=receipt_filter(
+            model=args.model, provider=args.provider, from_notebook=args.from_notebook, since=args.since,
+            until=args.until, status=args.status,
+        ),
+    )  # fmt: skip
 
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..core.errors import LedgerError
+from ..core.receipt_filter import ReceiptFilter
 from ..core.settings import Settings
 from ..core.shared_ledger import shared_at
 from ..display import receipts_table
@@ -21,13 +22,20 @@ _MOST, _WIDTH = 20, 80
 
 
 def show_receipts(
-    notebook: Path | None, *, ledger: Path | None, as_json: bool, csv: Path | None, settle: float | None = None
+    notebook: Path | None,
+    *,
+    ledger: Path | None,
+    as_json: bool,
+    csv: Path | None,
+    settle: float | None = None,
+    choice: ReceiptFilter,
 ) -> int:
     """Print the receipts of a notebook or a ledger, or write them into a CSV file. Return 0.
 
     Args:
         settle: seconds to look for the payments of the ledger, which is the notebook's where none is named; the
             receipts are the ledger's then. What is still open is named on standard error, with the reason.
+        choice: which of them.
 
     Raises:
         ChainError: no chain could be read.
@@ -42,6 +50,7 @@ def show_receipts(
             receipts = opened.receipts()
     else:
         receipts = receipts_in(notebook or Path())
+    receipts = list(filter(choice.keeps, receipts))
     if csv is not None:
         print(f"{len(receipts)} receipts written to {export_receipts(receipts, csv)}")
     elif as_json:

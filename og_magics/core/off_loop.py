@@ -1,4 +1,4 @@
-"""Calls that may wait for a disk, made beside the background loop: all that use the loop go on meanwhile."""
+"""Calls that may wait for a disk or a server, made beside the background loop: all else on it goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ _Made = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 
 class OrderedThread:
-    """One thread that makes calls one after the other, in the order in which they were given.
+    """One thread that makes calls one after the other, in the order in which they were given; or a few, that begin them
+    in this order.
 
     A call that was given is made, also when nobody waits for it any more. Each caller waits for its own, so no more
     stand in line than there are callers.
@@ -48,13 +49,14 @@ class OrderedThread:
     Args:
         together: calls that may be, and follow each other in line, are made within one of these. Where one of them
             fails, each is made again, by itself.
+        at_once: calls that are made at the same time, at most; where that is more than one, each is made by itself.
     """
 
-    def __init__(self, name: str = "og_magics-disk", together: Together = lambda: None) -> None:
-        self._name, self._together = name, together
+    def __init__(self, name: str = "og_magics-disk", together: Together = lambda: None, at_once: int = 1) -> None:
+        self._name, self._together, self._at_once = name, together, at_once
         self._line: deque[_Waiting] = deque()
         self._changed = threading.Condition()
-        self._runs = False
+        self._running = self._idle = 0
         _threads.add(self)
 
     async def run(self, call: Callable[[], T], *, together: bool = False) -> T:
@@ -78,9 +80,9 @@ class OrderedThread:
         with self._changed:
             self._line.append(waiting)
             self._changed.notify()
-            if self._runs:
+            if self._idle >= len(self._line) or self._running >= self._at_once:
                 return
-            self._runs = True
+            self._running += 1
         try:
             threading.Thread(target=self._work, args=(_IDLE_SECONDS,), name=self._name, daemon=True).start()
         except RuntimeError:  # the interpreter is shutting down, and starts no more threads
@@ -88,19 +90,22 @@ class OrderedThread:
 
     def renew(self) -> object:
         """In a forked child: begin anew; the line, and who waits in it, are the parent's."""
-        line, self._line, self._changed, self._runs = self._line, deque(), threading.Condition(), False
+        line, self._line, self._changed, self._running, self._idle = self._line, deque(), threading.Condition(), 0, 0
         return line
 
     def _work(self, idle: float) -> None:
         while True:
             with self._changed:
                 if not self._line:
+                    self._idle += 1
                     self._changed.wait(idle)
+                    self._idle -= 1
                 if not self._line:
-                    self._runs = False
+                    self._running -= 1
                     return
                 line = [self._line.popleft()]
-                while line[0].together and self._line and self._line[0].together and len(line) < _MOST:
+                several = self._at_once == 1 and line[0].together
+                while several and self._line and self._line[0].together and len(line) < _MOST:
                     line.append(self._line.popleft())
             if len(line) == 1 or not self._made_together(line):
                 for waiting in line:
@@ -165,7 +170,8 @@ _making = new_lock()
 def thread_of(owner: object) -> OrderedThread:
     """Return the thread for the calls of one ledger: the same one for all who use it in this process.
 
-    Calls that may be made together are made within its `together()`, where it has that.
+    Calls that may be made together are made within its `together()`, where it has that. A ledger that is quicker with
+    several calls at the same time says how many (`calls_at_once`).
     """
     owned = weakref.ref(owner)
 
@@ -175,7 +181,7 @@ def thread_of(owner: object) -> OrderedThread:
 
     with _making:
         if owner not in _of_owners:
-            _of_owners[owner] = OrderedThread(together=together)
+            _of_owners[owner] = OrderedThread(together=together, at_once=getattr(owner, "calls_at_once", 1))
         return _of_owners[owner]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .audit import LedgerAudit
 from .export import export_receipts, import_receipts, read_frame, receipts_csv, replace_file
-from .frame import FrameCache, receipts_frame
+from .frame import FrameCache, chosen_frame, receipts_frame
 from .notebook_index import ledger_of
 from .opening import notebook_ledger, open_ledger
 from .place import readable_at
@@ -18,6 +18,7 @@ __all__ = [
     "LedgerAudit",
     "ThreadStore",
     "ThreadSummary",
+    "chosen_frame",
     "export_receipts",
     "import_receipts",
     "ledger_of",

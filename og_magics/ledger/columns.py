@@ -15,10 +15,12 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from ..core.receipt_columns import RECEIPT_COLUMNS, ReceiptColumn
+from ..core.receipt_filter import ReceiptFilter
 from ..core.redaction import without_logins
 from ..core.secret import fingerprint_of_old
 from ..core.shares import parts_of
 from . import alike, rows
+from .chosen import selection
 from .database import Connection, Cursor
 from .journal import Head
 
@@ -65,9 +67,13 @@ class ColumnChanges:
 
 
 def read_columns(
-    connection: Connection, receipts: set[str] | None = None, authorizations: set[str] | None = None
+    connection: Connection,
+    receipts: set[str] | None = None,
+    authorizations: set[str] | None = None,
+    choice: ReceiptFilter | None = None,
 ) -> Values:
-    """Return the columns of all receipts of a ledger, oldest first; or of these, and those that these pay.
+    """Return the columns of all receipts of a ledger, oldest first; or of these, and those that these pay; or of those
+    that a choice may have, and all that are paid with them.
 
     Behind the known columns stand those that a newer version wrote something into, by their names. It is at most
     six statements, however many rows there are.
@@ -81,6 +87,8 @@ def read_columns(
     if receipts is not None and authorizations is not None:
         of_receipts, chosen = rows.among({"receipt_id": receipts, "authorization_hash": authorizations})
         of_payments, paying = rows.among({"a.hash": authorizations})
+    if choice is not None:
+        (of_receipts, chosen), (of_payments, paying) = selection(choice)
     names = [*_OWN, *unknown]
     numbers: defaultdict[tuple[Any, ...], int] = defaultdict(count().__next__)
     which, own = _own_columns(connection, names, of_receipts, chosen, numbers)

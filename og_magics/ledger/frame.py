@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.fork import new_lock
 from ..core.receipt import Receipt
 from ..core.receipt_columns import RECEIPT_COLUMNS
+from ..core.receipt_filter import ReceiptFilter
+from .chosen import kept
 from .frame_buffer import FrameBuffer
 from .transactions import written_by_us
 
@@ -51,6 +53,16 @@ def typed_frame(values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
             columns[name] = pd.Series(held, dtype=dtype)
     columns |= {name: pd.Series(held, dtype="object") for name, held in values.items() if name not in columns}
     return pd.DataFrame(columns)
+
+
+def chosen_frame(ledger: Ledger, choice: ReceiptFilter) -> pd.DataFrame:
+    """Return `receipts_frame` of the receipts that are chosen; the others are not read.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    with written_by_us(ledger.path):
+        return kept(typed_frame(ledger.columns_of(choice)), choice)
 
 
 class FrameCache:

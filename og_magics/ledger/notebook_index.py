@@ -129,6 +129,7 @@ class NotebookIdentity:
     parent_name: str = ""
     name: str = ""
     _noted: tuple[str, str, int] = field(default=("", "", 0), repr=False)
+    _confirmed: tuple[str, str, int] | None = field(default=None, repr=False)
 
     @property
     def scope(self) -> str:
@@ -144,19 +145,15 @@ class NotebookIdentity:
         if row is None and self.parent is not None:
             with contextlib.suppress(sqlite3.Error, OSError), read_only(readable_at(self.parent)) as parent:
                 copy_threads(parent, self.parent_scope, connection, self.scope, f" (from {self.parent_name})")
-        path = self.running.path
-        stamp = f"{path}\0{inode_of(path)}\0{_modified(path)}" if path is not None else ""
-        asking = stamp, execution().cell, len(cell_history())
+        path, asking = self.running.path, self._asking()
         if row is not None and asking == self._noted:
             return self.id
         known = frozenset(json.loads(row["cells"])) if row is not None else frozenset()
         saved = self._file(connection, row, known)
         marks = _running_marks() | (frozenset() if saved is None else saved.cells)
         self._noted = asking
-        if saved is not None:
-            self.name = storable_name(saved.path)
-        else:
-            self.name = row["name"] if row is not None else "" if path is None else storable_name(path)
+        named = path if saved is None else saved.path
+        self.name = row["name"] if saved is None and row is not None else "" if named is None else storable_name(named)
         # The latest come last, and stay where there are too many.
         kept = [*sorted(known - marks), *sorted(marks)][-_MOST_MARKS:]
         file = saved.inode if saved is not None else row["file"] if row is not None else ""
@@ -170,6 +167,19 @@ class NotebookIdentity:
             (self.id, self.name, file, modified, json.dumps(kept), self.running.kernel, origin, time.time()),
         )
         return self.id
+
+    def is_noted(self) -> bool:
+        """Return True where the index of a ledger of several notebooks has it as it is."""
+        return self.shared and self._confirmed is not None and self._confirmed == self._asking()
+
+    def confirm(self) -> None:
+        """Take the last note for written."""
+        self._confirmed = self._noted
+
+    def _asking(self) -> tuple[str, str, int]:
+        path = self.running.path
+        stamp = "" if path is None else f"{path}\0{inode_of(path)}\0{_modified(path)}"
+        return stamp, execution().cell, len(cell_history())
 
     def _file(self, connection: Connection, row: Row | None, known: frozenset[str]) -> SavedNotebook | None:
         """Return the notebook's file: where it was renamed while its kernel runs, under its new name. None where there

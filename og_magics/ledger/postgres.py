@@ -27,6 +27,7 @@ from .journal import LAST
 from .rows import storable
 from .server_rows import LastRow, ServerRow, Shape, given_to_server, numeric_loader, restored, shape_of
 from .server_statements import translated
+from .server_steps import Known
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
 _TIMEOUT = re.compile(r"PRAGMA busy_timeout = (\d+)")
 _GIVEN_LIST = "json_each(?)"
+_LOCK = """SELECT set_config('lock_timeout', $1, true), set_config('synchronous_commit', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+    set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock($2)"""
+"""Waits for the ledger's lock, for steps that need not be synced. They look for single rows: a plan that was made while
+the tables were small has to be as good when they are large.
+"""
 
 
 class ServerError(sqlite3.OperationalError):
@@ -106,7 +114,9 @@ class ServerConnection:
             hashlib.sha256(f"og_magics\n{shared.schema}".encode()).digest()[:8], signed=True
         )
         self._shapes: dict[str, Shape] = {}
+        self._names: dict[str, str] = {}
         self._raw = self._connect(connect_timeout)
+        self._binder = _binder(self._raw)
 
     def _connect(self, timeout: int) -> psycopg.Connection[tuple[Any, ...]]:
         try:
@@ -229,9 +239,7 @@ class ServerConnection:
 
     def _bound(self, sql: str, parameters: Any) -> str:
         """Return a statement with its values in it, quoted by libpq."""
-        import psycopg
-
-        return psycopg.ClientCursor(self._raw).mogrify(sql, parameters)
+        return self._binder.mogrify(sql, parameters)
 
     def _taken(self) -> list[str]:
         waiting, self._waiting = self._waiting, []
@@ -281,18 +289,20 @@ class ServerConnection:
         self._sent(sql, None)
         return [], ServerRow, -1
 
-    def at_once(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> bool:
-        """Write all of these in one transaction and one way to the server.
+    def at_once(self, statements: Sequence[Known]) -> bool:
+        """Write all of these in one transaction and one way to the server, which knows the statements already.
 
         Return False where nothing was written: one of them divided by zero, as those do whose condition is not met, or
         names what is not there.
         """
         import psycopg
 
-        bound = [self._bound(translated(sql), [given_to_server(one) for one in given]) for sql, given in statements]
+        wait = max(round(self.patience * 1000), 1)
         self._last = None
         try:
-            cursor = self._raw.execute(";\n".join([*self._beginning(), *bound, "COMMIT"]))
+            asked = [self._known(*one) for one in ((_LOCK, [f"{wait}ms", self._lock_key]), *statements)]
+            begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+            cursor = self._raw.execute(";\n".join([begin, *asked, "COMMIT"]), prepare=False)
         except psycopg.Error as error:
             failed = self._failed(error)
             if self.in_transaction:
@@ -304,9 +314,19 @@ class ServerConnection:
             pass
         if cursor.statusmessage != "COMMIT":
             raise ServerError(f"the server answered {cursor.statusmessage} to COMMIT")
-        self.total_changes += len(bound)
+        self.total_changes += len(asked)
         self._own_transactions += 1
         return True
+
+    def _known(self, sql: str, given: Sequence[Any]) -> str:
+        """Return the call of a statement with these values. The server parses and plans it once a connection."""
+        name = self._names.get(sql)
+        if name is None:
+            name = f"og_{len(self._names)}"
+            self._raw.execute(f"PREPARE {name} AS {sql}")
+            self._names[sql] = name
+        marks = ", ".join("%s" for _ in given)
+        return self._bound(f"EXECUTE {name} ({marks})", [given_to_server(one) for one in given])
 
     def _beginning(self) -> list[str]:
         """Return the statements that begin to write, and wait for the ledger's lock."""
@@ -355,6 +375,13 @@ class ServerConnection:
         if known is None or known.width != _width(cursor):
             known = self._shapes[sql] = shape_of([(one.name, one.type_code) for one in cursor.description or ()])
         return known
+
+
+def _binder(raw: psycopg.Connection[tuple[Any, ...]]) -> psycopg.ClientCursor[tuple[Any, ...]]:
+    """Return a cursor that only writes values into statements."""
+    import psycopg
+
+    return psycopg.ClientCursor(raw)
 
 
 def _width(cursor: psycopg.Cursor[tuple[Any, ...]]) -> int:

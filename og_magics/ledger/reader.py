@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..core.receipt import Receipt
+from ..core.receipt_filter import ReceiptFilter
 from ..core.shares import Share
 from . import journal, rows
 from .alike import whole, whole_one
 from .attestations import documents_of
 from .audit import LedgerAudit, audit
-from .columns import ColumnChanges, read_columns
+from .columns import ColumnChanges, Values, read_columns
 from .database import Connection, Row, changes_seen
 from .journal import Head
 from .money import MoneyLedger
@@ -147,6 +148,11 @@ class ReceiptReader(MoneyLedger):
         with self._file.reading_beside() as connection:
             subjects = _changed(connection, since)
             return ColumnChanges(journal.head(connection), read_columns(connection, *subjects), subjects == _ALL)
+
+    def columns_of(self, choice: ReceiptFilter) -> Values:
+        """Return the columns of the receipts that a choice may have, and of all that are paid with them."""
+        with self._file.reading_beside() as connection:
+            return read_columns(connection, choice=choice)
 
     def head(self) -> Head:
         """Return the journal's length and the hash of its last entry.

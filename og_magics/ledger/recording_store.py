@@ -14,6 +14,7 @@ from ..core.cell_context import NO_CELL, CellExecution
 from ..core.errors import LedgerError
 from ..core.receipt import Receipt
 from ..core.recording import Deltas, Recording, request_fingerprint
+from . import server_writes
 from .attestations import documents_of
 from .database import Row
 from .file import LedgerFile
@@ -35,11 +36,14 @@ class RecordingStore:
         """Keep the stream and the images of an answer; in the spool where the file cannot be written now."""
         packed = zlib.compress(json.dumps([[round(at, 3), text] for at, text in deltas]).encode()) if deltas else None
         pictures = json.dumps(list(images)) if images else None
+        mark = images_mark(receipt_id, pictures)
         try:
+            if server_writes.recorded(self._file, receipt_id, packed, pictures, mark):
+                return
             with self._file.writing(brief=True) as connection:
                 connection.execute(
                     "UPDATE recordings SET stream = ?, images = ?, images_mark = ? WHERE receipt_id = ?",
-                    (packed, pictures, images_mark(receipt_id, pictures), receipt_id),
+                    (packed, pictures, mark, receipt_id),
                 )
         except LedgerError:
             stream = None if packed is None else base64.b64encode(packed).decode()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import LedgerError
 from ..core.shared_ledger import SharedLedger, is_server, shared_at, shared_ledger
@@ -21,10 +21,12 @@ from . import schema
 from .database import Connection
 from .file import SHORT_WAIT, LedgerFile
 from .ownership import Ownership
-from .postgres import ServerConnection, ServerGone
+from .postgres import ServerBusy, ServerConnection, ServerGone
 from .private_file import write_private
+from .server_line import Line, Outcome
 from .server_reading import CONNECT, server_errors
 from .server_schema import prepare
+from .server_steps import Step, statements_of
 from .transactions import RECORD, roll_back, transaction, written_by_us
 
 _CONNECT_BRIEFLY = 2
@@ -53,6 +55,7 @@ class ServerFile(LedgerFile):
         self.shared = shared
         self._server: ServerConnection | None = None
         self._spare: list[ServerConnection] = []
+        self._line = Line()
         self._away_until = 0.0
 
     def close(self) -> None:
@@ -75,7 +78,7 @@ class ServerFile(LedgerFile):
     def renew(self) -> object:
         """In a forked child: leave what is still open to the parent."""
         left = self._server, self._spare, super().renew()
-        self._server, self._spare = None, []
+        self._server, self._spare, self._line = None, [], Line()
         return left
 
     def version(self) -> int:
@@ -98,19 +101,35 @@ class ServerFile(LedgerFile):
                 yield connection
             self._take_in(connection)
 
-    def at_once(self, statements: Sequence[tuple[str, Sequence[Any]]], *, brief: bool = False) -> bool:
-        """Write these in a transaction that needs one way to the server; False where their conditions are not met.
-
-        It is also False where the server is away: the long way, which is gone then, says so.
+    def write(self, step: Step) -> bool:
+        """Write a step of a receipt, with what else waits, in one way to the server; return False where it was not:
+        its row is not as it needs it, or the server is away. The long way, which is gone then, says why.
         """
-        with self._lock, server_errors(self.shared, RECORD):
-            try:
+        with server_errors(self.shared, RECORD):
+            return self._line.write(step, self._write_group)
+
+    def _write_group(self, steps: Sequence[Step]) -> list[Outcome]:
+        brief = any(step.brief for step in steps)
+        try:
+            with self._lock:
                 connection = self._connected(brief=brief)
                 self._take_in(connection)
                 connection.synced, connection.patience = False, SHORT_WAIT if brief else schema.WAIT
-                return connection.at_once(statements)
-            except ServerGone:
-                return False
+                if connection.at_once(statements_of(steps)):
+                    return [True] * len(steps)
+                if len(steps) == 1:
+                    return [False]
+        except (ServerGone, LedgerError):
+            return [False] * len(steps)
+        except ServerBusy as error:
+            if not brief or all(step.brief for step in steps):
+                return [error] * len(steps)
+            others = iter(self._write_group([step for step in steps if not step.brief]))
+            return [error if step.brief else next(others) for step in steps]
+        except (sqlite3.Error, OSError, OverflowError) as error:
+            if len(steps) == 1:
+                return [error]
+        return [self._write_group([step])[0] for step in steps]
 
     def _begin_to_write(self, *, synced: bool, brief: bool) -> ServerConnection:
         for attempt in (1, 2):

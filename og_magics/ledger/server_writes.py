@@ -1,38 +1,35 @@
-"""A receipt's way on a shared ledger, each step in one way to the server.
+"""A receipt's way on a shared ledger, each step in one way to the server, with steps of others that wait.
 
 Writers wait for one lock of the ledger. Here it is held while the server works, and not while a program reads what came
 and thinks: what is to be written follows from what this process itself wrote of the receipt, and the entry's number and
-hash are worked out by the server. Where the receipt is not as this process left it, or its payment was settled
-meanwhile, nothing is written; the caller then goes the long way, which looks first.
+hash are worked out by the server (`server_steps.py`). Threads that write at the same time share one transaction
+(`server_line.py`). Where the receipt is not as this process left it, or its payment was settled meanwhile, nothing is
+written of it; the caller then goes the long way, which looks first.
 """
 
 from __future__ import annotations
 
+import base64
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
 from .file import LedgerFile
-from .journal import GENESIS
 from .ownership import ANSWER, answer_mark
 from .rows import canonical, digest_long, storable
 from .server_file import ServerFile
+from .server_steps import ATTACH, END, OPEN, REAL, RECORD, WHOLE, Entry, Step
+from .spool import ENDED, OPENED
 
-Statement = tuple[str, list[Any]]
-
-_WHOLE = frozenset(("prompt_tokens", "completion_tokens", "tee_timestamp", "enclave_ok"))
-_REAL = frozenset(("time", "latency_s", "ttft_s"))
-"""Columns of numbers; all others hold texts."""
+AT_ONCE = 16
+"""Threads of a process that write at the same time, and share transactions."""
 _AT_FIRST: dict[str, Any] = {
     "weight": "0", "text": "", "tool_calls": "[]", "public_key": "", "enclave_reason": "",
 }  # fmt: skip
 """The columns of a receipt that was just opened, where they are not NULL."""
-_LAST = (
-    f"SELECT * FROM (SELECT 0 AS seq, '{GENESIS}' AS hash "  # noqa: S608 - our own
-    "UNION ALL (SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1)) both_ends ORDER BY seq DESC LIMIT 1"
-)
 
 
 def on_server(file: LedgerFile) -> bool:
@@ -43,26 +40,21 @@ def on_server(file: LedgerFile) -> bool:
 def opened(file: LedgerFile, row: Mapping[str, Any], question: ChatRequest) -> bool:
     """Open a receipt; return False where nothing was written."""
     values = _as_read(row)
-    if values is None:
+    if values is None or not values.keys() <= OPENED:
         return False
-    where = question.execution
+    where, receipt_id = question.execution, values["receipt_id"]
     key = request_fingerprint(question.path, question.model, question.body)
-    recorded = [row["receipt_id"], key, where.run, where.cell, where.source]
-    return _at_once(
-        file,
-        [
-            (f"INSERT INTO receipts ({', '.join(values)}) VALUES ({_marks(values)})", [*values.values()]),  # noqa: S608
-            (f"INSERT INTO recordings (receipt_id, key, run, cell, source) VALUES ({_marks(recorded)})", recorded),  # noqa: S608
-            _entry("opened", {**_AT_FIRST, **_given(values)}, row["receipt_id"], None),
-        ],
-    )
+    recorded = {"key": key, "run": where.run, "at_cell": where.cell, "source": where.source}
+    noted = {name: storable(value) for name, value in recorded.items()}
+    entry = _entry("opened", {**_AT_FIRST, **_given(values)}, receipt_id, None)
+    return _written(file, Step(OPEN, {**values, **noted}, entry))
 
 
 def attached(file: LedgerFile, receipt_id: str, hash: str, session_id: str | None) -> bool:
     """Note the authorization that pays for a receipt, and its session's salted hash; return False where it was not."""
-    changes = _given({"authorization_hash": hash, "session_id": session_id})
-    only_if = "authorization_hash IS NULL AND session_id IS NULL AND ended IS NULL"
-    return _at_once(file, [_entry("attached", changes, receipt_id, hash, update=(only_if, []))])
+    changes = {"authorization_hash": hash, "session_id": session_id}
+    entry = _entry("attached", _given(changes), receipt_id, hash)
+    return _written(file, Step(ATTACH, {"receipt_id": receipt_id, **changes}, entry))
 
 
 def ended(
@@ -81,56 +73,32 @@ def ended(
         attestation: a document that may be new to the ledger, with its hash.
     """
     values, receipt_id = _as_read(end), opened["receipt_id"]
-    if values is None:
+    if values is None or not values.keys() <= ENDED:
         return False
     changes = {name: value for name, value in values.items() if value != _AT_FIRST.get(name)}
-    only_if = (
-        "ended IS NULL AND authorization_hash IS NOT DISTINCT FROM ? AND session_id IS NOT DISTINCT FROM ? "
-        "AND NOT EXISTS (SELECT 1 FROM settlements s WHERE s.authorization_hash = receipts.authorization_hash)"
-    )
-    statements = [_entry(values["ended"], changes, receipt_id, hash, update=(only_if, [hash, session_id]))]
-    if attestation is not None:
-        statements.append(
-            ("INSERT INTO attestations (hash, document) VALUES (?, ?) ON CONFLICT DO NOTHING", list(attestation))
-        )
+    row = {**_AT_FIRST, **values, "receipt_id": receipt_id, "paying": hash, "session": session_id}
     if values["ended"] == "served":
-        row = {**dict.fromkeys(ANSWER), **_AT_FIRST, **(_as_read(opened) or {}), **changes}
-        statements.append(("UPDATE recordings SET mark = ? WHERE receipt_id = ?", [answer_mark(row), receipt_id]))
-    return _at_once(file, statements, brief=True)
+        row["mark"] = answer_mark({**dict.fromkeys(ANSWER), **_AT_FIRST, **(_as_read(opened) or {}), **changes})
+    entry = _entry(values["ended"], changes, receipt_id, hash)
+    return _written(file, Step(END, row, entry, attestation, brief=True))
 
 
-def _at_once(file: LedgerFile, statements: list[Statement], *, brief: bool = False) -> bool:
-    return isinstance(file, ServerFile) and file.at_once(statements, brief=brief)
+def recorded(file: LedgerFile, receipt_id: str, stream: bytes | None, images: str | None, mark: str | None) -> bool:
+    """Keep how an answer came, and its pictures; return False where nothing was written."""
+    packed = None if stream is None else base64.b64encode(stream).decode()
+    row = {"receipt_id": receipt_id, "stream": packed, "images": storable(images), "images_mark": mark}
+    return _written(file, Step(RECORD, row, None, brief=True))
 
 
-def _entry(
-    kind: str,
-    changed: Mapping[str, Any],
-    receipt: str,
-    authorization: str | None,
-    *,
-    update: tuple[str, list[Any]] | None = None,
-) -> Statement:
-    """Return the statement that enters a change in the journal, and makes it where `update` has its condition.
+def _written(file: LedgerFile, step: Step) -> bool:
+    return isinstance(file, ServerFile) and file.write(step)
 
-    Where the row does not meet the condition, the statement divides by zero.
-    """
+
+def _entry(kind: str, changed: Mapping[str, Any], receipt: str, authorization: str | None) -> Entry:
     values = {name: digest_long(value) for name, value in changed.items()}
     about = {"receipt": receipt, "authorization": authorization, "set": {"receipts": values}}
-    body, now = canonical({name: value for name, value in about.items() if value is not None}), time.time()
-    tail = canonical([now, kind, body])[1:]
-    before, given, step = "", list[Any](), "1"
-    if update is not None:
-        condition, parameters = update
-        columns = ", ".join(f"{name} = ?" for name in changed)
-        before = f"changed AS (UPDATE receipts SET {columns} WHERE receipt_id = ? AND {condition} RETURNING 1), "  # noqa: S608
-        given, step = [*changed.values(), receipt, *parameters], "1 / (SELECT count(*) FROM changed)"
-    return (
-        f"WITH {before}last AS ({_LAST}), next AS (SELECT seq + {step} AS seq, hash AS previous FROM last) "  # noqa: S608
-        "INSERT INTO journal (seq, time, kind, body, previous, hash) SELECT seq, CAST(? AS DOUBLE PRECISION), ?, ?, "
-        "previous, encode(sha256(convert_to(previous || '[' || seq || ',' || ?, 'UTF8')), 'hex') FROM next",
-        [*given, repr(now), kind, body, tail],
-    )
+    body = canonical({name: value for name, value in about.items() if value is not None})
+    return Entry(canonical(time.time()), kind, body)
 
 
 def _as_read(values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -138,9 +106,11 @@ def _as_read(values: Mapping[str, Any]) -> dict[str, Any] | None:
     read: dict[str, Any] = {}
     for name, given in values.items():
         value = int(given) if isinstance(given, bool) else given
-        if name in _REAL and isinstance(value, int | float):
+        if name in REAL and isinstance(value, int | float):
             value = None if value != value else float(value)  # noqa: PLR0124 - NaN
-        kind = int if name in _WHOLE else float if name in _REAL else str
+            if value is not None and math.isinf(value):
+                return None
+        kind = int if name in WHOLE else float if name in REAL else str
         if value is not None and not isinstance(value, kind):
             return None
         read[name] = storable(value)
@@ -149,7 +119,3 @@ def _as_read(values: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _marks(values: Iterable[Any]) -> str:
-    return ", ".join("?" for _ in values)

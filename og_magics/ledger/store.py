@@ -35,6 +35,7 @@ from typing import Any, Self
 from ..core.accounts import Committed, WalletCheck
 from ..core.cell_notes import WALLET_FILE_UNUSED
 from ..core.errors import LedgerError
+from ..core.fork import new_lock
 from ..core.protocols import EnclaveVerdict
 from ..core.receipt import Authorization
 from ..core.secret import fingerprint
@@ -70,11 +71,16 @@ class Ledger(ReceiptReader):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(ledger_file(path))
-        self._pid, self._last_id = os.getpid(), 0
+        self._pid, self._last_id, self._naming, self._salt = os.getpid(), 0, new_lock(), ""
         self._running: dict[str, Running] = {}
         self._attached: dict[str, tuple[dict[str, Any], str]] = {}  # on a server: what pays, and the salt of sessions
         self._kept = set[str]()  # hashes of attestations that are on the server
         self.notebook: NotebookIdentity | None = None
+
+    @property
+    def calls_at_once(self) -> int:
+        """Calls that are worth making at the same time: a server takes steps of many receipts together."""
+        return server_writes.AT_ONCE if server_writes.on_server(self._file) else 1
 
     @property
     def threads(self) -> ThreadStore:
@@ -131,8 +137,9 @@ class Ledger(ReceiptReader):
 
         Return its id: 32 hex digits that sort by time, and by order in a process.
         """
-        if self.notebook is None and server_writes.on_server(self._file):
-            row = self._opened(question, network, time, None)
+        known = self.notebook is None or self.notebook.is_noted()
+        if known and server_writes.on_server(self._file):
+            row = self._opened(question, network, time, self.notebook and self.notebook.id)
             if server_writes.opened(self._file, row, question):
                 self._running[row["receipt_id"]] = Running(row)
                 return str(row["receipt_id"])
@@ -143,6 +150,8 @@ class Ledger(ReceiptReader):
             if not file_writes.opened(connection, row, question):
                 journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
                 recordings.note(connection, receipt_id, question)
+        if self.notebook is not None:
+            self._file.after(self.notebook.confirm)
         self._file.after(functools.partial(self._running.__setitem__, receipt_id, Running(row)))
         return receipt_id
 
@@ -217,6 +226,10 @@ class Ledger(ReceiptReader):
                 wallet.check(lambda since: commitment_of(payments_of(connection, account, since)))
             new = {"authorizations": None}
             journal.write(connection, "authorized", {"authorizations": row}, authorization=hash, held=new)
+            if server_writes.on_server(self._file) and not self._salt:
+                self._salt = journal.salt(connection)
+        if self._salt:
+            self._attached[hash] = {name: rows.storable(row[name]) for name in spool.SIGNED}, self._salt
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
         """Note the authorization that pays a request. Again with the same one may bring the session that came later.
@@ -299,11 +312,9 @@ class Ledger(ReceiptReader):
         Of a receipt that was opened here, it is also kept where the file cannot be written now.
         """
         end = {
-            "cost_usd": cost_usd,
-            "enclave_ok": enclave.ok,
-            "enclave_form": enclave.form,
+            "cost_usd": cost_usd, "enclave_ok": enclave.ok, "enclave_form": enclave.form,
             "enclave_reason": enclave.reason,
-        }
+        }  # fmt: skip
         self._end(receipt_id, "served", weight, end | rows.outcome_row(outcome), outcome.attestation)
 
     def fail(self, receipt_id: str, error: str, outcome: Outcome | None, *, weight: int = 0) -> None:
@@ -320,13 +331,8 @@ class Ledger(ReceiptReader):
         with self._file.writing() as connection:
             row = self._receipt_row(connection, receipt_id)
             if rows.status_of(row) == "settled":
-                journal.write(
-                    connection,
-                    "verified",
-                    {"receipts": {"verified_hash": row["payment_hash"]}},
-                    receipt=receipt_id,
-                    authorization=row["authorization_hash"],
-                )
+                checked, hash = {"verified_hash": row["payment_hash"]}, row["authorization_hash"]
+                journal.write(connection, "verified", {"receipts": checked}, receipt=receipt_id, authorization=hash)
 
     # -- within --------------------------------------------------------------------------------
 
@@ -342,9 +348,10 @@ class Ledger(ReceiptReader):
 
     def _new_id(self, time: float) -> str:
         """Return milliseconds, then 80 random bits. Within one process each is above the last, even if no clock is."""
-        last = self._last_id if self._pid == os.getpid() else 0  # children of one fork would go on with the same
-        self._pid, self._last_id = os.getpid(), max(int(time * 1000) << 80 | secrets.randbits(80), last + 1)
-        return f"{self._last_id:032x}"
+        with self._naming:
+            last = self._last_id if self._pid == os.getpid() else 0  # children of one fork would go on with the same
+            self._pid, self._last_id = os.getpid(), max(int(time * 1000) << 80 | secrets.randbits(80), last + 1)
+            return f"{self._last_id:032x}"
 
     def _end(self, receipt_id: str, end: str, weight: int, values: Mapping[str, Any], attestation: bytes) -> None:
         if weight < 0:

@@ -10,10 +10,11 @@ from ..conversation import Answer, follow, prompt_rows
 from ..core.errors import LedgerError
 from ..core.estimate import Estimate
 from ..core.models import TEE_LLM, catalogue, known_model, own_models
+from ..core.receipt_filter import Moment, Names, receipt_filter
 from ..core.runtime import runtime
 from ..core.settings import Settings
 from ..display import HEARTBEAT
-from ..ledger import FrameCache, Ledger, ledger_of, readable_at
+from ..ledger import FrameCache, Ledger, chosen_frame, ledger_of, readable_at
 from .asking import TurnMaker, built, current, of_many, options_from, turn_of
 from .many import aask_many, ask_many, at_once_of
 from .open_payments import open_payments
@@ -92,20 +93,41 @@ def estimate(
     return app.estimate(map(TurnMaker(app, rows, of_many(asked)).turn, range(len(rows))), at_once_of(concurrency))
 
 
-def receipts(notebook: str | Path | None = None) -> pd.DataFrame:
-    """Return the receipts of this notebook, or of another one that is not running, oldest first.
+def receipts(
+    notebook: str | Path | None = None,
+    *,
+    model: Names = None,
+    provider: Names = None,
+    from_notebook: Names = None,
+    since: Moment = None,
+    until: Moment = None,
+    status: Names = None,
+) -> pd.DataFrame:
+    """Return the receipts of this notebook, or of another one that is not running, oldest first; all, or those chosen.
 
     Shape: (calls, columns), with the columns and dtypes of `og_magics.core.receipt_columns`: `time` is
     datetime64[us, UTC], amounts are exact Decimal in OPG or USD (dtype object, None when unknown), tokens are Int64,
-    seconds float64, `replayed` bool, all else str or None. The DataFrame is the caller's own.
+    seconds float64, `replayed` bool, all else str or None. The DataFrame is the caller's own. With a choice the others
+    are not read, so of a large ledger it is the quicker the fewer they are.
+
+    Args:
+        notebook: path of the other notebook, or of a ledger.
+        model, provider, status: a value of that column, or several. from_notebook: the same of the column `notebook`,
+            for a ledger that several share.
+        since, until: the first time that is in, and the first that is not: a date, a datetime, or a text such as
+            "2026-04-01"; UTC where it names no zone.
 
     Raises:
         LedgerError: the other notebook has no ledger, or it cannot be read.
+        ConfigError: a time that is none, or a status that there is not.
     """
+    choice = receipt_filter(
+        model=model, provider=provider, from_notebook=from_notebook, since=since, until=until, status=status
+    )
     if notebook is None:
-        return current().records.frame()
+        return current().records.chosen(choice) if choice else current().records.frame()
     with _ledger_of(notebook) as ledger:
-        return FrameCache(ledger).current()
+        return chosen_frame(ledger, choice) if choice else FrameCache(ledger).current()
 
 
 def settle(timeout: float = 120.0) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..core.fork import new_lock
 from ..core.networks import Network
 from ..core.receipt import Receipt
-from ..ledger import FrameCache, Ledger, receipts_frame
+from ..core.receipt_filter import ReceiptFilter
+from ..ledger import FrameCache, Ledger, chosen_frame, receipts_frame
 from ..verification.verifier import complete_costs, proofs_frame, prove
 
 if TYPE_CHECKING:
@@ -62,6 +63,18 @@ class ReceiptsView:
         """
         replayed = self._replayed().get(receipt_id)
         return replayed or self._current().receipt(receipt_id)
+
+    def chosen(self, choice: ReceiptFilter) -> pd.DataFrame:
+        """Return the frame of those that are chosen; of the ledger, the others are not read."""
+        import pandas as pd
+
+        frame, replayed = chosen_frame(self._current(), choice), self._replayed()
+        known = frame["receipt_id"].isin(replayed.keys())
+        frame["replayed"] |= known
+        held = set(frame.loc[known, "receipt_id"])
+        others = receipts_frame([one for key, one in replayed.items() if key not in held and choice.keeps(one)])
+        parts = [part for part in (frame, others) if len(part)]
+        return pd.concat(parts).sort_values("receipt_id", kind="stable", ignore_index=True) if parts else frame
 
     def frame(self) -> pd.DataFrame:
         """Return all as a DataFrame, the caller's own; see `og_magics.receipts`."""

@@ -120,7 +120,7 @@ def wallet_file_of_its_own(state_folder: Path) -> None:
 
 _BOTH = {
     "test_audit", "test_budgets", "test_columns", "test_export", "test_frame", "test_journal", "test_money_check",
-    "test_ownership", "test_recordings", "test_sessions", "test_shares", "test_threads",
+    "test_ownership", "test_receipt_filter", "test_recordings", "test_sessions", "test_shares", "test_threads",
 }  # fmt: skip
 """Modules whose tests hold for a file and for a server's ledger."""
 
