@@ -20,6 +20,7 @@ def answered(usd: str | None, *, replayed: bool = False) -> Answer:
     )
     answer = Answer(chat_output={"role": "assistant", "content": "hi"})
     answer._lookup = lambda: receipt
+    answer._usd = None if replayed or usd is None else Decimal(usd)
     answer.rounds = [answer]
     return answer
 
