@@ -158,7 +158,7 @@ class Ledger(ReceiptReader):
         """
         known = self.notebook is None or self.notebook.is_noted()
         if known and server_writes.on_server(self._file):
-            row = self._opened(question, network, time, self.notebook and self.notebook.id)
+            row = self._opened(question, network, time, None if self.notebook is None else self.notebook.id)
             if server_writes.opened(self._file, row, question):
                 self._running[row["receipt_id"]] = _Running(row)
                 return str(row["receipt_id"])
