@@ -181,7 +181,9 @@ def streamed(network: Any, folder: Path, users: int) -> bool:
         print(f"receipts: {complete} complete of {len(receipts)}")
     for line in server.lines:
         if line.startswith(MARK):
-            for loop, (longest, own) in json.loads(line.removeprefix(MARK)).items():
+            stalls = json.loads(line.removeprefix(MARK))
+            print(f"to look for garbage took {stalls.pop('garbage', (0.0,))[0]:.2f} s at most")
+            for loop, (longest, own) in stalls.items():
                 print(f"its {loop} loop was held up {longest:.2f} s at most, by its own work {own:.2f} s")
     return complete == 1 + load.complete
 

@@ -9,6 +9,7 @@ that the thread took meanwhile is told, too: only that is the server's own doing
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -35,11 +36,25 @@ async def beat(loop: str) -> None:
         _stalls[loop] = longest, own
 
 
+class Garbage:
+    """The longest time for which the interpreter looked for garbage, when all threads wait."""
+
+    began = 0.0
+
+    def __call__(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self.began = time.perf_counter()
+            return
+        took = time.perf_counter() - self.began
+        _stalls["garbage"] = max(_stalls.get("garbage", (0.0, 0.0)), (took, took))
+
+
 class Watched(uvicorn.Server):
     """A server with heartbeats."""
 
     async def startup(self, *arguments: Any, **more: Any) -> None:
         await super().startup(*arguments, **more)
+        gc.callbacks.append(Garbage())
         self.beats = runtime.submit(beat("client")), asyncio.create_task(beat("server"))
 
     async def shutdown(self, *arguments: Any, **more: Any) -> None:

@@ -123,8 +123,14 @@ class Runtime:
                 for item in batch:
                     yield item
 
-    async def batches(self, source: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
-        """Iterate likewise, each time over all that has come since the last: the busier this is, the more at once."""
+    async def batches(
+        self, source: AsyncGenerator[T, None], pause: Callable[[], float] = lambda: 0.0
+    ) -> AsyncGenerator[list[T], None]:
+        """Iterate likewise, each time over all that has come since the last: the busier this is, the more at once.
+
+        Args:
+            pause: returns seconds to let more gather after each time.
+        """
         if threading.current_thread() is self._thread:
             async with contextlib.aclosing(source):
                 async for item in source:
@@ -155,6 +161,12 @@ class Runtime:
                 if ended:
                     job.future.result()  # raises what the source raised
                     return
+                if (seconds := pause()) > 0:
+                    woken = True  # so nobody wakes it: it looks by itself
+                    await asyncio.sleep(seconds)
+                    woken = False
+                    if pump:
+                        arrived.set()
         finally:
             job.cancel()
             await job.wait_closed_async()
@@ -278,6 +290,9 @@ class _Pump:
         job = Job(loop, self._run())
         job.future.add_done_callback(lambda _: self._put(_END))
         return job
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def take(self) -> Iterator[Any]:
         """Yield what has arrived, _END last."""

@@ -22,6 +22,7 @@ from ..core.receipt import Receipt
 from ..core.settings import Settings
 from ..core.shares import ESTIMATE
 from ..core.types import ChatRequest
+from .asking_process import has_ended
 from .budget_file import BudgetExceeded, BudgetFile, Charge, Spent
 from .users import User
 
@@ -256,7 +257,8 @@ class Admission:
 
     def _is_left(self, charge: Charge) -> bool:
         """Return True for a request that no process can be asking any more."""
-        return charge.created + self._settings().call_timeout + _MINUTE < self._clock()
+        late = charge.created + self._settings().call_timeout + _MINUTE < self._clock()
+        return late or has_ended(charge.process)
 
     def _pass_rate(self, user: User) -> None:
         if user.rate is None:

@@ -27,11 +27,14 @@ from .admission import Admission, Admitted, TooManyRequests
 from .keys import Askers
 from .openai_answer import as_event, as_events, as_whole, error_body, error_of, headers_of
 from .openai_request import Asked, Payer, read_chat, read_completion
+from .turns import Turns
 from .users import User
 
 _MOST = 32 * 2**20
 """Bytes of a request, at most."""
 _EVENTS = "text/event-stream"
+_FEW, _SENT, _LONGEST = 20, 1800, 0.15
+"""Streams that are sent all as it comes; of more, times a second that all together are sent; seconds between two."""
 _NO_RETRY = {"x-should-retry": "false"}
 """For OpenAI's clients: what could be tried again has been, with the same authorization; another would pay anew."""
 
@@ -80,6 +83,7 @@ class _Server:
         self._keys = keys
         self._admission = admission
         self._payer = payer
+        self._streams, self._turns = 0, Turns(self._pause)
 
     async def chat(self, request: Request) -> Response:
         """Answer a chat."""
@@ -128,7 +132,7 @@ class _Server:
         progress.changed = lambda: admitted.opened(progress.receipt_id)
         if not asked.request.stream:
             try:
-                output = await runtime.run(self._llm.answer(asked.request, progress))
+                output = await runtime.run(self._turns.before(self._llm.answer(asked.request, progress)))
             finally:
                 admitted.end()
             answer = await asyncio.to_thread(as_whole, output, asked, progress.receipt_id or "")
@@ -136,7 +140,7 @@ class _Server:
             if not asked.stream:
                 return JSONResponse(answer, headers=headers)
             return Response(as_event(answer), media_type=_EVENTS, headers=headers)
-        chunks = runtime.batches(self._llm.stream(asked.request, progress))
+        chunks = runtime.batches(self._turns.before_all_of(self._llm.stream(asked.request, progress)), self._pause)
         try:
             # The first chunk decides the status: what fails before it is an error, and what fails later is an event.
             first: list[StreamChunk] = await anext(chunks, [])
@@ -144,22 +148,36 @@ class _Server:
             admitted.end()
             raise
         events = as_events(chunks, first, asked, progress.receipt_id or "")
-        return _Stream(chunks, events, admitted, headers_of(progress, asked))
+        return _Stream(chunks, events, admitted, headers_of(progress, asked), self._count)
+
+    def _count(self, streams: int) -> None:
+        self._streams += streams
+
+    def _pause(self) -> float:
+        """Return the seconds for which a stream gathers what comes: the more there are, the rarer each is sent."""
+        return min(max(self._streams - _FEW, 0) / _SENT, _LONGEST)
 
 
 class _Stream(StreamingResponse):
     """A stream whose call is closed and counted at its end, also where whoever asked went away before it began."""
 
     def __init__(
-        self, chunks: AsyncGenerator[Any, None], events: AsyncIterator[str], admitted: Admitted, headers: dict[str, str]
+        self,
+        chunks: AsyncGenerator[Any, None],
+        events: AsyncIterator[str],
+        admitted: Admitted,
+        headers: dict[str, str],
+        count: Callable[[int], None],
     ) -> None:
         super().__init__(events, media_type=_EVENTS, headers=headers | {"cache-control": "no-store"})
-        self._chunks, self._admitted = chunks, admitted
+        self._chunks, self._admitted, self._count = chunks, admitted, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._count(1)
         try:
             await super().__call__(scope, receive, send)
         finally:
+            self._count(-1)
             try:
                 await self._chunks.aclose()
             finally:

@@ -22,6 +22,7 @@ from ..core.amounts import format_opg
 from ..core.errors import LedgerError, PaymentRefused
 from ..ledger.file_system import journal_mode
 from ..ledger.private_file import make_private
+from .asking_process import this_process
 from .users import User
 
 _APPLICATION_ID = 0x6F677375
@@ -56,6 +57,7 @@ class Charge:
         id: of the reservation; the receipt has it where a notebook's has its cell.
         reserved: base units that it can cost at most. counted: those that count now.
         receipt: its id, None where it is not noted yet.
+        process: the process that asks (`asking_process.py`); "" where it is not known.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Charge:
     reserved: int
     counted: int
     receipt: str | None
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,9 @@ class BudgetFile:
             _refuse(f"The budget of {user.name} for a day", user.day, by_day.get(day, 0), amount, remedy, of_day=True)
             _refuse(f"The budget of {user.name}", user.total, sum(by_day.values()), amount, remedy, of_day=False)
             connection.execute(
-                "INSERT INTO charges (id, user, model, day, created, reserved, counted) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (id, user.name, model, day, now, str(amount), str(amount)),
+                "INSERT INTO charges (id, user, model, day, created, reserved, counted, process) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (id, user.name, model, day, now, str(amount), str(amount), this_process()),
             )
             _add(connection, (user.name, day, model), amount, 1)
         return id
@@ -140,10 +144,13 @@ class BudgetFile:
             query = f"SELECT * FROM charges WHERE {where} ORDER BY created"  # noqa: S608 - our own words
             found = connection.execute(query, values).fetchall()
         return [
-            Charge(row["id"], row["user"], row["created"], int(row["reserved"]), int(row["counted"]), row["receipt"])
+            Charge(
+                row["id"], row["user"], row["created"], int(row["reserved"]), int(row["counted"]), row["receipt"],
+                row["process"] or "",
+            )
             for row in found
             if user is None or row["user"] == user
-        ]
+        ]  # fmt: skip
 
     def spent(self) -> list[Spent]:
         """Return what was spent, with what is reserved: by user, day and model, in this order."""
@@ -232,6 +239,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if not tables:
         for step in _TABLES:
             connection.execute(step)
+    if all(column["name"] != "process" for column in connection.execute("PRAGMA table_info(charges)")):
+        connection.execute("ALTER TABLE charges ADD COLUMN process TEXT")
     connection.execute("COMMIT")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,9 @@ def served(users: Path | None, key: str, *, beyond: bool, hub: Hub | None = None
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncGenerator[None, None]:
         await admission.recover()
+        # What is imported stays: to look through it for garbage would hold up all streams, each time for longer.
+        gc.collect()
+        gc.freeze()
         yield
         await admission.close()
         if of_hub is not None:

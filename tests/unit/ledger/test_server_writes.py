@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from og_magics.core.errors import LedgerError
+from og_magics.core.front_end import RunningNotebook
 from og_magics.ledger import FrameCache, Ledger, receipts_frame
+from og_magics.ledger.notebook_index import NotebookIdentity
 from og_magics.ledger.packing import entries
 from og_magics.ledger.postgres import ServerConnection
 
@@ -91,6 +93,30 @@ def test_a_receipt_is_three_ways(postgres: Server, make: Any, ways: list[str]) -
         make.serve(server, receipt)
         make.opened(server)
         assert ways == ["at once"] * 3
+
+
+def test_a_notebook_that_is_noted_opens_a_receipt_in_one_way_and_a_new_name_is_noted_first(
+    postgres: Server, make: Any, ways: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "tour.ipynb"
+    path.write_text("{}")
+    with Ledger(postgres.url()) as server:
+        server.notebook = NotebookIdentity(server.path, "id-of-it", RunningNotebook(path, kernel="k"), shared=True)
+        make.opened(server)
+        ways.clear()
+        make.opened(server)
+        assert ways == ["at once"]
+        path.write_text('{"cells": []}')
+        make.opened(server)
+        assert len(ways) > 2, "it was saved meanwhile, so the index is brought up to date"
+        ways.clear()
+        make.opened(server)
+        assert ways == ["at once"]
+        assert {one.notebook_id for one in server.receipts()} == {"id-of-it"}
+        with server._file.reading() as connection:
+            (noted,) = connection.execute("SELECT id, name FROM notebooks").fetchall()
+        assert tuple(noted) == ("id-of-it", "tour.ipynb")
+        assert server.audit().ok
 
 
 def test_an_end_after_the_settlement_weighs_nothing(postgres: Server, make: Any) -> None:

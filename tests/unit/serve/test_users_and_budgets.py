@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
 import io
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +15,10 @@ from pathlib import Path
 import pytest
 
 from og_magics.core.errors import ConfigError, LedgerError
+from og_magics.core.settings import Settings
+from og_magics.ledger import Ledger
+from og_magics.serve.admission import Admission
+from og_magics.serve.asking_process import has_ended, this_process
 from og_magics.serve.budget_file import BudgetExceeded, BudgetFile, Spent
 from og_magics.serve.usage_page import usage_csv, usage_html
 from og_magics.serve.users import User, UserFile, read_users
@@ -155,3 +162,51 @@ class TestShown:
         (row,) = csv.DictReader(io.StringIO(usage_csv([self.HOSTILE])))
         assert row["model"] == '\'=HYPERLINK("https://x.example")'
         assert (row["opg"], row["calls"]) == ("0.1", "2")
+
+
+RESERVES = """
+import sys
+from pathlib import Path
+from og_magics.serve.budget_file import BudgetFile
+from og_magics.serve.users import User
+BudgetFile(Path(sys.argv[1])).reserve(User("anna", total=250), "m", 200)
+print("reserved", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(not this_process(), reason="the system does not tell processes apart")
+def test_what_a_killed_server_reserved_before_it_signed_is_free_when_the_next_one_starts(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    budgets = BudgetFile(path)
+    admission = Admission(budgets, Ledger(tmp_path / "serve.db"), Settings, "devnet")
+    with subprocess.Popen(
+        [sys.executable, "-c", RESERVES, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "reserved\n"
+        asyncio.run(admission.recover())
+        assert [one.amount for one in budgets.spent()] == [200], "it still asks"
+        (charge,) = budgets.open_charges()
+        server.kill()
+        server.wait()
+    asyncio.run(admission.recover())
+    assert [(one.amount, one.calls) for one in budgets.spent()] == [(0, 0)]
+    assert has_ended(charge.process)
+    assert not has_ended(this_process())
+    elsewhere = charge.process.replace(charge.process.split()[0], "another-boot")
+    assert not has_ended(elsewhere), "of another machine's processes nothing is known"
+    assert not has_ended("")
+
+
+def test_a_file_of_before_processes_were_noted_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "users.db"
+    file = BudgetFile(path)
+    file.reserve(ANNA, "m", 60)
+    file.close()
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        older.execute("ALTER TABLE charges DROP COLUMN process")
+    assert [one.process for one in file.open_charges()] == [""]
+    file.reserve(ANNA, "m", 40)
+    assert sorted(one.process for one in file.open_charges()) == sorted(["", this_process()])
