@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 from nbconvert import HTMLExporter, WebPDFExporter
-from pypdf import PdfReader
 
 from og_magics.core.receipt import MIME
 from og_magics.display.markdown import to_html
@@ -78,6 +77,8 @@ def close(text: str) -> str:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_as_pdf_every_answer_and_its_line_are_read_and_no_markup(browser: Browser, path: Path) -> None:
+    from pypdf import PdfReader
+
     notebook = nbformat.read(path, as_version=4)
     exporter = Printed(browser)
     pdf, _ = exporter.from_notebook_node(notebook)
