@@ -17,7 +17,7 @@ _IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 def main(arguments: list[str]) -> int:
     """Take them, and print the names of the files."""
-    if len(arguments) != 1 or arguments[0].startswith("-") and arguments != ["--readme"]:
+    if len(arguments) != 1 or (arguments[0].startswith("-") and arguments != ["--readme"]):
         print(__doc__)
         return 2
     readme = arguments == ["--readme"]
