@@ -4,7 +4,7 @@
 |---|---|---|
 | a display, a print | an output of the cell whose request it answers | the same |
 | an update of a display | in the place of each output of that name; without one, nothing | the same |
-| while an Output widget takes a request's output | it is the widget's, where updates are dropped | the widget has it too, but what has a type that widgets cannot draw (`application/vnd...`, the view of another Output widget) is put below the widget |
+| while an Output widget takes a request's output | it is the widget's, where updates are dropped | the same; but what has a type that widgets cannot draw is put below it, and goes with what the widget clears: a type of a vendor (the widget draws what else there is), the view of another Output widget |
 | a widget's state | it is drawn anew | the same |
 | an output without data | nothing | nothing: it is 0 pixels high |
 """
@@ -61,8 +61,10 @@ class Screen:
         elif kind == "update_display_data":
             self._update(content)
         elif kind == "clear_output" and request in self.cells:
-            taking = self._taking[request]
-            self._clear(self._of(taking[-1]) if taking else self.outputs[self.cells[request]], wait=content["wait"])
+            if taking := self._taking[request]:
+                self._clear_widget(taking[-1], wait=content["wait"])
+            else:
+                self._clear(self.outputs[self.cells[request]], wait=content["wait"])
 
     def _of(self, model: str) -> list[dict[str, Any]]:
         outputs = self.states[model]["outputs"] = list(self.states[model].get("outputs", ()))
@@ -98,6 +100,9 @@ class Screen:
         else:
             outputs.clear()
 
+    def _clear_widget(self, model: str, *, wait: bool) -> None:
+        self._clear(self._of(model), wait=wait)
+
     def _update(self, content: Mapping[str, Any]) -> None:
         name = content["transient"]["display_id"]
         for outputs in self.outputs.values():
@@ -109,11 +114,31 @@ class Screen:
 class VSCode(Screen):
     """The same by VS Code's rules."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._below: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._clearing_below: set[str] = set()
+
+    def _clear_widget(self, model: str, *, wait: bool) -> None:
+        super()._clear_widget(model, wait=wait)
+        self._clearing_below.add(model)
+        if not wait:
+            self._clear_below(model)
+
+    def _clear_below(self, model: str) -> None:
+        self._clearing_below.discard(model)
+        gone = {id(one) for one in self._below.pop(model, ())}
+        for outputs in self.outputs.values():
+            outputs[:] = [one for one in outputs if id(one) not in gone]
+
     def _into_widget(self, model: str, cell: str, output: dict[str, Any]) -> None:
         if not self._is_output_widget(output):
             super()._into_widget(model, cell, output)
         if all(self._widgets_can_draw(kind, output) for kind in output.get("data", {})):
             return
+        if model in self._clearing_below:
+            self._clear_below(model)
+        self._below[model].append(output)
         owner = next((one for one, outputs in self.outputs.items() if any(map(self._views(model), outputs))), cell)
         place = [bool(self._views(model)(one)) for one in self.outputs[owner]]
         self.outputs[owner].insert(place.index(True) + 1 if True in place else len(place), output)

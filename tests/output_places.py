@@ -312,8 +312,14 @@ def rows(work: Path, names: Sequence[str] = (), chosen: Sequence[str] = ()) -> I
                 continue
             home = work / str(number)
             home.mkdir()
-            for place, seen in front_end.see(places, home, environment_of(devnet, home)):
-                yield Row(place, front_end.name, seen)
+            left = list(places)
+            try:
+                for place, seen in front_end.see(places, home, environment_of(devnet, home)):
+                    left.remove(place)
+                    yield Row(place, front_end.name, seen)
+            except Exception as error:
+                told = f"not seen: {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
+                yield from (Row(place, front_end.name, Seen(), [told]) for place in left)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -211,7 +211,7 @@ class Row:
     def judge(self) -> None:
         """Find what is wrong."""
         place, seen = self.place, self.seen
-        if seen.skipped or seen.by_rule:
+        if seen.skipped or seen.by_rule or self.wrong:
             return
         want = (place.answers, place.answers)
         if self.times != want:

@@ -15,7 +15,7 @@ class Classic(Lab):
     """One page with nbclassic in it, the notebook of before JupyterLab."""
 
     cells = "#notebook-container > .code_cell"
-    area = ".output_wrapper"
+    area = ":scope > .output_wrapper"
 
     def show(self, name: str = "notebook.ipynb", *, theme: str = "Light") -> Classic:
         self.page.goto(f"{self.server.url}/nbclassic/notebooks/{self.place(name)}")
@@ -24,7 +24,10 @@ class Classic(Lab):
         return self
 
     def ready(self) -> Classic:
-        self.page.wait_for_function("Jupyter.notebook.kernel?.is_connected() && Jupyter.notebook.kernel.widget_manager")
+        self.page.wait_for_function(
+            "Jupyter.notebook.kernel?.is_connected() && Jupyter.notebook.kernel.widget_manager"
+            " && Jupyter.notebook.get_cell(0).output_area.mime_types().some(name => name.includes('widget-view'))"
+        )
         return self
 
     def run_all(self) -> Classic:

@@ -28,8 +28,8 @@ CUT = """
   .filter(one => one.scrollWidth > one.clientWidth + 1)
   .map(one => `${one.scrollWidth} of ${one.clientWidth} px: ${one.innerText.slice(0, 80)}`)
 """
-_WIDTH, _HEIGHT = 794, 1123
-"""Of a page of A4, in pixels."""
+_WIDTH, _HEIGHT = 816, 1056
+"""In pixels, of a page of the size that nbconvert prints: Letter."""
 
 
 class Printed(WebPDFExporter):  # type: ignore[misc]  # nbconvert has no types
@@ -46,7 +46,7 @@ class Printed(WebPDFExporter):  # type: ignore[misc]  # nbconvert has no types
         page.emulate_media(media="print")
         page.set_content(html)
         self.cut = page.evaluate(CUT)
-        printed = page.pdf(print_background=True, format="A4")
+        printed = page.pdf(print_background=True)
         page.close()
         return printed
 
@@ -111,7 +111,8 @@ def test_as_html_every_answer_is_drawn_and_its_details_unfold(browser: Browser, 
         assert all(block in read for block in blocks(answer))
         assert close(footer) in read
     assert [raw for raw in RAW if raw in shown] == []
-    details = page.locator("details").first
+    details = page.locator("details", has_text="Details: mode").first
+    assert "Details: mode" not in details.inner_text()
     details.locator("summary").click()
     assert "Details: mode" in details.inner_text()
     page.close()
