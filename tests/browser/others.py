@@ -25,7 +25,7 @@ class Classic(Lab):
 
     def ready(self) -> Classic:
         self.page.wait_for_function(
-            "Jupyter.notebook.kernel?.is_connected() && Jupyter.notebook.kernel.widget_manager"
+            "Object.keys(Jupyter.notebook.kernel?.info_reply ?? {}).length && Jupyter.notebook.kernel.widget_manager"
             " && Jupyter.notebook.get_cell(0).output_area.mime_types().some(name => name.includes('widget-view'))"
         )
         return self
