@@ -302,18 +302,23 @@ def row_of(front_end: FrontEnd, folder: Path) -> Row:
     return row
 
 
-def rows(devnet: Devnet, work: Path, *names: str) -> Iterator[Row]:
-    """Yield the rows of the front ends that are named, or of all; each has a folder and a state directory of its own."""
+def environment_of(devnet: Devnet, home: Path) -> dict[str, str]:
+    """Return a process's environment: without what configures us or Jupyter, on a devnet, with folders of its own."""
     ours = ("OG_", "BASE_", "JPY_", "IPYTHON", "JUPYTER", "PYTEST", "PYTHONWARNINGS")
     bare = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     bare["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), bare.get("PATH", os.defpath)])
+    told = {"OG_DEVNET": json.dumps(devnet.info), "IPYTHONDIR": str(home / "ipython")}
+    return bare | told | {"XDG_STATE_HOME": str(home / "state")}
+
+
+def rows(devnet: Devnet, work: Path, *names: str) -> Iterator[Row]:
+    """Yield the rows of the front ends that are named, or of all; each has a folder and a state directory of its own."""
     for number, one in enumerate(front_ends()):
         if names and not any(name in one.name for name in names):
             continue
         home = work / str(number)
         home.mkdir()
-        told = {"OG_DEVNET": json.dumps(devnet.info), "IPYTHONDIR": str(home / "ipython")}
-        one.environment = bare | told | {"XDG_STATE_HOME": str(home / "state")}
+        one.environment = environment_of(devnet, home)
         folder = home / "desk"
         try:
             if isinstance(one, InBrowser):

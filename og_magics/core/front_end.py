@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 _SUFFIX = ".ipynb"
+_VS_CODE = "__vsc_ipynb_file__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def running_notebook(
     """
     names, env = namespace or {}, os.environ if env is None else env
     kernel = _kernel() if kernel is None else kernel
-    named = names.get("__vsc_ipynb_file__")
+    named = names.get(_VS_CODE)
     if isinstance(named, str) and named:
         # A name without a folder is that of a notebook that VS Code has not saved yet: each day has its Untitled-1.
         return RunningNotebook(_notebook(named) if Path(named).is_absolute() else None, kernel)
@@ -60,6 +61,11 @@ def running_notebook(
         return RunningNotebook(_notebook(named), kernel)
     name = env.get("JPY_SESSION_NAME", "")
     return RunningNotebook(None if not name or _inherited(name, env) else _notebook(name), kernel)
+
+
+def is_vs_code(namespace: Mapping[str, Any]) -> bool:
+    """Return True where VS Code runs the notebook with these names."""
+    return _VS_CODE in namespace
 
 
 def _notebook(named: str) -> Path | None:

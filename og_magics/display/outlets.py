@@ -16,12 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
+from ..core.front_end import is_vs_code
 from ..core.receipt import Receipt
 from .answer_bundle import Head
 
 _ASKS_ONCE = re.compile(r"(?:\s*%%\w+[^\n]*\n)*?\s*%%og\w+\b")
 _LINE = re.compile(r"(?:\w+[ \t]*=[ \t]*)?%og\w+\b")
 _MENTION = re.compile(r"%og\w+\b|run_(?:line|cell)_magic")
+
+_FOREIGN = "application/vnd"
+"""Types that VS Code draws below an Output widget, while the widget draws what else is in the bundle: it would be seen
+twice. What is the state of a widget is drawn by it alone."""
 
 Bundle = Mapping[str, Any]
 
@@ -96,14 +101,10 @@ class _Widgets(_Row):
     """
 
     def _put(self, place: int, bundle: Bundle) -> None:
-        from ipywidgets import Output
-
-        output = {"output_type": "display_data", "data": dict(bundle), "metadata": {}}
         if place < len(self._shown):
-            self._shown[place].outputs = (output,)
+            self._shown[place].outputs = (_output(bundle),)
         else:
-            self._shown.append(Output(outputs=(output,)))
-            self._shown[place].layout.margin = "0"
+            self._shown.append(_widget_of(bundle))
             show_widget(self._shown[place])
 
     def finish(self, bundle: Bundle) -> str | None:
@@ -191,8 +192,28 @@ def show_bundle(bundle: Bundle, **how: Any) -> None:
     """Display a mime bundle as it is."""
     from IPython.display import display
 
+    if any(kind.startswith(_FOREIGN) for kind in bundle) and _vs_code() and not _captured() and _in_output_widget():
+        show_widget(_widget_of(bundle))
+        return
     show: Callable[..., Any] = display  # IPython's has no types
     show(dict(bundle), raw=True, **how)
+
+
+def _widget_of(bundle: Bundle) -> Any:
+    """Return an Output widget that holds a bundle."""
+    from ipywidgets import Layout, Output
+
+    return Output(outputs=(_output(bundle),), layout=Layout(margin="0"))
+
+
+def _output(bundle: Bundle) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": dict(bundle), "metadata": {}}
+
+
+def _vs_code() -> bool:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    return is_vs_code(InteractiveShell.instance().user_ns)
 
 
 def show_widget(widget: Any) -> None:

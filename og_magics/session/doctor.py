@@ -19,6 +19,7 @@ from ..client.devnet_process import devnet_runs
 from ..core.amounts import format_opg
 from ..core.cell_context import namespace
 from ..core.errors import ConfigError, OGError
+from ..core.front_end import is_vs_code
 from ..core.networks import described
 from ..core.redaction import redacted
 from ..core.settings import Settings
@@ -180,7 +181,7 @@ def _jupyter() -> list[HealthCheck]:
 
 
 def _front_end() -> str:
-    if "__vsc_ipynb_file__" in namespace():
+    if is_vs_code(namespace()):
         return "VS Code"
     if "google.colab" in sys.modules:
         return "Colab"

@@ -1,4 +1,4 @@
-"""JupyterLab and Notebook 7 in Chromium, on a devnet: what a person sees and clicks.
+"""JupyterLab, Notebook 7, nbclassic and Voila in Chromium, on a devnet: what a person sees and clicks.
 
 The screenshots of a run are in `artifacts/browser`, or in the folder that OG_ARTIFACTS names; a test that fails leaves
 one of what it saw last.
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from eth_account import Account
@@ -24,9 +24,11 @@ from og_magics.devnet import Devnet
 
 from .front import Front
 from .lab import Lab
+from .others import Classic, Voila
 from .server import HANG, Server
 
 NEW_KEY = "0x" + keccak(b"a wallet that has approved nothing").hex()
+Page = TypeVar("Page", bound=Lab)
 ROOT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -127,12 +129,34 @@ def notebook7(browser: Browser, notebook_server: Server, tmp_path_factory: pytes
         yield page
 
 
+@pytest.fixture
+def classic(browser: Browser, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classic]:
+    """A page of nbclassic."""
+    _need("nbclassic")
+    with _page(browser, server, tmp_path_factory, Classic) as page:
+        yield page
+
+
+@pytest.fixture
+def voila(browser: Browser, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Voila]:
+    """A page of Voila."""
+    _need("voila")
+    with _page(browser, server, tmp_path_factory, Voila) as page:
+        yield page
+
+
+def _need(module: str) -> None:
+    if find_spec(module) is None:
+        told = f"{module} is not installed: pip install {module}"
+        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+
+
 @contextlib.contextmanager
-def _page(browser: Browser, server: Server, folders: pytest.TempPathFactory) -> Iterator[Lab]:
+def _page(browser: Browser, server: Server, folders: pytest.TempPathFactory, kind: type[Page] = Lab) -> Iterator[Page]:
     artifacts = Path(os.environ.get("OG_ARTIFACTS") or ROOT / "artifacts") / "browser"
     folder = server.root / folders.mktemp("t").name
     context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
-    yield Lab(context, server, folder, artifacts)
+    yield kind(context, server, folder, artifacts)
     context.close()
     server.end_kernels()
 

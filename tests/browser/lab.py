@@ -26,7 +26,11 @@ class Lab:
         console: what the page told its console, and the errors in it.
         strayed: every address outside of the server that the page asked for. None of them was let through.
         received: the bytes of each message that came over a websocket, in their order.
+        cells, area: selectors of the code cells, and in each of what stands under it.
     """
+
+    cells = ".jp-Notebook .jp-CodeCell"
+    area = ".jp-Cell-outputArea"
 
     def __init__(self, context: BrowserContext, server: Server, folder: Path, artifacts: Path) -> None:
         self.server, self._folder, self._artifacts, self._context = server, folder, artifacts, context
@@ -104,6 +108,10 @@ class Lab:
     def file(self, name: str = "notebook.ipynb") -> Path:
         return self._folder / name
 
+    def place(self, name: str = "notebook.ipynb") -> str:
+        """The file's path in the server's folder."""
+        return self.file(name).relative_to(self.server.root).as_posix()
+
     def command(self, command: str, **arguments: Any) -> None:
         """Do what a menu entry does, and do not wait for it."""
         self.page.evaluate("([id, args]) => { void jupyterapp.commands.execute(id, args) }", [command, arguments])
@@ -132,11 +140,11 @@ class Lab:
         )
 
     def cell(self, index: int) -> Locator:
-        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+        return self.page.locator(self.cells).nth(index)
 
     def output(self, index: int) -> Locator:
         """What stands under a cell."""
-        return self.cell(index).locator(".jp-Cell-outputArea")
+        return self.cell(index).locator(self.area)
 
     def finished(self, *indexes: int, within: float = HANG) -> Lab:
         """Wait until these cells have run, seconds for each."""

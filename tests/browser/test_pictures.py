@@ -1,4 +1,4 @@
-"""The README's pictures, taken of the real thing: `OG_PICTURES=1 python -m pytest tests/browser/test_pictures.py`."""
+"""The README's and the manual's pictures, taken of the real thing: `python -m tests.pictures --readme` takes them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 COLORS = 64  # of a frame: letters and their edges
-LAST = 4000  # milliseconds for which the last frame stays
+LAST = 3000  # milliseconds for which the last frame of a film stays
+HEIGHT = 580
+QUESTION = "What is a receipt good for?"
 
-pytestmark = pytest.mark.skipif(not os.environ.get("OG_PICTURES"), reason="OG_PICTURES=1 takes them")
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("OG_PICTURES"), reason="python -m tests.pictures --readme takes them"
+)
 in_each_theme = pytest.mark.parametrize("theme", ["Light", "Dark"])
 
 
@@ -39,33 +43,61 @@ def paced(server: Server) -> Iterator[str]:
         yield "paced"
 
 
-def film(lab: Lab, clip: FloatRect, done: Callable[[], bool], path: Path) -> None:
-    """Take a part of the page again and again until it is done, and write what differs as an animated GIF."""
-    frames: list[tuple[bytes, float]] = []
+Frames = list[tuple[bytes, float]]
+
+
+def filmed(lab: Lab, clip: FloatRect, done: Callable[[], bool]) -> Frames:
+    """Take a part of the page again and again until it is done; what differs, and when it was seen first."""
+    frames: Frames = []
     ended = False
     while not ended:
         ended = done()
         taken = lab.page.screenshot(clip=clip)
         if not frames or taken != frames[-1][0]:
             frames.append((taken, time.monotonic()))
-    pictures = [Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLORS) for taken, _ in frames]
-    lengths = [round((after - at) * 1000) for at, after in pairwise(at for _, at in frames)]
+    return frames
+
+
+def write(path: Path, *films: Frames) -> None:
+    """Write films, one after the other, as an animated GIF."""
+    pictures: list[Image.Image] = []
+    lengths: list[int] = []
+    for frames in films:
+        pictures += [Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLORS) for taken, _ in frames]
+        lengths += [round((after - at) * 1000) for at, after in pairwise(at for _, at in frames)] + [LAST]
     first, *rest = pictures
-    first.save(path, save_all=True, append_images=rest, duration=[*lengths, LAST], loop=0, optimize=True)
+    first.save(path, save_all=True, append_images=rest, duration=lengths, loop=0, optimize=True)
     assert path.stat().st_size < 1_000_000
 
 
 @in_each_theme
-def test_an_answer_that_streams(lab: Lab, paced: str, theme: str) -> None:
-    lab.open(LOAD, "%%ogchat -s individual\nWhat is the x402 payment protocol?", kernel=paced, theme=theme)
+def test_an_answer_that_streams_and_the_panel(lab: Lab, paced: str, theme: str) -> None:
+    lab.open(LOAD, "%%ogchat -s individual\nWhat is the x402 payment protocol?", PANEL, kernel=paced, theme=theme)
     lab.width(860, 900)
     lab.run(0).finished(0)
     box = lab.cell(1).bounding_box()
     assert box is not None
-    clip: FloatRect = {"x": box["x"], "y": box["y"], "width": box["width"], "height": 580}
+    clip: FloatRect = {"x": box["x"], "y": box["y"], "width": box["width"], "height": HEIGHT}
     lab.run(1)
     paid = lab.output(1).get_by_text("payment: paid")
-    film(lab, clip, lambda: paid.count() > 0, PICTURES / f"answer-{theme.lower()}.gif")
+    answer = filmed(lab, clip, lambda: paid.count() > 0)
+    lab.run(2).finished(2)
+    panel = Hand(lab, 2)
+    panel.box.evaluate("box => box.scrollIntoView({block: 'start'})")
+    box = panel.box.bounding_box()
+    assert box is not None
+    clip |= {"y": box["y"]}
+    typed = iter(QUESTION)
+
+    def used() -> bool:
+        if (letter := next(typed, None)) is not None:
+            lab.page.keyboard.type(letter)
+            if letter == QUESTION[-1]:
+                lab.page.keyboard.press("Enter")
+        return panel.turns.get_by_text("payment: paid").count() > 0
+
+    panel["prompt"].locator("textarea").click()
+    write(PICTURES / f"answer-{theme.lower()}.gif", answer, filmed(lab, clip, used))
 
 
 @in_each_theme

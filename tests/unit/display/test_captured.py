@@ -89,6 +89,20 @@ def test_in_an_output_widget_an_answer_is_shown_by_widgets_that_are_empty_at_the
     assert sent.seen[-1] == (False, {"text/plain": "all"})
 
 
+def test_in_vs_code_an_output_widget_gets_the_answer_as_a_widget(sent: Sent, out: Any, monkeypatch: Any) -> None:
+    """What has a type of a vendor is drawn there by the widget, and once more below it."""
+    monkeypatch.setitem(InteractiveShell.instance().user_ns, "__vsc_ipynb_file__", "/a.ipynb")
+    bundle = {"text/markdown": "all", "application/vnd.og.receipt+json": {}}
+    outlet_here().finish(bundle)
+    out.msg_id = "cell"
+    outlet_here().finish(bundle)
+    (_, plain), (_, inside) = sent.seen
+    assert plain == bundle
+    view = inside["application/vnd.jupyter.widget-view+json"]
+    assert "text/markdown" not in inside
+    assert _instances[view["model_id"]].outputs[0]["data"] == bundle
+
+
 @pytest.mark.parametrize("message", ["", "another cell"])
 def test_an_output_widget_that_takes_nothing_of_this_cell_is_none_of_its_business(
     sent: Sent, out: Any, message: str
