@@ -32,7 +32,15 @@ def test_a_budget_that_ends_partway_is_kept_and_the_run_goes_on_once_it_is_raise
     tmp_path: Path, bare_environment: Callable[[], dict[str, str]], report: Callable[[str], None], out: str
 ) -> None:
     done = cluster_run(
-        100, tmp_path, workers=2, kills=0, out=out, budget="0.012", raised="1", delay=0.0, environment=bare_environment()
+        100,
+        tmp_path,
+        workers=2,
+        kills=0,
+        out=out,
+        budget="0.012",
+        raised="1",
+        delay=0.0,
+        environment=bare_environment(),
     )
     for line in done.lines():
         report(line)
