@@ -282,6 +282,7 @@ def cluster_run(
         asking.stdin.flush()
         lines = asking.stdout.read().splitlines()
         asking.stdin.close()
+        asking.stdout.close()
         if asking.wait():
             raise RuntimeError((folder / "workers.log").read_text()[-3000:])
         told = json.loads(lines[-1])
@@ -296,6 +297,7 @@ def cluster_run(
     finally:
         devnet.stdin.close()
         devnet.wait(120)
+        devnet.stdout.close()
     with sqlite3.connect(ledger) as file:
         report.told.authorized = sum(int(cap) for (cap,) in file.execute("SELECT cap FROM authorizations"))
     texts = "".join(path.read_text() for path in (folder / "workers.log", folder / "driver.log") if path.exists())

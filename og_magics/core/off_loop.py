@@ -147,13 +147,13 @@ def _tell(made: Iterable[tuple[_Waiting, Any, BaseException | None]]) -> None:
             future.set_result(result)
         else:
             future.set_exception(error)
-    for loop, told in loops.items():
+    for loop, results in loops.items():
         with contextlib.suppress(RuntimeError):  # it is closed: nobody waits any more
-            loop.call_soon_threadsafe(_hand_over, told)
+            loop.call_soon_threadsafe(_hand_over, results)
 
 
-def _hand_over(told: Iterable[_Made]) -> None:
-    for future, result, error in told:
+def _hand_over(results: Iterable[_Made]) -> None:
+    for future, result, error in results:
         if future.done():  # who waited was cancelled
             continue
         if error is None:

@@ -14,7 +14,7 @@ from . import journal, spool
 
 @dataclass(slots=True)
 class Running:
-    """What the ledger has of the receipt: enough to write it again.
+    """The receipt as the ledger has it: enough to write it again.
 
     Attributes:
         opened: its columns. signed: those of the authorization that pays for it.

@@ -32,20 +32,28 @@ def test_a_budget_that_ends_partway_is_kept_and_the_run_goes_on_once_it_is_raise
     tmp_path: Path, bare_environment: Callable[[], dict[str, str]], report: Callable[[str], None], out: str
 ) -> None:
     done = cluster_run(
-        60, tmp_path, workers=2, kills=0, out=out, budget="0.016", raised="1", delay=0.0, environment=bare_environment()
+        100,
+        tmp_path,
+        workers=2,
+        kills=0,
+        out=out,
+        budget="0.012",
+        raised="1",
+        delay=0.0,
+        environment=bare_environment(),
     )
     for line in done.lines():
         report(line)
     within = done.told.within
     assert within is not None
-    assert 0 < within.answered < 60
+    assert 0 < within.answered < 100
     assert within.receipts == within.answered, "what was paid is in the place"
-    assert within.committed <= within.budget == 16 * 10**15
+    assert within.committed <= within.budget == 12 * 10**15
     assert within.stopped == "PaymentRefused"
     assert within.unasked > 0
     assert within.reasons
     assert all("budget" in one for one in within.reasons)
-    assert (done.told.answered, done.told.failed, done.told.stopped, done.twice) == (60, 0, "", 0)
+    assert (done.told.answered, done.told.failed, done.told.stopped, done.twice) == (100, 0, "", 0)
     assert done.told.cost == done.told.receipts > 0
     assert done.paid == done.told.settled > 0
     assert done.told.problems == []
