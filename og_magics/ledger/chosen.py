@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SECOND = 1_000_000
+_OPEN, _SERVED, _ANY = ("",), ("served",), ("", "served", "failed")
+_ENDS: dict[str, tuple[str, ...]] = {
+    "unpaid": _OPEN, "authorized": _OPEN, "served": _SERVED, "paid": _SERVED, "settled": _SERVED, "verified": _SERVED,
+    "failed": ("failed",),
+}  # fmt: skip
+"""How a call of this status has ended, "" where it has not; the rest of a status follows from its payment."""
 
 
 def matching(chosen: ReceiptFilter) -> tuple[str, list[Any]]:
@@ -26,6 +32,10 @@ def matching(chosen: ReceiptFilter) -> tuple[str, list[Any]]:
         listed = f"{name} IN ({', '.join('?' * len(given))})"
         parts.append(f"((alike IS NULL AND {listed}) OR alike IN (SELECT id FROM alike WHERE {listed}))")  # noqa: S608 - our own
         values += [*given, *given]
+    if chosen.statuses is not None:
+        ends = sorted({end for status in chosen.statuses for end in _ENDS.get(status, _ANY)})
+        parts.append(f"coalesce(ended, '') IN ({', '.join('?' * len(ends))})" if ends else "1 = 0")
+        values += ends
     if chosen.since is not None:
         parts.append("time >= ?")
         values.append((chosen.since - 1) / _SECOND)

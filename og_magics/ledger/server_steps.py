@@ -28,7 +28,7 @@ REAL = frozenset(("time", "latency_s", "ttft_s"))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the journal says of a step: `time` as JSON has it, and `body` as canonical JSON, which is ASCII."""
+    """The journal's entry of a step: `time` as JSON has it, and `body` as canonical JSON, which is ASCII."""
 
     time: str
     kind: str

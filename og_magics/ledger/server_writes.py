@@ -24,7 +24,7 @@ from .server_file import ServerFile
 from .server_steps import ATTACH, END, OPEN, REAL, RECORD, WHOLE, Entry, Step
 from .spool import ENDED, OPENED
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Threads of a process that write at the same time, and share transactions."""
 _AT_FIRST: dict[str, Any] = {
     "weight": "0", "text": "", "tool_calls": "[]", "public_key": "", "enclave_reason": "",
