@@ -218,7 +218,7 @@ class Row:
             self.wrong.append(f"the answer stands there {_range(self.times)} times, must be {place.answers}")
         if seen.text.count(PRINTED) != place.prints:
             self.wrong.append(f"{seen.text.count(PRINTED)} printed lines, must be {place.prints}")
-        if place.grows and self.growing is not None and self.growing < 2:
+        if place.grows and self.growing is not None and self.growing < 1:
             self.wrong.append("not live")
         if self.saved is not None and self.saved != ((0, 0) if place.in_widget else want):
             self.wrong.append(f"the file has the answer {_range(self.saved)} times")

@@ -8,7 +8,7 @@ import nbformat
 from playwright.sync_api import expect
 
 from .lab import Lab
-from .server import HANG, eventually
+from .server import HANG
 
 
 class Classic(Lab):
@@ -63,10 +63,8 @@ class Voila(Lab):
         self.page.locator("#rendered_cells").wait_for(timeout=5 * HANG * 1000)
         return self
 
-    def finished(self, *indexes: int, within: float = HANG) -> Voila:
+    def run(self, index: int) -> Voila:
         return self
 
-    def widgets(self) -> Voila:
-        """Wait until a widget is drawn."""
-        eventually(lambda: self.page.locator(".jupyter-widgets").count())
+    def finished(self, *indexes: int, within: float = HANG) -> Voila:
         return self
