@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import asking, attesting, loading, paying, receipts, replaying, samples, streaming, verifying
+from . import asking, attesting, loading, network, paying, receipts, replaying, samples, streaming, verifying
 from .network import devnet
-from .report import Row, table
+from .report import Row, median_ms, table
 
 # Sessions stay open through the whole run: it measures calls, not handshakes. The chain id is the one that the
 # official SDK insists on.
@@ -40,6 +40,20 @@ def _calls(delay: str, environment: Mapping[str, str], *, rounds: int, quick: bo
         sizes = (48,) if quick else asking.SIZES
         rows += asking.measure(info, folder, environment, rounds=min(rounds, 2), prompts=many, sizes=sizes)
     return rows
+
+
+def _first_tokens(delay: str, environment: Mapping[str, str], *, rounds: int) -> list[Row]:
+    """Measure the first token of fresh kernels."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, devnet(*_DEVNET, delay) as info:
+        settings = {"OG_NETWORK": "devnet", "OG_DEVNET": json.dumps(info), "OG_LEDGER": str(Path(folder) / "first.db")}
+        reader = network.BareReader(dict(info))
+        try:
+            readings = [reader.read("Hello", 5) for _ in range(rounds + 1)][1:]
+        finally:
+            reader.close()
+        bare = median_ms(reading.first for reading in readings)
+        start = readings[0].text.split()[0]
+        return streaming.first_tokens(folder, {**environment, **settings}, start, rounds=rounds, bare=bare)
 
 
 def _attested(delay: str, *, rounds: int, quick: bool) -> list[Row]:
@@ -71,16 +85,19 @@ def main() -> int:
     )
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--receipts", action="store_true", help="measure receipts and ledgers only")
+    only.add_argument("--first-token", action="store_true", help="measure the first token of a fresh kernel only")
     only.add_argument("--attestation", action="store_true", help="measure first and warm calls with attestation only")
     args = parser.parse_args()
     rounds, delay = (1, "0.001") if args.quick else (5, "0.01")
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OG_")}
     rows: list[Row] = []
-    if not args.receipts:
+    if args.first_token:
+        rows += _first_tokens(delay, plain, rounds=rounds)
+    if not args.receipts and not args.first_token:
         rows += _attested(delay, rounds=rounds, quick=args.quick)
-    if not args.receipts and not args.attestation:
+    if not args.receipts and not args.attestation and not args.first_token:
         rows += _calls(delay, plain, rounds=rounds, quick=args.quick, official=args.sdk_python)
-    if not args.attestation:
+    if not args.attestation and not args.first_token:
         rows += _receipts(plain, rounds=rounds, quick=args.quick)
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.system()}
     medians = f"medians of {rounds}" if args.quick else f"medians of {rounds} ({_ROUNDS_OF_LARGE} at {_SIZES[1]:,})"

@@ -7,6 +7,8 @@ how long tasks of the page take, and how much of its height it loses. Needs the 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import statistics
 import sys
 import tempfile
@@ -29,7 +31,10 @@ _LONGEST, _USUAL = {"jupyterlab": 150.0, "notebook": 400.0}, {"jupyterlab": 70.0
 """Milliseconds between two changes on the screen: the most, and for 95 of 100."""
 _MOST_BYTES, _LONGEST_TASK, _MOST_LOST = 1.5, 100.0, 40.0
 """Beside `print()`; milliseconds; pixels."""
-_CASES = (
+Case = tuple[str, int, int]
+"""A kind of text, tokens a second, and how many there are."""
+_RATES, _LENGTHS = (20, 80, 400), (1000, 10_000)
+_CASES: tuple[Case, ...] = (
     ("prose", 20, 1000), ("prose", 80, 1000), ("prose", 400, 1000), ("prose", 400, 10_000),
     ("code", 80, 1000), ("code", 400, 10_000), ("table", 80, 1000), ("table", 400, 10_000),
     ("list", 80, 1000), ("list", 400, 10_000),
@@ -98,14 +103,26 @@ class Flow:
         return [name for name, met in goals.items() if not met]
 
 
-def measure(front_end: str, cases: Sequence[tuple[str, int, int]]) -> Iterator[tuple[tuple[str, int, int], Flow, Flow]]:
-    """Yield each case with its flow through %%ogchat, and by `print()`."""
-    with tempfile.TemporaryDirectory() as folder, Typist() as typist, _page(Path(folder), front_end, typist) as lab:
-        for case in cases:
-            asked = prompt(case[0], case[2], case[1])
-            ours = _flow(lab, f"%%ogchat -m {MODEL} -n 20000\n{asked}", case)
-            printed = _flow(lab, _PRINT.format(model=MODEL, prompt=asked, url=typist.url), case)
-            yield case, ours, printed
+def measure(front_end: str, cases: Sequence[Case]) -> Iterator[tuple[Case, tuple[Flow, Flow] | Exception]]:
+    """Yield each case with its flow through %%ogchat and by `print()`, or with what kept it from being measured."""
+    left = list(cases)
+    while left:
+        with contextlib.ExitStack() as stack:
+            try:
+                folder, typist = stack.enter_context(tempfile.TemporaryDirectory()), stack.enter_context(Typist())
+                lab = stack.enter_context(_page(Path(folder), front_end, typist))
+                while left:
+                    flows = _both(lab, typist, left[0])
+                    yield left.pop(0), flows
+            except Exception as error:  # noqa: BLE001 - whatever a browser or a server fails of: a new one has the next
+                yield left.pop(0), error
+
+
+def _both(lab: Lab, typist: Typist, case: Case) -> tuple[Flow, Flow]:
+    kind, rate, tokens = case
+    asked = prompt(kind, tokens, rate)
+    ours = _flow(lab, f"%%ogchat -m {MODEL} -n 20000\n{asked}", case)
+    return ours, _flow(lab, _PRINT.format(model=MODEL, prompt=asked, url=typist.url), case)
 
 
 @contextmanager
@@ -125,7 +142,7 @@ def _page(folder: Path, front_end: str, typist: Typist) -> Iterator[Lab]:
         process.wait(HANG)
 
 
-def _flow(lab: Lab, source: str, case: tuple[str, int, int]) -> Flow:
+def _flow(lab: Lab, source: str, case: Case) -> Flow:
     """Run a cell in a notebook of its own, and watch it."""
     _, rate, tokens = case
     lab.open("%load_ext og_magics", source, kernel="typist").run(0).finished(0)
@@ -149,19 +166,32 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every kind, rate and length: about two hours a front end")
     parser.add_argument("--quick", action="store_true", help="two cases: whether it runs")
     parser.add_argument("--front-end", choices=FRONT_ENDS, action="append", help="may be repeated; both without it")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="of the text; may be repeated, as the next two")
+    parser.add_argument("--rate", type=int, action="append", help="tokens a second")
+    parser.add_argument("--tokens", type=int, action="append", help="tokens of the text")
     args = parser.parse_args()
-    every = [(kind, rate, tokens) for tokens in (1000, 10_000) for rate in (20, 80, 400) for kind in KINDS]
-    cases = every if args.all else _CASES[1:3] if args.quick else _CASES
+    chosen = args.kind or args.rate or args.tokens
+    every = list(itertools.product(args.kind or KINDS, args.rate or _RATES, args.tokens or _LENGTHS))
+    cases = every if args.all or chosen else _CASES[1:3] if args.quick else _CASES
     heads = "longest gap ms", "p95 ms", "KB", "tasks over 50 ms (longest)", "height lost px"
     print("| front end | text | tokens | a second | how |", " | ".join(heads), "| goals missed |")
     print("|---" * (len(heads) + 6) + "|")
     for front_end in args.front_end or FRONT_ENDS:
-        for (kind, rate, tokens), ours, printed in measure(front_end, cases):
-            misses = ", ".join(ours.misses(front_end, printed)) or "none"
-            for how, flow, last in (("%%ogchat", ours, misses), ("print()", printed, "")):
-                line = (FRONT_ENDS[front_end], kind, f"{tokens:,}", str(rate), how, *flow.cells(), last)
+        for (kind, rate, tokens), found in measure(front_end, cases):
+            named = FRONT_ENDS[front_end], kind, f"{tokens:,}", str(rate)
+            if isinstance(found, Exception):
+                lines = [(*named, "", *[""] * len(heads), f"not measured: {type(found).__name__}: {_one_line(found)}")]
+            else:
+                ours, printed = found
+                misses = ", ".join(ours.misses(front_end, printed)) or "none"
+                lines = [(*named, "%%ogchat", *ours.cells(), misses), (*named, "print()", *printed.cells(), "")]
+            for line in lines:
                 print("| " + " | ".join(line) + " |", flush=True)
     return 0
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].replace("|", "/")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,9 @@ from .kernel import Cell, kernel
 from .network import BareReader
 from .report import Row, median_ms
 
+_PRINT = "for token in {text!r}.split(' '):\n    print(token, end=' ', flush=True)"
+_TYPING = 4.0
+"""Seconds in which a person types a short prompt."""
 _TOKENS = 1000  # of the answer whose bytes are counted
 
 
@@ -26,12 +30,13 @@ def measure(
     try:
         with kernel(folder, environment) as front:
             front.run("%load_ext og_magics")
-            opening = front.run("%%ogchat -n 5\nHello")
+            front.run("%%ogchat -n 5\nHello")
             reader.read(prompt, 5)
             for _ in range(rounds):
                 cells.append(front.run(source))
                 readings.append(reader.read(prompt, most))
             long = front.run(f"%%ogchat -n {_TOKENS}\n[[words:{_TOKENS}]]")
+            printed = front.run(_PRINT.format(text=_final(long)[MIME]["text"]))
     finally:
         reader.close()
     start = readings[0].text.split()[0]
@@ -51,13 +56,37 @@ def measure(
             median_ms(reading.first for reading in readings),
             "bare httpx",
         ),
-        Row("until the first token of a fresh kernel", opening.shown(start) * 1000),
-        *_sizes(long),
+        *first_tokens(folder, environment, start, rounds=rounds, bare=median_ms(reading.first for reading in readings)),
+        *_sizes(long, printed),
     ]
 
 
-def _sizes(cell: Cell) -> list[Row]:
-    data = cell.outputs[-1]["data"]
+def first_tokens(
+    folder: str, environment: Mapping[str, str], start: str, *, rounds: int, bare: float = 0.0
+) -> list[Row]:
+    """Rows on the first token of a fresh kernel, asked at once and after a prompt was typed.
+
+    Args:
+        start: with what each answer begins. bare: milliseconds that bare httpx takes for it.
+    """
+    rows = []
+    for name, typing in (("asked at once", 0.0), ("asked after a prompt was typed", _TYPING)):
+        seen = []
+        for _ in range(rounds):
+            with kernel(folder, environment) as front:
+                front.run("%load_ext og_magics")
+                time.sleep(typing)
+                seen.append(front.run("%%ogchat -n 5\nHello").shown(start))
+        rows.append(Row(f"until the first token of a fresh kernel, {name}", median_ms(seen), "ms", bare, "bare httpx"))
+    return rows
+
+
+def _final(cell: Cell) -> Any:
+    return next(output["data"] for output in cell.outputs if MIME in output["data"])
+
+
+def _sizes(cell: Cell, printed: Cell) -> list[Row]:
+    data = _final(cell)
     receipt, text = data[MIME], len(data[MIME]["text"].encode()) / 1000
     saved, beside = cell.saved() / 1000, cell.saved(without=MIME) / 1000
     return [
@@ -65,9 +94,9 @@ def _sizes(cell: Cell) -> list[Row]:
             f"kernel to front end, {receipt['completion_tokens']:,} tokens in {len(cell.messages)} messages",
             cell.wire / 1000,
             "KB",
-            text,
-            "the text",
-            value_goal=100,
+            printed.wire / 1000,
+            "print()",
+            ratio_goal=1.5,
         ),
         Row("longest pause between two updates of it", max(b - a for a, b in pairwise(cell.displays)) * 1000),
         Row("saved output without its receipt", beside, "KB", text, "the text", ratio_goal=3),

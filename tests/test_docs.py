@@ -153,6 +153,8 @@ def test_a_reader_fetches_nothing_from_elsewhere(site):
 
 def test_a_page_names_no_flag_verb_or_setting_that_is_not_there(shown):
     flags = magic_flags() | set(re.findall(r"--[a-z][\w-]*", shown("cli")))
+    commands = [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    flags |= set(re.findall(r'"(--[a-z][\w-]*)"', "".join(map(Path.read_text, commands))))
     read_elsewhere = set(re.findall(r"\b(?:OG|BASE)_[A-Z_]+\b", "".join(map(str, map(Path.read_text, sources())))))
     for page in TEXTS:
         text = page.read_text()

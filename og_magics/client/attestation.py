@@ -63,6 +63,10 @@ class Attestations:
         self._known: dict[tuple[object, ...], _Known] = {}
         self._asking = asyncio.Lock()
 
+    def follow(self, settings: Callable[[], Settings]) -> None:
+        """Ask for these settings from now on."""
+        self._settings = settings
+
     async def require(self, endpoint: Endpoint, receipt_id: str = "") -> Attested:
         """Check the enclave behind an endpoint before anything is sent to it; return how it is attested, or why not.
 

@@ -14,14 +14,14 @@ from ..core.networks import Network
 from ..core.protocols import Endpoint, Journal
 from ..core.runtime import runtime
 from ..core.settings import Settings, limited
-from ..gateway.bounds import MIB, Bounds
 from ..payment import Payments, Wallet
 from .attestation import Attestations
 from .call import CallRunner
 from .devnet_process import devnet_info
 from .funds import Funds
-from .gateway_pool import GatewayPool, endpoint_at
+from .gateway_pool import GatewayPool, bounds_of, endpoint_at
 from .open_payments import look_for_wallet
+from .preparation import take
 from .settlement_watcher import SettlementWatcher
 
 _LOOK_SECONDS = 30.0
@@ -79,13 +79,15 @@ def connect(
     watcher = SettlementWatcher(network, journal, on_change=on_settled, confirmations=now.confirmations_for(network))
     if now.watch and journal.pending():
         runtime.loop.call_soon_threadsafe(watcher.wake)  # what was left open before: by other kernels, other wallets
-    pool = GatewayPool(
+    prepared = take(network, now)
+    pool = prepared.pool if prepared else GatewayPool(
         network, timeout=now.timeout, verify=now.gateway_verify, endpoint=endpoint, bounds=bounds_of(now),
         key=now.gateway_key,
     )  # fmt: skip
     look = functools.partial(look_for_wallet, watcher, network, journal, wallet.address, now.confirmations_for(network))
     payments = Payments(wallet, journal, time.time, Funds(network, wallet.address).check, look)
-    attestations = Attestations(network, pool, lambda: limited(settings()), time.time)
+    attestations = prepared.attestations if prepared else Attestations(network, pool, settings, time.time)
+    attestations.follow(lambda: limited(settings()))
     runner = CallRunner(network, pool, payments, journal, watcher, lambda: limited(settings()), attestations)
     return Connection(network, pool, runner, wallet, watcher, attestations)
 
@@ -126,8 +128,3 @@ def _without_payment(settings: Callable[[], Settings], endpoint: Endpoint, journ
         key=now.gateway_key,
     )  # fmt: skip
     return Connection(network, pool, CallRunner(network, pool, None, journal, None, settings))
-
-
-def bounds_of(settings: Settings) -> Bounds:
-    """Return the bounds of an answer that the settings name."""
-    return Bounds(settings.max_answer * MIB, settings.timeout, settings.call_timeout)

@@ -13,14 +13,19 @@ from ..core.errors import ConfigError, GatewayError, GatewayProtocolError, Gatew
 from ..core.networks import Network, with_real_money
 from ..core.protocols import Endpoint
 from ..core.secret import PrivateURL, Secret
+from ..core.settings import Settings
 from ..core.types import Enclave
 from ..gateway import GatewayClient, PlainEndpoint
-from ..gateway.bounds import Bounds
+from ..gateway.bounds import MIB, Bounds
 from ..verification import pem_to_der, tee_id_of
 
 
 class GatewayPool:
-    """One endpoint at a time, kept until it cannot be reached. Used on one event loop."""
+    """One endpoint at a time, kept until it cannot be reached. Used on one event loop.
+
+    Args:
+        listed: what the registry lists, where it was read just now; the first endpoint is chosen from it.
+    """
 
     def __init__(
         self,
@@ -31,8 +36,10 @@ class GatewayPool:
         endpoint: Endpoint | None = None,
         bounds: Bounds | None = None,
         key: Secret | None = None,
+        listed: Sequence[Enclave] = (),
     ) -> None:
         self._network = network
+        self._listed = listed
         self._key = key
         self._timeout, self._bounds = timeout, bounds
         self._verify = verify
@@ -114,7 +121,8 @@ class GatewayPool:
                 bounds=self._bounds,
                 key=self._key,
             )
-        enclaves = await asyncio.to_thread(chain.active_enclaves, self._network)
+        enclaves, self._listed = list(self._listed), ()
+        enclaves = enclaves or await asyncio.to_thread(chain.active_enclaves, self._network)
         if not enclaves:
             listed = await asyncio.to_thread(chain.listed_enclaves, self._network)
             raise _none_registered(self._network, [why for _, why in listed.refused])
@@ -158,6 +166,11 @@ async def endpoint_at(
         await gateway.close()
         return plain
     return gateway
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return the bounds of an answer that the settings name."""
+    return Bounds(settings.max_answer * MIB, settings.timeout, settings.call_timeout)
 
 
 def _with_key(enclave: Enclave, pem: str) -> Enclave:

@@ -202,6 +202,9 @@ class SettingsTable:
         "", "path of a JSON file with prices of your own, in place of the catalogue's", env="OG_PRICES",
         reconnects=True,
     )
+    prepare: bool = option(
+        True, "read the list of gateways, and check one of them, while the first prompt is typed", env="OG_PREPARE"
+    )
     watch: bool = option(True, "look for settlements in the background", env="OG_WATCH")
     confirmations: int | None = option(
         None, "blocks after which a settlement is final; the network's default where it is not set",

@@ -31,6 +31,7 @@ class Border:
         suffix: what closes the text before, as the fence of a block of code.
         prefix: what opens the text after, in place of its first `skipped` characters.
         rows: the text after begins with rows of a table whose head, repeated in `prefix`, stands in the text before.
+        within: both sides are parts of one block.
     """
 
     offset: int
@@ -38,6 +39,7 @@ class Border:
     prefix: str = ""
     skipped: int = 0
     rows: bool = False
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class BorderFinder:
         complete = text.rfind("\n") + 1
         if lines:
             end = text.find("\n", inside - 1) + 1
-            return Border(end) if 0 < end < len(text) else None
+            return Border(end, within=True) if 0 < end < len(text) else None
         if complete < min(least, inside) or complete == self._fruitless or _UNDECIDED.fullmatch(text, complete):
             return None
         if complete > _LARGE and complete * _GROWTH < self._fruitless * (_GROWTH + 1):
@@ -111,7 +113,7 @@ def _inside(block: _Block, lines: Sequence[str], offsets: Sequence[int], least: 
         for number in range(block.begin + 2, block.end):
             bare = lines[number].strip()
             if offsets[number] >= least and bare and not (bare.startswith(mark) and not bare.strip(mark[0])):
-                yield Border(offsets[number], f"{mark}\n", f"{lines[block.begin]}\n")
+                yield Border(offsets[number], f"{mark}\n", f"{lines[block.begin]}\n", within=True)
                 return
     elif block.kind in ("bullet_list_open", "ordered_list_open"):
         items = [token for token in block.tokens if token.type == "list_item_open" and token.level == 1]
@@ -123,7 +125,7 @@ def _inside(block: _Block, lines: Sequence[str], offsets: Sequence[int], least: 
         head = f"{lines[block.begin]}\n{lines[block.begin + 1]}\n"
         for number in range(block.begin + 3, block.end):
             if offsets[number] >= least:
-                yield Border(offsets[number], prefix=head, rows=True)
+                yield Border(offsets[number], prefix=head, rows=True, within=True)
                 return
 
 
@@ -131,8 +133,8 @@ def _before_item(line: int, number: int, lines: Sequence[str], offsets: Sequence
     """Return the border before an item of a list. Its number is the one that it is shown with: lists count on."""
     marker = _MARKER.match(lines[line])
     if marker is None:
-        return Border(offsets[line])
-    return Border(offsets[line], prefix=f"{marker[1]}{number}", skipped=marker.end())
+        return Border(offsets[line], within=True)
+    return Border(offsets[line], prefix=f"{marker[1]}{number}", skipped=marker.end(), within=True)
 
 
 class _Formula:

@@ -15,6 +15,7 @@ from .footer import Explorer
 from .outlets import asks_once, outlet_here, republisher, show_bundle
 from .pieces import LARGE, SMALL, Pieces
 from .sanitize import one_line, printable
+from .seams import Seams
 from .throttle import HEARTBEAT, FramePace
 from .tool_calls import part_plain
 from .turn_bundle import PLAINEST, turn_bundle, turn_footer
@@ -99,6 +100,8 @@ class _Rich:
         self._small = small
         self._pieces = Pieces(SMALL if small else LARGE, as_code=format not in (*PLAINEST, "math"))
         self._pace = FramePace()
+        self._seams: Seams | None = None
+        self._outputs = 0
         self._last_status = ""
         self._next_status = 0.0
         self._tokens = 0
@@ -173,10 +176,35 @@ class _Rich:
         if closed or began >= self._next_status:
             shown.append({"text/markdown": f"*{label}*"})
             self._next_status = began + _STATUS
-        self._send(first, shown, began)
+        if any(seam > first for seam in self._pieces.seams):
+            self._join(first, shown)
+        elif self._seams is not None and 0 < (place := self._seams.place - first) < len(shown):
+            shown.insert(place, self._rules())
+        self._send(self._place(first), shown, began)
+
+    def _join(self, first: int, shown: list[dict[str, str]]) -> None:
+        """Show the rules for the seams of these pieces, which come after; their places are there before."""
+        self._seams = self._seams or Seams(self._pieces.closed + 1)
+        if 0 < (place := self._seams.place - first) < len(shown):
+            shown.insert(place, self._rules())
+        new = shown[max(0, self._outputs - self._place(first)) :]
+        self._outlet.put(self._outputs, *[dict.fromkeys(bundle, "") for bundle in new[:-1]], *new[-1:])
+        self._outputs += len(new)
+        self._outlet.put(self._seams.place, self._rules())
+
+    def _rules(self) -> dict[str, str]:
+        seams = self._pieces.seams
+        return (
+            {} if self._seams is None else self._seams.bundle((self._place(one - 1), self._place(one)) for one in seams)
+        )
+
+    def _place(self, piece: int) -> int:
+        """Return the place of a piece in the row of outputs, in which the rules for seams may stand before it."""
+        return piece + (self._seams is not None and piece >= self._seams.place)
 
     def _send(self, first: int, shown: Sequence[Mapping[str, str]], began: float) -> None:
         self._outlet.put(first, *shown)
+        self._outputs = max(self._outputs, first + len(shown))
         size = sum(len(content.encode("utf-8", "replace")) for bundle in shown for content in bundle.values())
         self._pace.sent(size, time.monotonic() - began)
 

@@ -30,7 +30,7 @@ class PieceSize:
     inside: int = 4_000
 
 
-SMALL = PieceSize(1_500, 0.1)
+SMALL = PieceSize(1_500, 0.1, 2_000)
 """For a cell that asks once."""
 LARGE = PieceSize(4_000, 1.0)
 """For a loop or a function, so that most answers are a single output, and many of them are not folded away."""
@@ -52,6 +52,8 @@ class Pieces:
         self._place = self._offset = 0  # where the last piece begins: a part, and a character of it
         self._prefix = ""
         self._rows = False
+        self.seams: list[int] = []
+        """The pieces that go on with a block of the piece before them."""
 
     @property
     def closed(self) -> int:
@@ -94,6 +96,8 @@ class Pieces:
                     shown = [*rest[:place], part[: border.offset] + border.suffix]
                     piece = self._close(shown, place, begun + border.offset + border.skipped)
                     self._prefix, self._rows = border.prefix, border.rows
+                    if border.within:
+                        self.seams.append(self._closed + 1)
                     return piece
             elif isinstance(part, Call) and part.state in ("running", "waiting"):
                 return None  # it will look different

@@ -1,13 +1,14 @@
 """Loading and unloading: the magics, the key guard, and the DataFrame of receipts in the namespace.
 
-Loading is quick because nothing heavy is imported for it: a thread imports the rest while the user types a prompt.
+Loading is quick because nothing heavy is imported for it: a thread imports the rest while the user types a prompt, in
+the order in which the first call needs it, and prepares that call.
 """
 
 from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.cell_context import Origin, set_cell_provider, set_history_provider
@@ -25,10 +26,20 @@ from .input_transform import AskedAssignment, AskedLine, cover, uncover
 from .key_guard import KeyGuard, own_addresses
 from .many import ManyMagics
 from .og import OgMagics
+from .pauses import Pauses
 from .prompts import names_of
 from .receipts import ReceiptsVariable
 
-_NEEDED_SOON = ("x402.mechanisms.evm.upto.client", "x402.http.utils", "og_magics.session", "pandas", "coincurve")
+_NEEDED_SOON = (
+    "og_magics.session",
+    "og_magics.payment.accounts",
+    "x402.mechanisms.evm.upto.client",
+    "x402.http.utils",
+    "coincurve",
+)
+_NEEDED_LATER = ("pandas",)
+"""After an answer is shown: imported while no cell runs, which would wait for it."""
+_LONGEST_WAIT = 600.0
 
 _loaded: dict[int, list[Callable[[], None]]] = {}
 
@@ -41,6 +52,7 @@ def load(shell: Any) -> None:
     guard = KeyGuard(shell, own_addresses)
     variable = ReceiptsVariable(shell)
     recorder = CellRecorder(shell)
+    pauses = Pauses(shell)
     chat = ChatMagics(shell, variable)
     shell.register_magics(chat)
     shell.register_magics(CompareMagics(shell, variable))
@@ -54,6 +66,7 @@ def load(shell: Any) -> None:
     guard.install()
     variable.install()
     recorder.install()
+    pauses.install()
     completion.install()
     set_history_provider(recorder.cells)
     set_cell_provider(lambda: _origin(shell), shell.user_ns, Executions(shell).current)
@@ -61,9 +74,10 @@ def load(shell: Any) -> None:
     if getattr(shell, "kernel", None) is not None:
         OGError.folds = True
         shell.events.register("post_run_cell", _fold_technical_part)
-    _loaded[id(shell)] = [guard.remove, variable.remove, recorder.remove, completion.remove]
+    _loaded[id(shell)] = [guard.remove, variable.remove, recorder.remove, pauses.remove]
+    _loaded[id(shell)].append(completion.remove)
     _loaded[id(shell)].append(lambda: shell.configurables.remove(settings))
-    threading.Thread(target=_warm_up, name="og_magics-imports", daemon=True).start()
+    threading.Thread(target=_warm_up, args=(pauses,), name="og_magics-imports", daemon=True).start()
 
 
 def unload(shell: Any) -> None:
@@ -107,10 +121,22 @@ def _origin(shell: Any) -> Origin:
     return str(shell.displayhook.prompt_count), path.name if path else ""
 
 
-def _warm_up() -> None:
-    for name in _NEEDED_SOON:
+def _warm_up(pauses: Pauses) -> None:
+    if not (_NEEDED_SOON and _imported(_NEEDED_SOON)):
+        return
+    from ..session import prepare
+
+    prepare()
+    if pauses.wait(_LONGEST_WAIT):
+        _imported(_NEEDED_LATER)
+
+
+def _imported(names: Sequence[str]) -> bool:
+    """Import modules; return False where one is missing, of which the first call will tell."""
+    for name in names:
         try:
             with recursion_limit_kept():
                 importlib.import_module(name)
         except ImportError:
-            return  # the first call says what is missing
+            return False
+    return True

@@ -142,6 +142,8 @@ def is_paid_by_permit2(offer: PaymentRequirements) -> bool:
 
 
 def _scheme(name: str) -> Callable[[Any], Any]:
+    from . import accounts  # noqa: F401 - first: x402 imports eth_account too
+
     with recursion_limit_kept():
         from x402.mechanisms.evm.exact.client import ExactEvmScheme
         from x402.mechanisms.evm.upto.client import UptoEvmScheme

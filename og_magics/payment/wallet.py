@@ -12,7 +12,6 @@ from ..core.errors import ConfigError, PaymentRefused
 from ..core.networks import described
 from ..core.redaction import note_address
 from ..core.settings import Secret, Settings
-from ..core.untrusted_json import recursion_limit_kept
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -147,8 +146,7 @@ def _from_keystore(settings: Settings) -> Wallet:
 
 def _decrypted(keystore: str, password: Secret) -> Secret | None:
     """Return the key in a keystore; None for a wrong password, or a file of another kind."""
-    with recursion_limit_kept():
-        from eth_account import Account
+    from .accounts import Account
 
     try:
         return Secret(bytes(Account.decrypt(json.loads(keystore), password.reveal())).hex())
@@ -158,8 +156,7 @@ def _decrypted(keystore: str, password: Secret) -> Secret | None:
 
 def _account(key: Secret) -> LocalAccount | None:
     """Return the account of 64 hex digits; None where no point of the curve belongs to them."""
-    with recursion_limit_kept():
-        from eth_account import Account
+    from .accounts import Account
 
     try:
         return cast("LocalAccount", Account.from_key("0x" + key.reveal().strip().removeprefix("0x")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .api import aask, aask_many, ask, ask_many, estimate, models, receipts, settle, verify
-from .asking import current
+from .asking import current, prepare
 from .many import BatchRequest
 from .networks import configured_networks
 from .person import confirm, confirm_estimate, confirm_tool_call
@@ -23,6 +23,7 @@ __all__ = [
     "current",
     "estimate",
     "models",
+    "prepare",
     "receipts",
     "settle",
     "verify",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import replace
 from typing import Any
 
+from ..client import preparation
 from ..conversation import Options, PromptRows, Turn
 from ..core.errors import ConfigError
 from ..core.fork import new_lock
@@ -28,6 +30,15 @@ def current() -> Session:
         if _app is None:
             _app = Session()
         return _app
+
+
+def prepare() -> None:
+    """Prepare the first call, where nothing has to be started for it. Blocks; no session is made, and nothing raised.
+
+    The environment may still be changed before that call: what was prepared for other settings is not used then.
+    """
+    with contextlib.suppress(ConfigError):
+        preparation.prepare(Settings.from_env() if _app is None else _app.settings)
 
 
 def options_from(given: dict[str, Any]) -> Options:

@@ -1,0 +1,39 @@
+"""Seams between pieces of one block: rules by which a front end draws them as one, so that nothing gets lower later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import uuid4
+
+_OUTPUT = ".jp-OutputArea-child"
+_SHOWN = ".jp-RenderedHTMLCommon"
+
+_LEAST = 44
+"""Pixels of a lower half: of the status line before it, and of the space below the upper half that is taken away."""
+
+
+class Seams:
+    """The rules of one row of outputs, in an output of their own at a place of the row; it has no height.
+
+    JupyterLab and Notebook 7 draw a space above and below each block, and do not let those of two outputs collapse: the
+    halves of a block would be taller than the block. Elsewhere the rules mean nothing.
+    """
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self._name = f"og-{uuid4().hex}"
+
+    def bundle(self, seams: Iterable[tuple[int, int]]) -> dict[str, str]:
+        """Return the output for seams: the places of an upper and a lower half."""
+        rules = "".join(
+            f"{self._at(upper)} {_SHOWN}>:last-child{{margin-bottom:0}}"
+            f"{self._at(lower)} {_SHOWN}>:first-child{{margin-top:0;min-height:{_LEAST}px}}"
+            for upper, lower in seams
+        )
+        return {"text/html": f'<style class="{self._name}">{rules}</style>'}
+
+    def _at(self, place: int) -> str:
+        """Return the selector of the output at a place of the row."""
+        if place < self.place:
+            return f"{_OUTPUT}:has({'+*' * (self.place - place)} .{self._name})"
+        return f"{_OUTPUT}:has(.{self._name}){'+*' * (place - self.place)}"

@@ -1,0 +1,96 @@
+"""Pieces of one block are drawn as one: the rules for that, and the order in which they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.typist import text_of
+from og_magics.core.progress import Progress
+from og_magics.display import live
+from og_magics.display.borders import BorderFinder
+from og_magics.display.seams import Seams
+
+
+class Row:
+    """An outlet that notes what each place was shown, in its order."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self.places: list[dict[str, str]] = []
+        self.sent: list[tuple[int, dict[str, str]]] = []
+
+    def put(self, first: int, *bundles: Any) -> None:
+        for place, bundle in enumerate(bundles, first):
+            assert place <= len(self.places), "no place is left out"
+            self.places[place : place + 1] = [bundle]
+            self.sent.append((place, bundle))
+
+
+def streamed(text: str, monkeypatch: pytest.MonkeyPatch, step: int = 200) -> Row:
+    """Stream a text into a cell, so many characters at a time."""
+    row, progress = Row(), Progress()
+    monkeypatch.setattr(live, "outlet_here", lambda: row)
+    shown = live._Rich(progress, "model", "md", small=True)
+    shown._pace.wait = lambda: 0.0  # type: ignore[method-assign]
+    progress.note("answering")
+    for end in range(0, len(text), step):
+        progress.add(text[end : end + step])
+        shown.show()
+    return row
+
+
+def rules(row: Row) -> list[tuple[int, dict[str, str]]]:
+    return [(place, data) for place, data in row.sent if data.get("text/html", "").startswith("<style")]
+
+
+@pytest.mark.parametrize("kind", ["code", "list", "table"])
+def test_each_half_of_a_block_has_a_rule_before_it_has_a_text(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = streamed(text_of(kind, 6000), monkeypatch)
+    found = rules(row)
+    places = {place for place, _ in found}
+    assert len(places) == 1
+    (place,) = places
+    halves = [at for at in range(1, len(row.places) - 1) if at != place]
+    assert found[-1][1]["text/html"].count("margin-top:0") == len(halves) >= 4
+    # A half is empty until its rule is there.
+    began = {at: next(n for n, (put, _) in enumerate(row.sent) if put == at) for at in halves}
+    filled = {at: next(n for n, (put, data) in enumerate(row.sent) if put == at and len("".join(data.values())) > 40)
+              for at in halves}  # fmt: skip
+    ruled = [n for n, (put, data) in enumerate(row.sent) if put == place]
+    for nth, at in enumerate(sorted(halves), 1):
+        with_rule = next(n for n in ruled if row.sent[n][1]["text/html"].count("margin-top:0") >= nth)
+        assert began[at] < with_rule < filled[at]
+
+
+def test_prose_needs_no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = streamed(text_of("prose", 3000), monkeypatch)
+    assert len(row.places) > 3
+    assert rules(row) == []
+
+
+def test_the_text_of_the_pieces_is_all_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = text_of("prose", 1500) + "\n\n" + text_of("code", 3000) + "\n```\n\n" + text_of("list", 2000)
+    row = streamed(text, monkeypatch)
+    shown = "\n".join(data.get("text/markdown", "") for data in row.places)
+    for line in text.split("\n"):
+        assert line.strip() in shown
+
+
+def test_rules_name_the_outputs_around_their_own() -> None:
+    seams = Seams(2)
+    shown = seams.bundle([(0, 1), (1, 3)])["text/html"]
+    name = shown.partition('class="')[2].partition('"')[0]
+    assert f".jp-OutputArea-child:has(+*+* .{name}) .jp-RenderedHTMLCommon>:last-child{{margin-bottom:0}}" in shown
+    assert f".jp-OutputArea-child:has(+* .{name}) .jp-RenderedHTMLCommon>:first-child{{margin-top:0;" in shown
+    assert f".jp-OutputArea-child:has(.{name})+* .jp-RenderedHTMLCommon>:first-child{{margin-top:0;" in shown
+
+
+@pytest.mark.parametrize(("kind", "within"), [("prose", False), ("code", True), ("list", True), ("table", True)])
+def test_a_border_says_if_it_stands_within_a_block(kind: str, within: bool) -> None:
+    text = text_of(kind, 2500)
+    border = BorderFinder().find(text, 1500, 4000)
+    assert border is not None
+    assert border.within is within
