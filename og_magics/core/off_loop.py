@@ -115,10 +115,10 @@ class OrderedThread:
 
     def _made_together(self, line: list[_Waiting]) -> bool:
         """Make calls as one, and return True; return False where none of them was made."""
-        together = self._together()
-        if together is None:
-            return False
         try:
+            together = self._together()
+            if together is None:
+                return False
             with together:
                 results = [waiting.call() for waiting in line]
         except BaseException:  # noqa: BLE001 - the call that raises it is made again, and it is raised there
