@@ -1,5 +1,5 @@
-"""The share of the client's loop that each call of a server has: many that come together begin one after the other, and
-the more answers are on their way, the rarer each of them is read.
+"""The share of the client's loop that each call of a server has: many that come together begin a few at a time, and the
+more answers are on their way, the rarer each of them is read.
 
 To begin (a connection, TLS, a receipt, perhaps a payment) takes a processor much longer than a token does. A loop that
 begins two hundred calls before it looks at anything else holds up all answers that are on their way. To read a token
@@ -15,8 +15,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_BETWEEN = 0.01
-"""Seconds from one begin to the next, at least: a loop that is busy takes longer to come back to it."""
+_TOGETHER, _BETWEEN = 4, 0.01
+"""Calls that begin together, and seconds to the next ones, at least: a loop that is busy comes back to them later."""
 
 
 class Turns:
@@ -27,7 +27,7 @@ class Turns:
     """
 
     def __init__(self, pause: Callable[[], float]) -> None:
-        self._turn, self._pause = asyncio.Lock(), pause
+        self._turn, self._pause = asyncio.Semaphore(_TOGETHER), pause
 
     async def before(self, work: Awaitable[T]) -> T:
         """Begin work when its turn comes, and return what it returns."""
