@@ -3,7 +3,7 @@
     python -m tests.long_run [ROWS] [--kills N] [--away SECONDS] [--concurrency N] [--seed N] [--out PLACE]
 
 The process that asks is killed at random places and started again with the same call. Meanwhile the gateway goes away for
-some seconds, and for a fifth of the rows it says 429 to half of the requests. At the end: the rate over time, memory, the
+some seconds, and for a fifth of the rows (2,000 at most) it says 429 to half of the requests. At the end: the rate over time, memory, the
 size of the ledger and of the Parquet files, how many rows were asked twice, and how fast recorded rows are skipped.
 """
 
@@ -31,6 +31,8 @@ from urllib.parse import urlsplit
 _ROOT = Path(__file__).parents[1]
 _APART = 30.0
 """Seconds between two lines that say how far it is."""
+_MOST_BUSY = 2_000
+"""Rows of those that are asked while the gateway says 429: it asks to wait for 0.1 s after every second request."""
 _BUSY = (
     b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\ncontent-length: 29\r\nretry-after: 0.1\r\n\r\n"
     b'{"error":"Too many requests"}'
@@ -283,7 +285,7 @@ def _ask_with_faults(
     events: list[tuple[int, Callable[[], None]]] = [
         (rows * 3 // 10, lambda: threading.Thread(target=vanish, daemon=True).start()),
         (rows * 5 // 10, lambda: setattr(gate, "busy", True)),
-        (rows * 7 // 10, lambda: setattr(gate, "busy", False)),
+        (rows * 5 // 10 + min(rows // 5, _MOST_BUSY), lambda: setattr(gate, "busy", False)),
     ]
     while True:
         asking = _started(environment, folder, rows, concurrency, 0.2 if rows < 5_000 else 2.0, out)

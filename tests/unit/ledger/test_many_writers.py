@@ -29,6 +29,12 @@ def test_processes_that_begin_a_ledger_together_write_one_sound_chain(postgres: 
     assert found.entries == 8 + 3 * 40
 
 
+def test_processes_in_which_many_ask_at_once_write_one_sound_chain(postgres: Server) -> None:
+    found = write(postgres.url(), writers=3, receipts=60, askers=20)
+    assert (found.receipts, found.sound) == (180, True)
+    assert found.entries == 3 + 3 * 180
+
+
 def test_writers_at_the_limit_stay_within_one_budget(postgres: Server, make: Any) -> None:
     url = postgres.url()
 
