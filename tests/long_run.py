@@ -3,8 +3,9 @@
     python -m tests.long_run [ROWS] [--kills N] [--away SECONDS] [--concurrency N] [--seed N] [--out PLACE]
 
 The process that asks is killed at random places and started again with the same call. Meanwhile the gateway goes away for
-some seconds, and for a fifth of the rows (2,000 at most) it says 429 to half of the requests. At the end: the rate over time, memory, the
-size of the ledger and of the Parquet files, how many rows were asked twice, and how fast recorded rows are skipped.
+some seconds, and for a fifth of the rows, 2,000 at most, it says 429 to half of the requests. At the end: the rate over
+time, memory, the size of the ledger and of the Parquet files, how many rows were asked twice, and how fast recorded rows
+are skipped.
 """
 
 from __future__ import annotations

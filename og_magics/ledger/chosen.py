@@ -15,11 +15,7 @@ _ENDS: dict[str, tuple[str, ...]] = {
     "unpaid": _OPEN, "authorized": _OPEN, "served": _SERVED, "paid": _SERVED, "settled": _SERVED, "verified": _SERVED,
     "failed": ("failed",),
 }  # fmt: skip
-<<<<<<< HEAD
-"""The end of a call of this status, "" where it has none; the rest of a status follows from its payment."""
-=======
 """The end of a call of each status, "" where it has none yet; the rest of a status follows from its payment."""
->>>>>>> h-server
 
 
 def matching(chosen: ReceiptFilter) -> tuple[str, list[Any]]:
