@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -84,6 +85,7 @@ class _Server:
         self._admission = admission
         self._payer = payer
         self._streams, self._turns = 0, Turns(self._pause)
+        self._is_warm = False
 
     async def chat(self, request: Request) -> Response:
         """Answer a chat."""
@@ -135,6 +137,7 @@ class _Server:
                 output = await runtime.run(self._turns.before(self._llm.answer(asked.request, progress)))
             finally:
                 admitted.end()
+            self._warmed()
             answer = await asyncio.to_thread(as_whole, output, asked, progress.receipt_id or "")
             headers = headers_of(progress, asked, output)
             if not asked.stream:
@@ -147,8 +150,15 @@ class _Server:
         except BaseException:
             admitted.end()
             raise
+        self._warmed()
         events = as_events(chunks, first, asked, progress.receipt_id or "")
         return _Stream(chunks, events, admitted, headers_of(progress, asked), self._count)
+
+    def _warmed(self) -> None:
+        """After the first answer, take what was imported for it for what stays; see `wiring.py`."""
+        if not self._is_warm:
+            self._is_warm = True
+            gc.freeze()
 
     def _count(self, streams: int) -> None:
         self._streams += streams
