@@ -28,6 +28,7 @@ class Seams:
         rules = "".join(
             f"{self._at(upper)} {_SHOWN}>:last-child{{margin-bottom:0}}"
             f"{self._at(lower)} {_SHOWN}>:first-child{{margin-top:0;min-height:{_LEAST}px}}"
+            f"{self._at(lower)} {_SHOWN}>table:first-child{{height:{_LEAST}px}}"  # of a table that is the least, too
             for upper, lower in seams
         )
         return {"text/html": f'<style class="{self._name}">{rules}</style>'}
