@@ -246,8 +246,7 @@ class InPage:
         if place.action == "click":
             area.locator("button", has_text="Ask").click()
         else:
-            area.locator(".noUi-handle").focus()
-            lab.page.keyboard.press("ArrowRight")
+            area.locator(".noUi-handle").press("ArrowRight")
 
 
 _TEXT = """
