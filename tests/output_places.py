@@ -246,8 +246,8 @@ class InPage:
         if place.action == "click":
             area.locator("button", has_text="Ask").click()
         else:
-            area.locator(".noUi-handle").focus()
-            lab.page.keyboard.press("ArrowRight")
+            bar = area.locator(".noUi-target")
+            bar.click(position={"x": bar.bounding_box()["width"] - 3, "y": 3}, force=True)
 
 
 _TEXT = """

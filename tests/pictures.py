@@ -1,6 +1,6 @@
 """Takes pictures of the real thing, in light and dark, in JupyterLab.
 
-`python -m tests.pictures FOLDER` takes the main screens, for a person to look at; `python -m tests.pictures --readme`
+`python -m tests.pictures FOLDER` takes the main screens, for a person to look at; `python -m tests.pictures README`
 takes those of the README and the manual anew: an answer that streams and the panel, as an animation, and stills.
 """
 
@@ -17,10 +17,10 @@ _IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 def main(arguments: list[str]) -> int:
     """Take them, and print the names of the files."""
-    if len(arguments) != 1 or (arguments[0].startswith("-") and arguments != ["--readme"]):
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__)
         return 2
-    readme = arguments == ["--readme"]
+    readme = arguments == ["README"]
     folder = _IMAGES if readme else Path(arguments[0]).absolute()
     test = _BROWSER / ("test_pictures.py" if readme else "test_screens.py")
     told = {"OG_PICTURES": "1"} if readme else {"OG_SCREENS": str(folder)}

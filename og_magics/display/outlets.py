@@ -28,6 +28,11 @@ _FOREIGN = "application/vnd"
 """Types that VS Code draws below an Output widget, while the widget draws what else is in the bundle: it would be seen
 twice. What is the state of a widget is drawn by it alone."""
 
+_BLANK = {
+    "text/html": '<style class="og-blank">.output_area:has(> .output_subarea > .og-blank) {display: none}</style>'
+}
+"""nbclassic goes on showing what a display was before it had no data: so it is this before."""
+
 Bundle = Mapping[str, Any]
 
 
@@ -80,6 +85,8 @@ class _Displays(_Row):
         known = place < len(self._shown)
         if not known:
             self._shown.append(uuid4().hex)
+        elif not bundle:
+            show_bundle(_BLANK, display_id=self._shown[place], update=True)
         show_bundle(bundle, display_id=self._shown[place], update=known)
 
     def finish(self, bundle: Bundle) -> str | None:

@@ -56,11 +56,11 @@ class Voila(Lab):
     area = ".jp-Cell-outputWrapper"
 
     def show(self, name: str = "notebook.ipynb", *, theme: str = "Light") -> Voila:
-        self.page.goto(f"{self.server.url}/voila/render/{self.place(name)}", timeout=5 * HANG * 1000)
+        self.page.goto(f"{self.server.url}/voila/render/{self.place(name)}", timeout=10 * HANG * 1000)
         return self
 
     def ready(self) -> Voila:
-        self.page.locator("#rendered_cells").wait_for(timeout=5 * HANG * 1000)
+        self.page.locator("#rendered_cells").wait_for(timeout=10 * HANG * 1000)
         return self
 
     def run(self, index: int) -> Voila:

@@ -1,4 +1,4 @@
-"""The README's and the manual's pictures, taken of the real thing: `python -m tests.pictures --readme` takes them."""
+"""The README's and the manual's pictures, taken of the real thing: `python -m tests.pictures README` takes them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ LAST = 3000  # milliseconds for which the last frame of a film stays
 HEIGHT = 580
 QUESTION = "What is a receipt good for?"
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("OG_PICTURES"), reason="python -m tests.pictures --readme takes them"
-)
+pytestmark = pytest.mark.skipif(not os.environ.get("OG_PICTURES"), reason="python -m tests.pictures README takes them")
 in_each_theme = pytest.mark.parametrize("theme", ["Light", "Dark"])
 
 
