@@ -83,7 +83,9 @@ def test_rules_name_the_outputs_around_their_own() -> None:
     seams = Seams(2)
     shown = seams.bundle([(0, 1), (1, 3)])["text/html"]
     name = shown.partition('class="')[2].partition('"')[0]
-    assert f".jp-OutputArea-child:has(+*+* .{name}) .jp-RenderedHTMLCommon>:last-child{{margin-bottom:0}}" in shown
+    assert (
+        f".jp-OutputArea-child:has(+*+* .{name}) .jp-RenderedHTMLCommon>:not(p):last-child{{margin-bottom:0}}" in shown
+    )
     assert f".jp-OutputArea-child:has(+* .{name}) .jp-RenderedHTMLCommon>:first-child{{margin-top:0;" in shown
     assert f".jp-OutputArea-child:has(.{name})+* .jp-RenderedHTMLCommon>:first-child{{margin-top:0;" in shown
 
