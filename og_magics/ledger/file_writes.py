@@ -15,19 +15,18 @@ from . import attestations, journal, recordings
 from .alike import ended_apart
 from .database import Connection, FileConnection, known_in
 from .ownership import ANSWER, mark_answer
-from .rows import digest_long
+from .rows import AT_FIRST, as_read, digest_long, given
 from .schema import MIGRATIONS
-from .server_writes import _AT_FIRST, _as_read, _given
 
 
 def opened(connection: Connection, row: Mapping[str, Any], question: ChatRequest) -> bool:
     """Open a receipt, within a write transaction; return False where nothing was written."""
-    values = _as_read(row)
+    values = as_read(row)
     if values is None or not _is_current(connection):
         return False
     receipt_id = str(row["receipt_id"])
     connection.execute(f"INSERT INTO receipts ({', '.join(values)}) VALUES ({_marks(values)})", [*values.values()])  # noqa: S608 - our own names
-    _enter(connection, "opened", {**_AT_FIRST, **_given(values)}, receipt_id, None)
+    _enter(connection, "opened", {**AT_FIRST, **given(values)}, receipt_id, None)
     recordings.note(connection, receipt_id, question)
     return True
 
@@ -36,7 +35,7 @@ def attached(connection: Connection, receipt_id: str, hash: str, session_id: str
     """Note the authorization that pays for a receipt, and its session's salted hash; return False where it was not."""
     if not _is_current(connection):
         return False
-    changes = _given({"authorization_hash": hash, "session_id": session_id})
+    changes = given({"authorization_hash": hash, "session_id": session_id})
     done = connection.execute(
         f"UPDATE receipts SET {_changes(changes)} "  # noqa: S608 - our own names
         "WHERE receipt_id = ? AND authorization_hash IS NULL AND session_id IS NULL AND ended IS NULL",
@@ -62,12 +61,12 @@ def ended(
         opened: the receipt's columns as it was opened. hash: of the authorization that is attached to it.
         session_id: the salted hash that is attached. end: columns, with `ended` and `weight`.
     """
-    values, before = _as_read(end), _as_read(opened)
+    values, before = as_read(end), as_read(opened)
     if values is None or before is None or not _is_current(connection):
         return False
     receipt_id = str(opened["receipt_id"])
-    before = {**_AT_FIRST, **before, "authorization_hash": hash, "session_id": session_id}
-    changes = {name: value for name, value in values.items() if value != _AT_FIRST.get(name)}
+    before = {**AT_FIRST, **before, "authorization_hash": hash, "session_id": session_id}
+    changes = {name: value for name, value in values.items() if value != AT_FIRST.get(name)}
     is_as_left = (
         "receipt_id = ? AND ended IS NULL AND authorization_hash IS ? AND session_id IS ? AND alike IS NULL "
         "AND NOT EXISTS (SELECT 1 FROM settlements s WHERE s.authorization_hash = receipts.authorization_hash)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
@@ -34,6 +35,14 @@ canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 as_sent = json.JSONEncoder(separators=(",", ":")).encode
 """JSON text with its keys in the order in which they were sent: some gateways sign that order."""
 
+WHOLE = frozenset(("prompt_tokens", "completion_tokens", "tee_timestamp", "enclave_ok"))
+REAL = frozenset(("time", "latency_s", "ttft_s"))
+"""Columns of numbers; all others hold texts."""
+AT_FIRST: dict[str, Any] = {
+    "weight": "0", "text": "", "tool_calls": "[]", "public_key": "", "enclave_reason": "",
+}  # fmt: skip
+"""The columns of a receipt that was just opened, where they are not NULL."""
+
 
 def storable(value: Any) -> Any:
     """Return a text that UTF-8 can hold: halves of one character are joined, lone ones replaced."""
@@ -51,6 +60,27 @@ def digest_long(value: Any) -> Any:
     if isinstance(value, str) and len(value) > LONG:
         return {"sha256": hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()}
     return value
+
+
+def as_read(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return values as a ledger gives them back; None where one is of another kind than its column."""
+    read: dict[str, Any] = {}
+    for name, given in values.items():
+        value = int(given) if isinstance(given, bool) else given
+        if name in REAL and isinstance(value, int | float):
+            value = None if value != value else float(value)  # noqa: PLR0124 - NaN
+            if value is not None and math.isinf(value):
+                return None
+        kind = int if name in WHOLE else float if name in REAL else str
+        if value is not None and not isinstance(value, kind):
+            return None
+        read[name] = storable(value)
+    return read
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 _AUTHORIZATION = tuple(f.name for f in fields(Authorization) if f.name != "extra")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .journal import GENESIS
+from .rows import REAL, WHOLE
 from .server_rows import given_to_server
 from .spool import ENDED, OPENED
 
@@ -20,10 +21,6 @@ Known = tuple[str, list[Any]]
 """A statement with its values' places as $1, $2, and these values."""
 
 OPEN, ATTACH, END, RECORD = "open", "attach", "end", "record"
-
-WHOLE = frozenset(("prompt_tokens", "completion_tokens", "tee_timestamp", "enclave_ok"))
-REAL = frozenset(("time", "latency_s", "ttft_s"))
-"""Columns of numbers; all others hold texts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ written of it; the caller then goes the long way, which looks first.
 from __future__ import annotations
 
 import base64
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,17 +18,13 @@ from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
 from .file import LedgerFile
 from .ownership import ANSWER, answer_mark
-from .rows import canonical, digest_long, storable
+from .rows import AT_FIRST, as_read, canonical, digest_long, given, storable
 from .server_file import ServerFile
-from .server_steps import ATTACH, END, OPEN, REAL, RECORD, WHOLE, Entry, Step
+from .server_steps import ATTACH, END, OPEN, RECORD, Entry, Step
 from .spool import ENDED, OPENED
 
 AT_ONCE = 32
 """Threads of a process that write at the same time, and share transactions."""
-_AT_FIRST: dict[str, Any] = {
-    "weight": "0", "text": "", "tool_calls": "[]", "public_key": "", "enclave_reason": "",
-}  # fmt: skip
-"""The columns of a receipt that was just opened, where they are not NULL."""
 
 
 def on_server(file: LedgerFile) -> bool:
@@ -39,21 +34,21 @@ def on_server(file: LedgerFile) -> bool:
 
 def opened(file: LedgerFile, row: Mapping[str, Any], question: ChatRequest) -> bool:
     """Open a receipt; return False where nothing was written."""
-    values = _as_read(row)
+    values = as_read(row)
     if values is None or not values.keys() <= OPENED:
         return False
     where, receipt_id = question.execution, values["receipt_id"]
     key = request_fingerprint(question.path, question.model, question.body)
     recorded = {"key": key, "run": where.run, "at_cell": where.cell, "source": where.source}
     noted = {name: storable(value) for name, value in recorded.items()}
-    entry = _entry("opened", {**_AT_FIRST, **_given(values)}, receipt_id, None)
+    entry = _entry("opened", {**AT_FIRST, **given(values)}, receipt_id, None)
     return _written(file, Step(OPEN, {**values, **noted}, entry))
 
 
 def attached(file: LedgerFile, receipt_id: str, hash: str, session_id: str | None) -> bool:
     """Note the authorization that pays for a receipt, and its session's salted hash; return False where it was not."""
     changes = {"authorization_hash": hash, "session_id": session_id}
-    entry = _entry("attached", _given(changes), receipt_id, hash)
+    entry = _entry("attached", given(changes), receipt_id, hash)
     return _written(file, Step(ATTACH, {"receipt_id": receipt_id, **changes}, entry))
 
 
@@ -72,13 +67,13 @@ def ended(
         session_id: the salted hash that is attached. end: columns, with `ended` and `weight`.
         attestation: a document that may be new to the ledger, with its hash.
     """
-    values, receipt_id = _as_read(end), opened["receipt_id"]
+    values, receipt_id = as_read(end), opened["receipt_id"]
     if values is None or not values.keys() <= ENDED:
         return False
-    changes = {name: value for name, value in values.items() if value != _AT_FIRST.get(name)}
-    row = {**_AT_FIRST, **values, "receipt_id": receipt_id, "paying": hash, "session": session_id}
+    changes = {name: value for name, value in values.items() if value != AT_FIRST.get(name)}
+    row = {**AT_FIRST, **values, "receipt_id": receipt_id, "paying": hash, "session": session_id}
     if values["ended"] == "served":
-        row["mark"] = answer_mark({**dict.fromkeys(ANSWER), **_AT_FIRST, **(_as_read(opened) or {}), **changes})
+        row["mark"] = answer_mark({**dict.fromkeys(ANSWER), **AT_FIRST, **(as_read(opened) or {}), **changes})
     entry = _entry(values["ended"], changes, receipt_id, hash)
     return _written(file, Step(END, row, entry, attestation, brief=True))
 
@@ -99,23 +94,3 @@ def _entry(kind: str, changed: Mapping[str, Any], receipt: str, authorization: s
     about = {"receipt": receipt, "authorization": authorization, "set": {"receipts": values}}
     body = canonical({name: value for name, value in about.items() if value is not None})
     return Entry(canonical(time.time()), kind, body)
-
-
-def _as_read(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return values as the server gives them back; None where one is of another kind than its column."""
-    read: dict[str, Any] = {}
-    for name, given in values.items():
-        value = int(given) if isinstance(given, bool) else given
-        if name in REAL and isinstance(value, int | float):
-            value = None if value != value else float(value)  # noqa: PLR0124 - NaN
-            if value is not None and math.isinf(value):
-                return None
-        kind = int if name in WHOLE else float if name in REAL else str
-        if value is not None and not isinstance(value, kind):
-            return None
-        read[name] = storable(value)
-    return read
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
