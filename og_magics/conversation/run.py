@@ -87,7 +87,7 @@ class Run:
 def follow(
     runs: Sequence[Run], heartbeat: float | Callable[[], float], person: Confirmer | None = None
 ) -> Generator[None, None, None]:
-    """Come back whenever one of them has changed, and every `heartbeat` seconds, until all have ended.
+    """Come back at once, whenever one of them has changed, and every `heartbeat` seconds, until all have ended.
 
     A `heartbeat` that may be called says each time how long to wait at most.
 
@@ -100,6 +100,7 @@ def follow(
     for run in runs:
         run.on_change(changed.set)
     try:
+        yield  # here, so that an interrupt of what is shown first stops them too
         while not all(run.done for run in runs):
             changed.wait(heartbeat() if callable(heartbeat) else heartbeat)
             changed.clear()

@@ -79,7 +79,6 @@ class ChatMagics(NotebookMagics):
                 print(turn.place.note)  # beside the answer, which is signed as it is
             run = self._app.start(turn, listening=True, approve=confirm_estimate)
             live = live_for(self._shell, run.progress, run.model, turn.format)
-            live.show()
             try:
                 for _ in follow([run], live.patience, confirm):
                     live.show()

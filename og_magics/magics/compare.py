@@ -94,7 +94,6 @@ class CompareMagics(NotebookMagics):
         progress = [run.progress for run in runs]
         live = live_columns_for(self._shell, [run.model for run in runs], progress, marks=marks)
         ended: dict[int, Column] = {}
-        live.show(ended)
         try:
             for _ in follow(runs, HEARTBEAT):
                 ended |= {place: comparison[place].column for place, run in enumerate(runs) if _new(place, run, ended)}

@@ -14,6 +14,16 @@ MIME = "application/vnd.og.receipt+json"
 LONG = "[[words:20000]]"
 SLOW = "[[slow:90]]"
 """Longer than a test may wait: what ends sooner was stopped."""
+FIRST_SHOWN = """
+from og_magics.display import live
+show = live._Rich.show
+def stopped(self):
+    live._Rich.show = show
+    show(self)
+    raise KeyboardInterrupt
+live._Rich.show = stopped
+"""
+"""An interrupt that comes when the first status line of the next answer has just been shown."""
 
 
 class TestWhileItStreams:
@@ -63,6 +73,17 @@ class TestWhileItWaits:
         assert cell.last == {}
         assert kernel.eval("og_receipts.error.iloc[-1]") == "interrupted"
         assert kernel.ask("%ogchat hello").ok
+
+    @pytest.mark.timeout(60)
+    def test_it_stops_while_the_first_status_is_shown(self, kernel: Kernel) -> None:
+        kernel.ask("%ogchat -n 1 hello")
+        kernel.ask(FIRST_SHOWN)
+        cell = kernel.run(f"%%ogchat\n{SLOW}")
+        cell.error("KeyboardInterrupt")
+        assert cell.last == {}
+        assert kernel.ask("%ogchat hello").ok
+        assert kernel.eval("og_receipts.error.iloc[-2]") in (None, "interrupted")  # where it had a receipt already
+        assert kernel.eval("og_receipts.status.iloc[-2]") != "authorized"  # it is not on its way any more
 
     @pytest.mark.timeout(60)
     @pytest.mark.parametrize("code", [f"%%ogchat --no-stream\n{SLOW}", f"%%time\n%%ogchat\n{SLOW}"])
