@@ -87,8 +87,13 @@ def test_vs_code_shows_a_vendors_type_in_the_widget_and_below_and_a_widgets_stat
 
 
 @pytest.mark.ci
-def test_in_each_place_an_answer_stands_once_by_the_rules_and_in_files(tmp_path: Path) -> None:
-    found = list(rows(tmp_path, ["VS Code", "Colab", "jupyter execute"]))
-    assert len(found) == 3 * len(PLACES)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("front_end", "skipped"),
+    [("VS Code", 0), ("Colab", 1), ("jupyter execute", 4)],  # no person in a file, and one rule is not known
+)
+def test_in_each_place_an_answer_stands_once(tmp_path: Path, front_end: str, skipped: int) -> None:
+    found = list(rows(tmp_path, [front_end]))
+    assert len(found) == len(PLACES)
     assert [row.line for row in found if row.wrong] == []
-    assert sum(bool(row.seen.skipped) for row in found) == 5  # no person in a file, and one rule is not known
+    assert sum(bool(row.seen.skipped) for row in found) == skipped
