@@ -58,10 +58,15 @@ def filmed(lab: Lab, clip: FloatRect, done: Callable[[], bool]) -> Frames:
 
 def write(path: Path, *films: Frames) -> None:
     """Write films, one after the other, as an animated GIF."""
-    pictures: list[Image.Image] = []
+    seen = [Image.open(io.BytesIO(taken)).convert("RGB") for frames in films for taken, _ in frames]
+    # One palette for all frames: what has not changed is then the same in the next one, and is not written again.
+    both = Image.new("RGB", (seen[0].width, 2 * seen[0].height))
+    both.paste(Image.open(io.BytesIO(films[0][-1][0])), (0, 0))
+    both.paste(seen[-1], (0, seen[0].height))
+    palette = both.quantize(COLORS)
+    pictures = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in seen]
     lengths: list[int] = []
     for frames in films:
-        pictures += [Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLORS) for taken, _ in frames]
         lengths += [round((after - at) * 1000) for at, after in pairwise(at for _, at in frames)] + [LAST]
     first, *rest = pictures
     first.save(path, save_all=True, append_images=rest, duration=lengths, loop=0, optimize=True)
