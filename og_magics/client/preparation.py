@@ -60,10 +60,8 @@ def take(network: Network, settings: Settings) -> Prepared | None:
         found, _prepared, _late = _prepared, None, True
     if found is None:
         return None
-    if (found.network, found.settings) == (
-        network,
-        _settings_of(settings),
-    ) and time.monotonic() - found.at < _FRESH_FOR:
+    fresh = time.monotonic() - found.at < _FRESH_FOR
+    if fresh and found.network == network and found.settings == _settings_of(settings):
         return found
     with contextlib.suppress(RuntimeError):
         runtime.submit(found.pool.close())

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from ..core.receipt import Receipt
 from ..core.receipt_filter import ReceiptFilter
@@ -103,29 +104,26 @@ class ReceiptReader(MoneyLedger):
 
     def typical_tokens(self, model: str) -> int | None:
         """Return the mean of the tokens that the last answers of a model had; None where there is none."""
-        with self._file.reading() as connection:
-            found = connection.execute(
-                """SELECT avg(completion_tokens) AS mean FROM (
-                    SELECT r.completion_tokens FROM receipts r LEFT JOIN alike f ON f.id = r.alike
-                    WHERE coalesce(f.model, r.model) = ? AND r.ended = 'served' AND r.completion_tokens IS NOT NULL
-                    ORDER BY r.receipt_id DESC LIMIT 20
-                ) latest""",
-                (model,),
-            ).fetchone()
-        return None if found["mean"] is None else math.ceil(found["mean"])
+        mean = self._typical("completion_tokens", model)
+        return None if mean is None else math.ceil(mean)
 
     def typical_seconds(self, model: str) -> float | None:
         """Return the mean of the time that the last answers of a model took; None where there is none."""
+        mean = self._typical("latency_s", model)
+        return None if mean is None else float(mean)
+
+    def _typical(self, column: str, model: str) -> Any:
+        """Return the mean of a column over the last answers of a model; None where there is none."""
         with self._file.reading() as connection:
             found = connection.execute(
-                """SELECT avg(latency_s) AS mean FROM (
-                    SELECT r.latency_s FROM receipts r LEFT JOIN alike f ON f.id = r.alike
-                    WHERE coalesce(f.model, r.model) = ? AND r.ended = 'served' AND r.latency_s IS NOT NULL
+                f"""SELECT avg({column}) AS mean FROM (
+                    SELECT r.{column} FROM receipts r LEFT JOIN alike f ON f.id = r.alike
+                    WHERE coalesce(f.model, r.model) = ? AND r.ended = 'served' AND r.{column} IS NOT NULL
                     ORDER BY r.receipt_id DESC LIMIT 20
-                ) latest""",
+                ) latest""",  # noqa: S608 - our own names
                 (model,),
             ).fetchone()
-        return None if found["mean"] is None else float(found["mean"])
+        return found["mean"]
 
     def version(self) -> int:
         """Return a number that changes whenever anything was written, by this process or another.

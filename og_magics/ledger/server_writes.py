@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.recording import request_fingerprint
 from ..core.types import ChatRequest
 from .file import LedgerFile
 from .ownership import ANSWER, answer_mark
@@ -38,8 +37,7 @@ def opened(file: LedgerFile, row: Mapping[str, Any], question: ChatRequest) -> b
     if values is None or not values.keys() <= OPENED:
         return False
     where, receipt_id = question.execution, values["receipt_id"]
-    key = request_fingerprint(question.path, question.model, question.body)
-    recorded = {"key": key, "run": where.run, "at_cell": where.cell, "source": where.source}
+    recorded = {"key": question.fingerprint, "run": where.run, "at_cell": where.cell, "source": where.source}
     noted = {name: storable(value) for name, value in recorded.items()}
     entry = _entry("opened", {**AT_FIRST, **given(values)}, receipt_id, None)
     return _written(file, Step(OPEN, {**values, **noted}, entry))

@@ -13,7 +13,7 @@ from og_magics.core import cell_notes
 from og_magics.core.cell_notes import Note, is_note
 
 TEMPLATES = {name: note for name, note in vars(cell_notes).items() if isinstance(note, Note)}
-PATHS = (".og/tour.db", "My Notebooks/.og/Über uns, 2.db", "/x/.og/ledger.db", "~/work/receipts")
+PATHS = (".og/tour.db", "My Notebooks/.og/Über uns, 2.db", "/x/.og/ledger.db", "~/notes/receipts")
 FIELDS = {
     "network": "devnet", "main": "base", "model": "openai/gpt-5", "by": "grok-4", "use": "xai/grok-4", "when": " in 2026-05",
     "date": "2026-11-03", "turns": "12 earlier turns", "was": "were", "thread": repr("it's a plan"), "count": "12,345",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from og_magics.core.receipt import Authorization
 from og_magics.core.shared_ledger import shared_at
 from og_magics.core.types import ChatRequest, Enclave, Outcome, Settlement, x402SettlementMode
 from og_magics.ledger import Ledger
+from og_magics.ledger.packing import entries
 from og_magics.ledger.postgres import ServerConnection
 
 from ...postgres import PASSWORD, Server
@@ -148,6 +150,18 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
         request.getfixturevalue("monkeypatch").setenv("PGPASSWORD", PASSWORD)  # for processes that are told a path
     with Ledger(place) as opened:
         yield opened
+
+
+def journal_of(ledger: Ledger) -> list[tuple[str, Any]]:
+    """Return what a journal says, with receipts numbered and sessions named alike."""
+    with ledger._file.reading() as connection:
+        found = [(entry["kind"], entry["body"]) for entry in entries(connection)]
+    for number, one in enumerate(ledger.receipts()):
+        found = [
+            (kind, body.replace(one.receipt_id, f"#{number}").replace(str(one.session_id), "session"))
+            for kind, body in found
+        ]
+    return [(kind, json.loads(body)) for kind, body in found]
 
 
 def trigger(ledger: Ledger, connection: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,10 +15,10 @@ from og_magics.core.errors import LedgerError
 from og_magics.core.front_end import RunningNotebook
 from og_magics.ledger import FrameCache, Ledger, receipts_frame
 from og_magics.ledger.notebook_index import NotebookIdentity
-from og_magics.ledger.packing import entries
 from og_magics.ledger.postgres import ServerConnection
 
 from ...postgres import PASSWORD, Server
+from .conftest import journal_of
 
 pytestmark = pytest.mark.ci
 
@@ -41,18 +40,6 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(ServerConnection, "_sent", noted)
     monkeypatch.setattr(ServerConnection, "at_once", at_once)
     return sent
-
-
-def told(ledger: Ledger) -> list[tuple[str, Any]]:
-    """Return what a journal says, with receipts numbered and sessions named alike."""
-    with ledger._file.reading() as connection:
-        found = [(entry["kind"], entry["body"]) for entry in entries(connection)]
-    for number, one in enumerate(ledger.receipts()):
-        found = [
-            (kind, body.replace(one.receipt_id, f"#{number}").replace(str(one.session_id), "session"))
-            for kind, body in found
-        ]
-    return [(kind, json.loads(body)) for kind, body in found]
 
 
 def lives(ledger: Ledger, make: Any) -> None:
@@ -77,7 +64,7 @@ def test_a_server_is_told_what_a_file_is_told(ledger: Ledger, make: Any, postgre
     lives(ledger, make)
     with Ledger(postgres.url()) as server:
         lives(server, make)
-        assert told(server) == told(ledger)
+        assert journal_of(server) == journal_of(ledger)
         assert server.audit().ok
         assert not server.foreign().answers, "each mark holds"
         assert FrameCache(server).current().equals(receipts_frame(server.receipts()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
 import sqlite3
@@ -17,8 +16,9 @@ import pytest
 
 from og_magics.core.errors import LedgerError
 from og_magics.ledger import Ledger, file_writes
-from og_magics.ledger.packing import entries
 from og_magics.ledger.transactions import Undone
+
+from .conftest import journal_of
 
 KINDS: list[dict[str, Any]] = [
     {},
@@ -44,18 +44,6 @@ def lives(ledger: Ledger, make: Any) -> None:
     make.serve(ledger, late, weight=9)
 
 
-def told(ledger: Ledger) -> list[tuple[str, Any]]:
-    """Return what a journal says, with receipts numbered and sessions named alike."""
-    with ledger._file.reading() as connection:
-        found = [(entry["kind"], entry["body"]) for entry in entries(connection)]
-    for number, one in enumerate(ledger.receipts()):
-        found = [
-            (kind, body.replace(one.receipt_id, f"#{number}").replace(str(one.session_id), "session"))
-            for kind, body in found
-        ]
-    return [(kind, json.loads(body)) for kind, body in found]
-
-
 def together(ledger: Ledger) -> Any:
     group = ledger.together()
     assert group is not None
@@ -70,7 +58,7 @@ def test_the_short_way_tells_what_the_long_way_tells(
     monkeypatch.setattr(file_writes, "_is_current", lambda _: False)
     with Ledger(tmp_path / "long.db") as other:
         lives(other, make)
-        assert told(other) == told(ledger)
+        assert journal_of(other) == journal_of(ledger)
         assert [one.text for one in other.receipts()] == [one.text for one in ledger.receipts()]
     monkeypatch.setattr(file_writes, "_is_current", short)
     assert ledger.audit().ok
