@@ -212,6 +212,7 @@ class TestApproval:
 
 
 class TestSettlements:
+    @pytest.mark.ci
     def test_payments_of_two_payers_are_found_among_hundreds_of_blocks(self, net: Devnet, proxy: Proxy) -> None:
         chain.ensure_approval(net.network, Account.from_key(SECOND.private_key), 5 * OPG)
         payments, paid = [], {}

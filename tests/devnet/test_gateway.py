@@ -286,6 +286,7 @@ class TestFailures:
         with pytest.raises(json.JSONDecodeError):
             payer.post(payer.ask("[[fail:badjson]]"), X_Upto_Session=session).json()
 
+    @pytest.mark.ci
     def test_a_reader_that_leaves_does_not_keep_its_session_from_settling(self, payer: Payer) -> None:
         signature = payer.signature()
         answered = payer.post(payer.ask(), PAYMENT_SIGNATURE=signature).json()

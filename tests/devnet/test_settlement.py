@@ -43,6 +43,7 @@ class TestSessions:
         first, second = (payer.post(payer.ask(), PAYMENT_SIGNATURE=signature) for _ in range(2))
         assert first.headers["X-Upto-Session"] == second.headers["X-Upto-Session"]
 
+    @pytest.mark.ci
     async def test_one_signature_sent_many_times_at_once_makes_one_session(self, payer: Payer) -> None:
         headers = {"Authorization": "Bearer any", "PAYMENT-SIGNATURE": payer.signature()}
         async with httpx.AsyncClient(base_url=payer.devnet.gateway_url_http, timeout=30) as http:
@@ -124,6 +125,7 @@ class TestSessions:
             patched.setattr("og_magics.devnet.gateway.settler.time.time", lambda: real() + 37)
             assert payer.post(payer.ask(), X_Upto_Session=session).status_code == 402
 
+    @pytest.mark.ci
     def test_a_settlement_that_fails_is_logged_and_tried_again(
         self, payer_of: type[Payer], caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -224,6 +224,7 @@ class TestMany:
         )
         assert kernel.eval("[len(partial.done), len(partial.receipts)]") == [1, 2]
 
+    @pytest.mark.ci
     def test_a_budget_that_is_used_up_stops_what_is_not_asked_yet(
         self, new_kernel: Callable[..., Kernel], tight: Devnet
     ) -> None:

@@ -49,6 +49,7 @@ def test_once_for_a_notebook_and_again_where_the_output_that_has_it_is_replaced(
     assert carried(ask(kernel, "b", "%%ogchat\nTwo again?")) == []
 
 
+@pytest.mark.ci
 def test_an_answer_that_a_cell_shows_carries_it_where_no_output_did(new_kernel: Callable[..., Kernel]) -> None:
     kernel = new_kernel()
     ask(kernel, "a", "import og_magics as og\nanswer = og.ask('One?')")

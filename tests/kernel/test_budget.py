@@ -47,6 +47,7 @@ def test_a_budget_holds_for_magics_and_for_python_alike(fresh: Kernel) -> None:
     assert fresh.eval("len(set(og_receipts.authorization_hash.dropna()))") == 1
 
 
+@pytest.mark.ci
 def test_what_was_authorized_and_settled_for_less_is_free_again(fresh: Kernel) -> None:
     fresh.ask("%ogchat -n 5 hello")
     fresh.ask("%og receipts --wait 30")

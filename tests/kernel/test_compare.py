@@ -147,6 +147,7 @@ class TestTheResult:
         )
         assert kernel.eval("[one.text for one in found[1:]]") == kernel.eval("[r.text for r in found.receipts[1:]]")
 
+    @pytest.mark.ci
     def test_its_frame_has_a_row_for_each_and_learns_the_payments(
         self, kernel: Kernel, devnet: Devnet, eventually: Callable[..., Any], is_payment: Callable[..., bool]
     ) -> None:
@@ -169,6 +170,7 @@ class TestTheResult:
         )
         assert kernel.eval("repr(found)").startswith("<Comparison of 3 models: openai/gpt-5 answered, ")
 
+    @pytest.mark.ci
     def test_the_display_learns_the_payments_in_its_place(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         cell = kernel.ask(f"{THREE}\nhello")

@@ -77,6 +77,7 @@ class TestInAKernel:
         offered(kernel, "%%ogchat --thread ")
         assert not (kernel.cwd / ".og").exists()
 
+    @pytest.mark.ci
     def test_it_goes_with_the_extension(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         assert offered(kernel, "%%ogchat --th") == ["--thread"]

@@ -79,12 +79,14 @@ class TestAGatewayThatFails:
         assert cell.of("error")[0]["traceback"] == [said]
         assert "(GatewayUnreachable; line 1 of the cell; [Errno 111]" in cell.technical_part
 
+    @pytest.mark.ci
     def test_a_failed_cell_that_is_audited_is_no_addition(self, execute: Callable[..., Any], tmp_path: Path) -> None:
         with pytest.raises(CellExecutionError):
             execute("%load_ext og_magics", "%ogchat hello [[fail:503]]")
         findings = account_outputs(tmp_path / "executed.ipynb")
         assert [(one.problem, one.note, "technical details" in one.text) for one in findings] == [(False, True, True)]
 
+    @pytest.mark.ci
     def test_a_chain_that_is_down_is_told(self, new_kernel: Callable[..., Kernel], devnet: Devnet) -> None:
         kernel = new_kernel(OG_DEVNET=json.dumps({**devnet.info, "rpc_url": "http://127.0.0.1:9"}))
         assert "127.0.0.1:9" in kernel.run("%ogchat hello").error("ChainError")

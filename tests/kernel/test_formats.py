@@ -179,6 +179,7 @@ class TestTheSavedFile:
         assert "Traceback" not in done.stderr, done.stderr
         return [row["verdicts"]["enclave"]["ok"] for row in json.loads(done.stdout)]
 
+    @pytest.mark.ci
     def test_each_format_proves_its_answer_and_finds_an_edit(
         self, execute: Callable[..., Any], environment: Callable[..., dict[str, str]], devnet: Devnet, tmp_path: Path
     ) -> None:

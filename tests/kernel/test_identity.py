@@ -31,6 +31,7 @@ def users(receipt: dict[str, Any]) -> list[str]:
     return [message["content"] for message in receipt["request"]["messages"] if message["role"] == "user"]
 
 
+@pytest.mark.ci
 def test_untitled_is_renamed_while_it_runs_and_the_next_untitled_is_another(
     new_kernel: Callable[..., Kernel], tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def left(cell: Cell) -> list[dict[str, Any]]:
     return list({display["transient"]["display_id"]: display["data"] for display in cell.displays}.values())
 
 
+@pytest.mark.ci
 def test_only_the_last_piece_is_sent_again_and_the_first_has_all_of_it_at_the_end(typed: Kernel) -> None:
     cell = typed.ask(f"%%ogchat {HEAD}\n{LONG}")
     began: list[str] = []
@@ -86,11 +87,13 @@ def test_in_a_loop_the_pieces_are_larger_and_each_answer_stays(typed: Kernel) ->
     assert not cell.of("clear_output")
 
 
+@pytest.mark.ci
 def test_a_capture_gets_the_final_bundle_alone(typed: Kernel) -> None:
     assert not typed.ask(f"%%capture got\n%%ogchat {HEAD}\n{LONG}").displays
     assert typed.eval("[MIME in output.data for output in got.outputs]".replace("MIME", repr(MIME))) == [True]
 
 
+@pytest.mark.ci
 def test_in_an_output_widget_an_answer_streams_and_stays(typed: Kernel) -> None:
     """JupyterLab's rule: the widget takes what is displayed, and drops updates."""
     typed.ask("import ipywidgets as widgets\nout = widgets.Output()\nout.append_stdout('mine')")

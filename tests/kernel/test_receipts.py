@@ -44,6 +44,7 @@ class TestTheFrame:
         assert (row["network"], row["provider"], row["settlement"]) == ("devnet", "google", "individual")
         assert row["data_settlement_hash"].startswith("0x")
 
+    @pytest.mark.ci
     def test_it_shows_a_settlement_that_came_in_the_meantime(
         self, kernel: Kernel, devnet: Devnet, eventually: Callable[..., Any], is_payment: Callable[..., bool]
     ) -> None:
@@ -80,6 +81,7 @@ class TestAfterARestart:
 
 
 class TestTheNotebooksName:
+    @pytest.mark.ci
     def test_the_ledger_stands_beside_it_and_can_be_read_from_another(
         self, new_kernel: Callable[..., Kernel], tmp_path: Path
     ) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 KEY = "og-serve-kCb1tX0pJmR5sVw8yZ2uQe4n"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("flags", ["", "--no-stream"])
 def test_a_notebook_with_an_address_and_a_key_alone_asks_and_proves_and_says_who_paid(
     new_kernel: Callable[..., Kernel],

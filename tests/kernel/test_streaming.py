@@ -121,6 +121,7 @@ class TestTheFooter:
 
 
 class TestTheBytes:
+    @pytest.mark.ci
     def test_an_answer_takes_at_most_one_and_a_half_of_what_its_tokens_would_if_they_were_printed(
         self, kernel: Kernel
     ) -> None:

@@ -246,6 +246,7 @@ class TestWhatIsRefused:
 
 
 class TestTheSavedNotebook:
+    @pytest.mark.ci
     def test_its_audit_holds_with_variables_context_and_answers_as_values(
         self, execute: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

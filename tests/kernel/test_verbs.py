@@ -36,6 +36,7 @@ class TestStatus:
         cell = kernel.ask("%og receipts --wait 0;")
         assert not cell.of("execute_result", "display_data")
 
+    @pytest.mark.ci
     def test_it_counts_what_was_paid(self, new_kernel: Callable[..., Kernel]) -> None:
         kernel = new_kernel()
         assert rows(kernel.ask("%og").text)["receipts"] == "0 in ledger.db, 0 to be settled, 0 OPG paid"
@@ -129,6 +130,7 @@ class TestReceipts:
         assert kernel.eval("_.receipt_id.iloc[-1]") == asked["receipt_id"]
         assert kernel.eval("_ is og_receipts")
 
+    @pytest.mark.ci
     def test_waiting_ends_with_every_payment_settled(
         self, kernel: Kernel, devnet: Devnet, is_payment: Callable[..., bool]
     ) -> None:

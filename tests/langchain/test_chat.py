@@ -262,6 +262,7 @@ class TestStructuredOutput:
             ChatOG(llm=llm).with_structured_output({"title": "a"}, method="xml")  # type: ignore[arg-type]  # on purpose
 
 
+@pytest.mark.ci
 def test_no_other_room_imports_langchain() -> None:
     house = Path(og_magics.__file__).parent
     found = set()

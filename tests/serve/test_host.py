@@ -58,6 +58,7 @@ def test_beyond_loopback_it_answers_other_names_and_warns_without_a_certificate(
             pytest.fail("".join(server.lines))
 
 
+@pytest.mark.ci
 def test_with_a_certificate_it_answers_by_tls_alone(
     devnet: Devnet, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:

@@ -119,6 +119,7 @@ class TestAnswers:
         for unknown in ("0" * 32, "x", "%00"):
             assert server.client.get(f"/v1/receipts/{unknown}").status_code == 404
 
+    @pytest.mark.ci
     def test_who_goes_away_pays_once_and_the_receipt_says_so(self, server: Server) -> None:
         ask = ASK | {"messages": [{"role": "user", "content": "a [[slow:3]]"}], "stream": True, "max_tokens": 400}
         with server.client.stream("POST", "/v1/chat/completions", json=ask) as response:

@@ -158,6 +158,7 @@ class TestLimits:
 
 
 class TestSpending:
+    @pytest.mark.ci
     def test_in_the_end_it_is_what_was_paid(self, server: Server) -> None:
         receipts = [ask(server, "anna").headers["x-og-receipt-id"] for _ in range(2)]
         paid = [one for one in settled(server) if one.paid_for == "anna"]

@@ -245,6 +245,7 @@ class TestSettlementModes:
 
 
 class TestPaymentHash:
+    @pytest.mark.ci
     async def test_the_same_result_has_it_once_it_is_settled(
         self, llm: LLM, anywhere: Devnet, signed: Callable[[LLM], list[tuple[str, str]]]
     ) -> None:

@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from og_magics.core.payment_states import MoneyState
 from og_magics.ledger import Ledger
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 ASK = [{"role": "user", "content": "What is x402?"}]
 
 
+@pytest.mark.ci
 def test_what_was_never_sent_expires_and_what_was_paid_does_not(llm_of: LLMOf, anywhere: Devnet) -> None:
     llm = llm_of(anywhere, watch=False)
     assert isinstance(llm.journal, Ledger)

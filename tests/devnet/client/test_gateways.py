@@ -215,6 +215,7 @@ class TestRegistry:
         assert receipt.status == "failed"
         assert str(receipt.error).startswith("ChainError: ")
 
+    @pytest.mark.ci
     def test_calls_at_once_ask_a_failing_registry_once_and_are_all_told(
         self, devnet: Devnet, llm_of: LLMOf, serve: Callable[..., Any], reply: Any
     ) -> None:

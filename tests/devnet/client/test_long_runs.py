@@ -41,6 +41,7 @@ def ask(out: Path | None, prompts: Any = FRAME, **options: Any) -> Any:
     return og.ask_many(prompts, "auto", out=out, **given)
 
 
+@pytest.mark.ci
 def test_each_row_is_in_the_files_with_what_it_cost(
     app: Session, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:

@@ -72,6 +72,7 @@ class TestLoops:
 
 
 class TestStampede:
+    @pytest.mark.ci
     @pytest.mark.parametrize("stream", [False, True])
     def test_twenty_first_calls_share_one_authorization_and_one_session(
         self,
@@ -205,6 +206,7 @@ else:
         receipt = one_receipt(llm_of(devnet, ledger=ledger))
         assert (receipt.status, receipt.error) == ("failed", "interrupted")
 
+    @pytest.mark.ci
     def test_two_llms_pay_apart(self, llm_of: LLMOf, devnet: Devnet, signed: Signed) -> None:
         llms = [llm_of(devnet), llm_of(devnet)]
         sessions = {llm.chat_sync("openai/gpt-5", ASK).receipt.session_id for llm in llms}

@@ -43,6 +43,7 @@ def proofs(llm: LLM, ledger: Ledger) -> list[Proof]:
         time.sleep(0.3)
 
 
+@pytest.mark.ci
 def test_twenty_calls_at_once_in_all_modes_are_proven_after_a_restart(llm_of: LLMOf, anywhere: Devnet) -> None:
     llm = llm_of(anywhere)
     asyncio.run(ask(llm, 20))
@@ -57,6 +58,7 @@ def test_twenty_calls_at_once_in_all_modes_are_proven_after_a_restart(llm_of: LL
         assert len({receipt.payment_hash for receipt in reopened.receipts()}) == 1
 
 
+@pytest.mark.ci
 def test_with_the_rpc_away_for_a_while_the_payment_is_found_when_it_is_back(
     llm_of: LLMOf, devnet: Devnet, serve: Any, reply: Any
 ) -> None:

@@ -122,6 +122,7 @@ class TestAtOnce:
         assert final.output.payment_hash == final.payment_hash
         assert self.web3.eth.get_transaction_receipt(final.payment_hash)["status"] == 1
 
+    @pytest.mark.ci
     @pytest.mark.parametrize("content", ["Hello", "[[slow:1.2]] Hello"])
     def test_calls_at_once_are_one_payment_each(self, llm: LLM, signed: Signed, content: str) -> None:
         messages = [{"role": "user", "content": content}]

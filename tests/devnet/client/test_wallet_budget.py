@@ -33,6 +33,7 @@ def answered(llm: LLM) -> bool:
         return False
 
 
+@pytest.mark.ci
 def test_what_one_has_open_refuses_the_other_until_it_is_settled(
     devnet_with: Callable[..., Devnet], llm_of: LLMOf, signed: Signed, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:

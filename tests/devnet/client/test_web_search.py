@@ -41,6 +41,7 @@ def call(**arguments: Any) -> str:
     return f"[[call:web_search({json.dumps(arguments)})]]"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("by", ["option", pytest.param("setting", marks=pytest.mark.ci)])
 def test_a_search_is_paid_and_proven_and_has_its_receipt(
     app_of: Callable[..., Session], devnet: Devnet, by: str
@@ -79,6 +80,7 @@ def test_without_the_flag_no_search_is_offered(app_of: Callable[..., Session], d
     assert "tools" not in app.ledger.receipts()[1].request
 
 
+@pytest.mark.ci
 def test_a_turn_searches_so_often_and_no_more(
     app_of: Callable[..., Session], devnet_with: Callable[..., Devnet]
 ) -> None:

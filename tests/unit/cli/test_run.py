@@ -107,6 +107,7 @@ class TestWhatIsKept:
         assert second.startswith("n.ipynb: 1 cell, ")
         assert printed(Path("out.ipynb")).strip() == sys.executable
 
+    @pytest.mark.ci
     @pytest.mark.parametrize(
         ("cell", "says"),
         [

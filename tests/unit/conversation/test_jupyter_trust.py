@@ -136,6 +136,7 @@ class TestReplay:
         assert receipt.enclave_ok is None
         assert "no proof: key not checked" in shown(receipt)["text/plain"]
 
+    @pytest.mark.ci
     def test_what_was_changed_after_it_was_signed_is_not_trusted(self, place: Place) -> None:
         save(place, Signer())
         signed_by_jupyter(place)
@@ -143,6 +144,7 @@ class TestReplay:
         with pytest.raises(OGError):
             place.ask(place.session("auto", devnet="{}"))
 
+    @pytest.mark.ci
     def test_an_answer_without_a_signature_of_an_enclave_is_not_taken(self, place: Place) -> None:
         save(place, Signer(), "It is 6.", tee_signature=None, tee_id=None, public_key="")
         signed_by_jupyter(place)

@@ -90,6 +90,7 @@ def test_the_same_place_goes_on_and_forgets_failures(url: str) -> None:
     some.close()
 
 
+@pytest.mark.ci
 def test_rows_that_a_killed_process_wrote_are_there_and_it_holds_nothing(url: str) -> None:
     program = (
         "import os, signal, sys\nfrom tests.unit.conversation.test_sql_store import COLUMNS, SqlStore, put, row\n"
@@ -179,6 +180,7 @@ def test_the_password_and_the_rows_are_in_no_log_and_no_error(
         assert one not in shown
 
 
+@pytest.mark.ci
 def test_a_server_that_is_away_for_a_moment_is_waited_for() -> None:
     from tests.postgres import binaries
 

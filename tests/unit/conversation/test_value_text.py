@@ -140,6 +140,7 @@ class TestRefused:
         with pytest.raises(ConfigError, match=told):
             render_value(value, "v")
 
+    @pytest.mark.ci
     def test_pictures(self) -> None:
         matplotlib = pytest.importorskip("matplotlib")
         matplotlib.use("Agg")

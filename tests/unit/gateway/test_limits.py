@@ -10,6 +10,7 @@ HERE = ("comments without end", "an answer of far more than max_tokens")
 """Attacks that are met outside of CI too."""
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "attack", [pytest.param(name, marks=[] if name in HERE else pytest.mark.ci) for name in ATTACKS]
 )

@@ -254,6 +254,7 @@ def test_callbacks_return_while_the_notebook_is_busy(app, panel):
     done.set()
 
 
+@pytest.mark.ci
 def test_the_proofs_of_the_rows_are_told(app, panel, ask, eventually):
     ask(panel, "Hello [[words:5]]")
     eventually(lambda: ">settled</span>" in panel.receipts.table.value)
@@ -271,6 +272,7 @@ def test_the_csv_file_is_a_link_that_downloads_it(app, panel, ask, eventually):
     assert link.startswith('<a download="receipts.csv" href="data:text/csv;base64,')
 
 
+@pytest.mark.ci
 def test_receipts_are_filtered_and_sorted_and_the_csv_file_holds_those(app, panel, ask, eventually):
     ask(panel, "Hello [[words:5]]")
     app.update_settings(model="google/gemini-2.5-flash")
