@@ -90,7 +90,9 @@ def _filled(
         which = number % len(samples)
         sample = samples[which]
         if number % _SESSION == 0:
-            payer = sample.pay(ledger, number)
+            if payer:
+                sample.settle(ledger, payer)
+            payer = sample.authorize(ledger, number)
         began = time.perf_counter()
         receipt_id = sample.enter(ledger, payer, start + number)
         ended = time.perf_counter()
@@ -99,6 +101,7 @@ def _filled(
             began = time.perf_counter()
             bare.execute("INSERT INTO forms VALUES (?, ?)", (receipt_id, forms[which]))
             inserts.append(time.perf_counter() - began)
+    samples[0].settle(ledger, payer)
     return ours, inserts
 
 
@@ -106,7 +109,7 @@ def _one_more(ledger: Ledger, sample: Sample, size: int, *, rounds: int) -> list
     """Seconds until a frame that is kept has a receipt that was just written."""
     cache = FrameCache(ledger)
     cache.current()
-    payer = sample.pay(ledger, size)
+    payer = sample.authorize(ledger, size)
     times = []
     for number in range(5 * rounds):
         sample.enter(ledger, payer, time.time() + number)

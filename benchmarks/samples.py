@@ -46,12 +46,15 @@ class Sample:
         ledger.serve(receipt_id, self.outcome, cost_usd=price, weight=weight, enclave=self.check)
         return receipt_id
 
-    def pay(self, ledger: Ledger, number: int) -> str:
-        """A settled authorization of another hash, like this one's; its hash."""
+    def authorize(self, ledger: Ledger, number: int) -> str:
+        """Write an authorization of another hash, like this one's; return its hash."""
         hash = f"0x{number:064x}"
         ledger.authorize(replace(self.authorization, hash=hash))
-        ledger.settle(replace(self.settlement, authorization_hash=hash, payment_hash=hash))
         return hash
+
+    def settle(self, ledger: Ledger, authorization_hash: str) -> None:
+        """Write that such an authorization was paid, as a gateway does once its session is at rest."""
+        ledger.settle(replace(self.settlement, authorization_hash=authorization_hash, payment_hash=authorization_hash))
 
 
 def paid(info: Mapping[str, Any], folder: str) -> list[Sample]:

@@ -55,9 +55,13 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
+_FACTS = 4096
+"""Facts that are kept from one transaction to the next, at most."""
+
+
 @dataclass(slots=True)
 class Known:
-    """The facts that the transaction which is open has read or written, and that nobody else can change meanwhile.
+    """The facts that a transaction has read or written: they hold until somebody else writes.
 
     Attributes:
         head: the journal's length and the hash of its last entry.
@@ -72,6 +76,16 @@ class Known:
     facts: dict[str, int] = field(default_factory=dict)
     dictionaries: dict[int, bytes] = field(default_factory=dict)
 
+    def bounded(self) -> Known:
+        """Forget what would add up in a long run; of dictionaries the last one is enough."""
+        if len(self.dictionaries) > 1:
+            last = max(self.dictionaries)
+            self.dictionaries = {last: self.dictionaries[last]}
+        for many in (self.facts, self.documents):
+            if len(many) > _FACTS:
+                many.clear()
+        return self
+
 
 class FileConnection(sqlite3.Connection):
     """The connection by which a file is written.
@@ -84,6 +98,20 @@ class FileConnection(sqlite3.Connection):
 
     known: Known | None = None
     paying: dict[str, tuple[dict[str, Any], str]]
+    _kept: tuple[tuple[int, int], Known] | None = None
+    _others: int = 0
+
+    def begin_knowing(self) -> None:
+        """Begin with what the last transaction knew, if nothing was written since. The transaction has begun."""
+        self._others = self.execute("PRAGMA data_version").fetchone()[0]
+        kept, self._kept = self._kept, None
+        self.known = Known() if kept is None or kept[0] != (self.total_changes, self._others) else kept[1]
+
+    def end_knowing(self, *, written: bool) -> None:
+        """Keep what the transaction knew, where it was written. None of others came in between."""
+        known, self.known = self.known, None
+        if written and known is not None:
+            self._kept = (self.total_changes, self._others), known.bounded()
 
 
 def known_in(connection: Connection) -> Known:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from ..core import cell_notes
 from ..core.errors import LedgerError
 from . import forks, schema
-from .database import Connection, FileConnection, Known
+from .database import Connection, FileConnection
 from .file_system import identity_of, named, stamp_of
 from .ownership import Ownership
 from .place import begin_away, place_of
@@ -151,12 +151,14 @@ class LedgerFile:
                 self._synced = synced
             with self._waiting(connection, brief):
                 connection.execute("BEGIN IMMEDIATE")
-            connection.known = Known()
+            written = False
             try:
                 with transaction(connection):
+                    connection.begin_knowing()
                     yield connection
+                written = True
             finally:
-                connection.known = None
+                connection.end_knowing(written=written)
             self._busy_until = 0.0
             self._take_in(connection)
 

@@ -55,6 +55,8 @@ class Unpacker:
         return value.hex() if isinstance(value, bytes) and len(value) == 32 else value
 
     def _dictionary(self, number: int) -> bytes:
+        if (known := known_in(self._connection).dictionaries.get(number)) is not None:
+            return known
         if number not in self._dictionaries:
             row = self._connection.execute("SELECT content FROM dictionaries WHERE id = ?", (number,)).fetchone()
             content = b"" if row is None else row[0]

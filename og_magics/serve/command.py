@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _KEY = "OG_SERVE_KEY"
 _LOCAL = "127.0.0.1"
+_IDLE_SECONDS = 75
+"""An idle connection is kept longer than clients keep theirs for another request."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(server, args, listening.getsockname()[1], key, "" if hub is None else hub.prefix.rstrip("/"))
         config = uvicorn.Config(
             server.app, log_level="warning", timeout_graceful_shutdown=10, server_header=False,
-            ssl_certfile=args.tls_cert, ssl_keyfile=args.tls_key,
+            timeout_keep_alive=_IDLE_SECONDS, ssl_certfile=args.tls_cert, ssl_keyfile=args.tls_key,
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listening])
     return 0

@@ -292,6 +292,8 @@ class TestSettlements:
         self, net: Devnet, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, most: int
     ) -> None:
         payment = net.authorize(FIRST)
+        for _ in range(2 * most):  # more blocks since then than it reads at once
+            net.web3.provider.make_request("evm_mine", [])
         transaction = net.settle(payment, 55)
         proxy.most = most
         network = replace(net.network, rpc_url=proxy.url)

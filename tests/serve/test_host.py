@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import http.client
 import ipaddress
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,21 @@ def test_by_itself_it_listens_on_loopback_alone_and_warns_of_nothing(server: Ser
     assert str(server.client.base_url).startswith("http://127.0.0.1:")
     assert "WARNING" not in server.output
     assert server.client.get("/v1/models", headers={"Host": "class.example"}).status_code == 403
+
+
+@pytest.mark.ci
+def test_a_connection_that_was_idle_as_long_as_clients_keep_theirs_is_answered(server: Server) -> None:
+    url = server.client.base_url
+    connection = http.client.HTTPConnection(url.host, url.port or 0, timeout=30)
+    used = []
+    for pause in (0, 5.5):  # httpx, and so openai-python, takes one that was idle for up to 5 s
+        time.sleep(pause)
+        connection.request("GET", "/v1/models", headers={"Authorization": server.client.headers["Authorization"]})
+        used.append(connection.sock)
+        response = connection.getresponse()
+        assert (response.status, bool(response.read())) == (200, True)
+    assert used[0] is used[1] is not None
+    connection.close()
 
 
 @pytest.mark.ci

@@ -63,7 +63,7 @@ class TestWriteAhead:
         ledger.authorize(make.authorization())
         ledger.attach(receipt_id, make.authorization().hash, None)
         ledger._file.connection.set_trace_callback(None)
-        told = [s for s in statements if s.startswith(("PRAGMA", "BEGIN", "INSERT", "UPDATE", "COMMIT"))]
+        told = [s for s in statements if s.startswith(("PRAGMA sync", "BEGIN", "INSERT", "UPDATE", "COMMIT"))]
         assert [s.split(" (")[0].split(" SET")[0] for s in told] == [
             "PRAGMA synchronous = FULL", "BEGIN IMMEDIATE", "INSERT INTO authorizations", "INSERT INTO journal",
             "COMMIT",
