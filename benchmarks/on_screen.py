@@ -56,7 +56,7 @@ number => {
   let longest = 0, height = 0, waiting = false;
   const drawn = () => {
     waiting = false;
-    const length = area.textContent.length, now = area.getBoundingClientRect().height;
+    const length = area.textContent.length, now = area.scrollHeight;
     if (length > longest) { longest = length; seen.changes.push(performance.now()); }
     seen.lost += Math.max(0, height - now);
     height = now;
@@ -77,7 +77,8 @@ class Flow:
         longest, usual: milliseconds between two changes: the longest, and the 95th percentile.
         size: bytes that came to the page.
         tasks: milliseconds of each task of the page that took more than 50.
-        lost: pixels by which the output got lower, in all.
+        lost: pixels by which what is in the output got lower, in all. Not the box that Notebook 7 puts any output into
+            that is longer than 100 lines.
     """
 
     longest: float
