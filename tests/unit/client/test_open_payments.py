@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,8 @@ def settings(ledger: Ledger, fake_chain: FakeChain) -> Settings:
 
 
 @pytest.fixture
-def llm_of() -> Iterator[Callable[[Settings], LLM]]:
+def llm_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Settings], LLM]]:
+    monkeypatch.setattr("og_magics.client.llm._prepared", weakref.WeakSet())  # without those of other tests
     made: list[LLM] = []
 
     def make(settings: Settings) -> LLM:
