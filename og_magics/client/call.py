@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
@@ -143,13 +144,17 @@ class CallRunner:
 
     async def _opened(self, request: ChatRequest) -> str:
         """Return the id of a new receipt. One that is interrupted while it is written says so."""
-        asked, opened = self._clock(), list[str]()
+        asked, opened, written = self._clock(), list[str](), threading.Event()
 
         def write() -> str:
-            opened[:] = [self._journal.open(request, self._network.name, asked)]
-            return opened[0]
+            try:
+                opened[:] = [self._journal.open(request, self._network.name, asked)]
+                return opened[0]
+            finally:
+                written.set()
 
         def fail() -> None:
+            written.wait()  # on a server they may be made at the same time
             for receipt_id in opened:
                 self._journal.fail(receipt_id, "interrupted", None)
 

@@ -167,7 +167,8 @@ class StoredRows:
 
     async def end(self, row: _StoredRow, answer: Answer | None, error: Exception | None) -> None:
         """Write a row that has ended. Those that end while others are written are written together."""
-        self._result.cost += await self._disk.run(functools.partial(self._end, row, answer, error), together=True)
+        price = await self._disk.run(functools.partial(self._end, row, answer, error), together=True)
+        self._result.cost += price  # not in one line: other rows end while this one waits
         if answer is not None:
             self._result.answered += 1
         elif error is not None:

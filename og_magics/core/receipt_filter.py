@@ -79,7 +79,7 @@ def _moment(name: str, given: Any) -> int | None:
             found = datetime(found.year, found.month, found.day)  # noqa: DTZ001 - its zone follows
         found = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
         past = found - datetime(1970, 1, 1, tzinfo=UTC)
-        return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+        return int((past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds)  # of pandas' NaT it is none
     except (ValueError, TypeError, AttributeError):
         raise ConfigError(
             f"{name} is {given!r}, which is no time.",

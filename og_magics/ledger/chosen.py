@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core.receipt_filter import ReceiptFilter
+from .rows import storable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SECOND = 1_000_000
+_MOST_NAMES = 1000
+"""Values of a text that a statement names: its question marks have a bound. Of more, `kept` alone chooses."""
 _OPEN, _SERVED, _ANY = ("",), ("served",), ("", "served", "failed")
 _ENDS: dict[str, tuple[str, ...]] = {
     "unpaid": _OPEN, "authorized": _OPEN, "served": _SERVED, "paid": _SERVED, "settled": _SERVED, "verified": _SERVED,
@@ -29,9 +32,11 @@ def matching(chosen: ReceiptFilter) -> tuple[str, list[Any]]:
         if not given:
             parts.append("1 = 0")
             continue
+        if len(given) > _MOST_NAMES:
+            continue
         listed = f"{name} IN ({', '.join('?' * len(given))})"
         parts.append(f"((alike IS NULL AND {listed}) OR alike IN (SELECT id FROM alike WHERE {listed}))")  # noqa: S608 - our own
-        values += [*given, *given]
+        values += [*map(storable, given), *map(storable, given)]
     if chosen.statuses is not None:
         ends = sorted({end for status in chosen.statuses for end in _ENDS.get(status, _ANY)})
         parts.append(f"coalesce(ended, '') IN ({', '.join('?' * len(ends))})" if ends else "1 = 0")

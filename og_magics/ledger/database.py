@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 
 class Row(Protocol):
@@ -57,6 +57,15 @@ class Connection(Protocol):
 
 _FACTS = 4096
 """Facts that are kept from one transaction to the next, at most."""
+
+_Value = TypeVar("_Value")
+
+
+def remember(kept: dict[str, _Value], key: str, value: _Value) -> None:
+    """Keep what can be read again in memory, and not all of it in a process that runs for weeks."""
+    if len(kept) >= _FACTS:
+        kept.clear()
+    kept[key] = value
 
 
 @dataclass(slots=True)

@@ -130,6 +130,7 @@ class NotebookIdentity:
     name: str = ""
     _noted: tuple[str, str, int] = field(default=("", "", 0), repr=False)
     _confirmed: tuple[str, str, int] | None = field(default=None, repr=False)
+    _seen: float = field(default=0.0, repr=False)
 
     @property
     def scope(self) -> str:
@@ -146,12 +147,12 @@ class NotebookIdentity:
             with contextlib.suppress(sqlite3.Error, OSError), read_only(readable_at(self.parent)) as parent:
                 copy_threads(parent, self.parent_scope, connection, self.scope, f" (from {self.parent_name})")
         path, asking = self.running.path, self._asking()
-        if row is not None and asking == self._noted:
+        if row is not None and asking == self._noted and row["seen"] >= self._seen:  # a note may have been undone
             return self.id
         known = frozenset(json.loads(row["cells"])) if row is not None else frozenset()
         saved = self._file(connection, row, known)
         marks = _running_marks() | (frozenset() if saved is None else saved.cells)
-        self._noted = asking
+        self._noted, self._seen = asking, time.time()
         named = path if saved is None else saved.path
         self.name = row["name"] if saved is None and row is not None else "" if named is None else storable_name(named)
         # The latest come last, and stay where there are too many.
@@ -164,7 +165,7 @@ class NotebookIdentity:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
             "file = excluded.file, modified = excluded.modified, cells = excluded.cells, kernel = excluded.kernel, "
             "parent = excluded.parent, seen = excluded.seen",
-            (self.id, self.name, file, modified, json.dumps(kept), self.running.kernel, origin, time.time()),
+            (self.id, self.name, file, modified, json.dumps(kept), self.running.kernel, origin, self._seen),
         )
         return self.id
 

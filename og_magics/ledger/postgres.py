@@ -96,7 +96,8 @@ class ServerConnection:
     Attributes:
         synced: what is committed is on the server's disk. patience: seconds to wait for another writer.
         total_changes: statements that wrote.
-        prepared: its tables are there.
+        prepared: its tables are there. documents: hashes of attestations that were written by it: after a crash, a
+            server may not have what another connection wrote last.
     """
 
     def __init__(self, shared: SharedLedger, *, connect_timeout: int) -> None:
@@ -105,7 +106,7 @@ class ServerConnection:
         self.text_factory: Any = str
         self.synced, self.patience = False, 0.0
         self.total_changes = 0
-        self.prepared = False
+        self.prepared, self.documents = False, dict[str, None]()
         self._waiting: list[str] = []
         self._last: list[tuple[Any, ...]] | None = None
         self._writes = False
@@ -305,8 +306,7 @@ class ServerConnection:
             cursor = self._raw.execute(";\n".join([begin, *asked, "COMMIT"]), prepare=False)
         except psycopg.Error as error:
             failed = self._failed(error)
-            if self.in_transaction:
-                self._raw.execute("ROLLBACK")
+            self._undo()
             if isinstance(error, psycopg.errors.DivisionByZero | psycopg.IntegrityError):
                 return False
             raise failed from None
@@ -317,6 +317,16 @@ class ServerConnection:
         self.total_changes += len(asked)
         self._own_transactions += 1
         return True
+
+    def _undo(self) -> None:
+        """Undo the transaction that is open. Where the server does not hear it any more, the end of the way does."""
+        import psycopg
+
+        try:
+            if self.in_transaction:
+                self._raw.execute("ROLLBACK")
+        except psycopg.Error:  # the error that led here says more
+            self._raw.close()
 
     def _known(self, sql: str, given: Sequence[Any]) -> str:
         """Return the call of a statement with these values. The server parses and plans it once a connection."""
@@ -343,8 +353,7 @@ class ServerConnection:
         try:
             cursor = self._last_of([*statements, LAST] if self.prepared else statements)
         except BaseException:
-            if self.in_transaction:
-                self._raw.execute("ROLLBACK")
+            self._undo()
             raise
         self._last, self._writes = cursor.fetchall() if self.prepared else None, True
         return [], ServerRow, -1

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..core.errors import LedgerError
 from ..core.shared_ledger import SharedLedger, is_server, shared_at, shared_ledger
 from . import schema
-from .database import Connection
+from .database import Connection, remember
 from .file import SHORT_WAIT, LedgerFile
 from .ownership import Ownership
 from .postgres import ServerBusy, ServerConnection, ServerGone
@@ -26,7 +26,7 @@ from .private_file import write_private
 from .server_line import Line, Outcome
 from .server_reading import CONNECT, server_errors
 from .server_schema import prepare
-from .server_steps import Step, statements_of
+from .server_steps import Step, documents_of, statements_of
 from .transactions import RECORD, roll_back, transaction, written_by_us
 
 _CONNECT_BRIEFLY = 2
@@ -115,7 +115,10 @@ class ServerFile(LedgerFile):
                 connection = self._connected(brief=brief)
                 self._take_in(connection)
                 connection.synced, connection.patience = False, SHORT_WAIT if brief else schema.WAIT
-                if connection.at_once(statements_of(steps)):
+                new = documents_of(steps).keys() - connection.documents.keys()
+                if connection.at_once(statements_of(steps, new)):
+                    for document in new:
+                        remember(connection.documents, document, None)
                     return [True] * len(steps)
                 if len(steps) == 1:
                     return [False]

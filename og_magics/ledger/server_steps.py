@@ -39,7 +39,7 @@ class Step:
     Attributes:
         kind: `OPEN`, `ATTACH`, `END` or `RECORD`.
         row: what the statement of its kind is given, by name. entry: None where the journal has none of it.
-        attestation: a document that may be new to the ledger, with its hash.
+        attestation: a document, with its hash.
         brief: another process that writes is not waited for long.
     """
 
@@ -50,8 +50,17 @@ class Step:
     brief: bool = False
 
 
-def statements_of(steps: Sequence[Step]) -> list[Known]:
-    """Return the statements that write these steps, each of another receipt."""
+def documents_of(steps: Iterable[Step]) -> dict[str, bytes]:
+    """Return the documents of these steps by their hashes."""
+    return dict(step.attestation for step in steps if step.attestation is not None)
+
+
+def statements_of(steps: Sequence[Step], new: Collection[str]) -> list[Known]:
+    """Return the statements that write these steps, each of another receipt.
+
+    Args:
+        new: hashes of the documents that may not be there yet.
+    """
     found: list[Known] = []
     for kind, statement in _STATEMENTS.items():
         rows = [step.row for step in steps if step.kind == kind]
@@ -60,8 +69,7 @@ def statements_of(steps: Sequence[Step]) -> list[Known]:
     entries = [step.entry for step in steps if step.entry is not None]
     if entries:
         found.append((_JOURNAL, ["\n".join(part) for part in zip(*map(_parts, entries), strict=True)]))
-    documents = dict(step.attestation for step in steps if step.attestation is not None)
-    found += [(_ATTESTATION, [hash, document]) for hash, document in documents.items()]
+    found += [(_ATTESTATION, [hash, document]) for hash, document in documents_of(steps).items() if hash in new]
     return found
 
 

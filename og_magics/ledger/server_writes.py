@@ -63,7 +63,7 @@ def ended(
     Args:
         opened: the receipt's columns as it was opened. hash: of the authorization that is attached to it.
         session_id: the salted hash that is attached. end: columns, with `ended` and `weight`.
-        attestation: a document that may be new to the ledger, with its hash.
+        attestation: a document, with its hash.
     """
     values, receipt_id = as_read(end), opened["receipt_id"]
     if values is None or not values.keys() <= ENDED:

@@ -42,7 +42,7 @@ from ..core.secret import fingerprint
 from ..core.shared_ledger import shared_at
 from ..core.types import ChatRequest, Outcome
 from . import attestations, file_writes, journal, recordings, rows, server_writes, spool
-from .database import Connection
+from .database import Connection, remember
 from .money import commitment, payments_of
 from .notebook_index import NotebookIdentity
 from .ownership import Foreign, adopt, foreign_in
@@ -74,7 +74,6 @@ class Ledger(ReceiptReader):
         self._pid, self._last_id, self._naming, self._salt = os.getpid(), 0, new_lock(), ""
         self._running: dict[str, Running] = {}
         self._attached: dict[str, tuple[dict[str, Any], str]] = {}  # on a server: what pays, and the salt of sessions
-        self._kept = set[str]()  # hashes of attestations that are on the server
         self.notebook: NotebookIdentity | None = None
 
     @property
@@ -138,16 +137,19 @@ class Ledger(ReceiptReader):
         Return its id: 32 hex digits that sort by time, and by order in a process.
         """
         known = self.notebook is None or self.notebook.is_noted()
+        tried: dict[str, Any] | None = None
         if known and server_writes.on_server(self._file):
-            row = self._opened(question, network, time, None if self.notebook is None else self.notebook.id)
-            if server_writes.opened(self._file, row, question):
-                self._running[row["receipt_id"]] = Running(row)
-                return str(row["receipt_id"])
+            tried = self._opened(question, network, time, None if self.notebook is None else self.notebook.id)
+            if server_writes.opened(self._file, tried, question):
+                self._running[tried["receipt_id"]] = Running(tried)
+                return str(tried["receipt_id"])
         with self._file.writing(money=UNSENT, begins=True) as connection:
             notebook_id = None if self.notebook is None else self.notebook.note(connection)
-            row = self._opened(question, network, time, notebook_id)
+            row = tried or self._opened(question, network, time, notebook_id)
             receipt_id = str(row["receipt_id"])
-            if not file_writes.opened(connection, row, question):
+            # Of one that was tried, the server may have written it, and its answer been lost on the way.
+            is_there = tried is not None and journal.row(connection, "receipts", receipt_id) is not None
+            if not is_there and not file_writes.opened(connection, row, question):
                 journal.write(connection, "opened", {"receipts": row}, receipt=receipt_id, held={"receipts": None})
                 recordings.note(connection, receipt_id, question)
         if self.notebook is not None:
@@ -229,7 +231,8 @@ class Ledger(ReceiptReader):
             if server_writes.on_server(self._file) and not self._salt:
                 self._salt = journal.salt(connection)
         if self._salt:
-            self._attached[hash] = {name: rows.storable(row[name]) for name in spool.SIGNED}, self._salt
+            signed = {name: rows.storable(row[name]) for name in spool.SIGNED}
+            remember(self._attached, hash, (signed, self._salt))
 
     def attach(self, receipt_id: str, authorization_hash: str, session_id: str | None) -> None:
         """Note the authorization that pays a request. Again with the same one may bring the session that came later.
@@ -265,10 +268,10 @@ class Ledger(ReceiptReader):
             session = None if known is None or session_id is None else fingerprint(session_id, known[1])
             if known is None or not file_writes.attached(connection, receipt_id, authorization_hash, session):
                 known = self._attach_looking(connection, receipt_id, authorization_hash, session_id)
-            paying[authorization_hash] = known
+            remember(paying, authorization_hash, known)
         if running is not None:
             if server_writes.on_server(self._file):
-                self._attached[authorization_hash] = known
+                remember(self._attached, authorization_hash, known)
             self._file.after(functools.partial(running.note, *known, session_id))
 
     def _attach_looking(
@@ -385,8 +388,5 @@ class Ledger(ReceiptReader):
             return False
         hash = None if running.signed is None else str(running.signed["hash"])
         document = attestations.attestation_hash(attestation)
-        new = None if document is None or document in self._kept else (document, attestation)
-        done = server_writes.ended(self._file, running.opened, hash, running.session_id, ended, new)
-        if done and document is not None:
-            self._kept.add(document)
-        return done
+        kept = None if document is None else (document, attestation)
+        return server_writes.ended(self._file, running.opened, hash, running.session_id, ended, kept)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -174,9 +174,8 @@ class Admission:
 
     def _recover(self, budgets: BudgetFile) -> None:
         lost = {one.id for one in budgets.open_charges() if one.receipt is None}
-        for receipt in self._journal.receipts() if lost else ():
-            if receipt.cell in lost and receipt.paid_for is not None:
-                budgets.note_receipt(receipt.cell, receipt.receipt_id)
+        for id, receipt_id in self._receipts_of(lost).items():
+            budgets.note_receipt(id, receipt_id)
         self._count_open()
 
     def _note(self, id: str, receipt_id: str) -> None:
@@ -245,15 +244,27 @@ class Admission:
     def _receipts(self, budgets: BudgetFile, charges: Sequence[Charge]) -> list[tuple[Charge, Receipt]]:
         """Return the charges with their receipts, those that have one; what was left before it had one is no charge."""
         found = []
+        open_ones = [one for one in charges if one.receipt is None and one.id not in self._running]
+        left = {one.id for one in open_ones if self._is_left(one)}
+        opened = self._receipts_of(left)  # a process that was killed may have had no time to note it
         for charge in charges:
-            if charge.receipt is None and charge.id not in self._running and self._is_left(charge):
-                budgets.count(charge.id, 0, final=True, asked=False)
-            elif charge.receipt is not None:
-                try:
-                    found.append((charge, self._journal.receipt(charge.receipt)))
-                except LedgerError:  # another ledger than that of before: what it has paid stays reserved
-                    continue
+            receipt_id = charge.receipt or opened.get(charge.id)
+            if receipt_id is None:
+                if charge.id in left:
+                    budgets.count(charge.id, 0, final=True, asked=False)
+                continue
+            if charge.receipt is None:
+                budgets.note_receipt(charge.id, receipt_id)
+            try:
+                found.append((charge, self._journal.receipt(receipt_id)))
+            except LedgerError:  # another ledger than that of before: what it has paid stays reserved
+                continue
         return found
+
+    def _receipts_of(self, ids: Collection[str]) -> dict[str, str]:
+        """Return the receipts that the ledger has of these reservations."""
+        receipts = self._journal.receipts() if ids else []
+        return {one.cell: one.receipt_id for one in receipts if one.cell in ids and one.paid_for is not None}
 
     def _is_left(self, charge: Charge) -> bool:
         """Return True for a request that no process can be asking any more."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from og_magics.core.front_end import RunningNotebook
 from og_magics.ledger import Ledger
+from og_magics.ledger.notebook_index import NotebookIdentity
 from og_magics.ledger.packing import PLAIN
 
 from .conftest import journal_of
@@ -62,6 +65,35 @@ def test_a_dictionary_that_was_undone_is_not_used_afterwards(ledger: Ledger, mak
     with pytest.raises(Gone):
         undone(ledger, make)
     assert whole(ledger, packed(ledger, make, payer, 5))
+
+
+def test_a_note_of_the_notebook_that_was_undone_is_made_again(ledger: Ledger, make: Any, tmp_path: Path) -> None:
+    path = tmp_path / "tour.ipynb"
+    path.write_text("{}")
+    ledger.notebook = NotebookIdentity(ledger.path, "id-of-it", RunningNotebook(path, kernel="k"), shared=True)
+    ledger.open(make.question(), "devnet", 1.0)
+    path.write_text('{"cells": []}')
+    with pytest.raises(Gone):
+        undone(ledger, make)
+    ledger.open(make.question(), "devnet", 1.0)
+    with ledger._file.reading() as connection:
+        (noted,) = connection.execute("SELECT modified FROM notebooks").fetchall()
+    assert noted["modified"] == path.stat().st_mtime_ns
+
+
+def test_memory_does_not_keep_all_that_ever_paid(ledger: Ledger, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("og_magics.ledger.database._FACTS", 3)
+    connection: Any = None
+    for number in range(1, 12):
+        make.served(ledger, make.authorization(number))
+        connection = ledger._file.connection
+        assert len(connection.paying) <= 3
+    again = make.opened(ledger)
+    ledger.attach(again, make.authorization(1).hash, "session-1")  # which memory has forgotten
+    make.serve(ledger, again)
+    assert not ledger._running
+    assert ledger.receipt(again).session_id == ledger.receipts()[0].session_id
+    assert ledger.audit().ok
 
 
 def test_a_hand_that_changes_the_last_entry_is_seen_by_the_next(ledger: Ledger, make: Any) -> None:

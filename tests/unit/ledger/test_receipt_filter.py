@@ -47,6 +47,11 @@ FILTERS: list[dict[str, Any]] = [
     {"model": NAMES[2]},
     {"model": "nobody/knows"},
     {"model": []},
+    {"model": [*NAMES[:2], "half a \ud83d", "with \x00"]},
+    {"model": [NAMES[0], *(f"nobody/{number}" for number in range(40_000))]},
+    {"since": datetime.min, "until": datetime.max},
+    {"since": "9999-12-31T23:59:59-12:00"},
+    {"until": "0001-01-01T00:00:00+12:00"},
     {"provider": "openai"},
     {"provider": ["anthropic", "openai"]},
     {"from_notebook": "a.ipynb"},
@@ -64,9 +69,11 @@ def of_frame(frame: pd.DataFrame, **filters: Any) -> pd.DataFrame:
     keep = pd.Series(True, index=frame.index)
     for name, given in filters.items():
         if name in ("since", "until"):
-            moment = pd.Timestamp(given)
-            moment = moment.tz_convert("UTC") if moment.tzinfo else moment.tz_localize("UTC")
-            keep &= frame["time"] >= moment if name == "since" else frame["time"] < moment
+            moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+            moment = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            times = [one.to_pydatetime() for one in frame["time"]]
+            keep &= pd.Series([one >= moment if name == "since" else one < moment for one in times], index=frame.index)
         else:
             column = frame["notebook" if name == "from_notebook" else name]
             keep &= column == given if isinstance(given, str) else column.isin(list(given))
@@ -101,7 +108,7 @@ def test_a_choice_reads_no_more_than_it_needs(ledger: Ledger, make: Any) -> None
     assert len(ledger.columns_of(receipt_filter(model=NAMES[0]))["receipt_id"]) == 1
 
 
-@pytest.mark.parametrize("given", [{"since": "yesterday"}, {"until": 5}, {"status": "lost"}])
+@pytest.mark.parametrize("given", [{"since": "yesterday"}, {"until": 5}, {"status": "lost"}, {"since": pd.NaT}])
 def test_what_makes_no_sense_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError):
         receipt_filter(**given)

@@ -142,6 +142,20 @@ def test_a_payment_that_the_ledger_does_not_have_is_no_payment(postgres: Server,
         assert server.audit().ok
 
 
+def test_memory_does_not_keep_all_that_ever_paid(postgres: Server, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("og_magics.ledger.database._FACTS", 3)
+    with Ledger(postgres.url()) as server:
+        for number in range(1, 9):
+            receipt = make.attached(server, make.authorization(number))
+            outcome = make.outcome(attestation=b"document %d" % number)
+            server.serve(receipt, outcome, cost_usd=None, weight=1, enclave=make.verdict)
+            connection: Any = server._file.connection
+            assert max(len(server._attached), len(connection.documents)) <= 3
+        make.served(server, make.authorization(1))
+        assert len({one.session_id for one in server.receipts()}) == 1
+        assert server.audit().ok
+
+
 _WRITES = """
 import sys
 from og_magics.ledger import Ledger

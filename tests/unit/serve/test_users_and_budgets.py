@@ -22,6 +22,7 @@ from og_magics.serve.asking_process import has_ended, this_process
 from og_magics.serve.budget_file import BudgetExceeded, BudgetFile, Spent
 from og_magics.serve.usage_page import usage_csv, usage_html
 from og_magics.serve.users import User, UserFile, read_users
+from tests.unit.ledger.conftest import Make
 
 HASH = "sha256:" + "ab" * 32
 ANNA = User("anna", day=100, total=250)
@@ -198,6 +199,46 @@ def test_what_a_killed_server_reserved_before_it_signed_is_free_when_the_next_on
     elsewhere = charge.process.replace(charge.process.split()[0], "another-boot")
     assert not has_ended(elsewhere), "of another machine's processes nothing is known"
     assert not has_ended("")
+
+
+ASKS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from og_magics.ledger import Ledger
+from og_magics.serve.budget_file import BudgetFile
+from og_magics.serve.users import User
+from tests.unit.ledger.conftest import Make
+make, ledger = Make(), Ledger(sys.argv[2])
+id = BudgetFile(Path(sys.argv[1])).reserve(User("anna", total=250), "m", 200)
+receipt = ledger.open(make.question(cell=id, paid_for="anna"), "devnet", 1_800_000_000.0)
+ledger.authorize(make.authorization())
+ledger.attach(receipt, make.authorization().hash, None)
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.skipif(not this_process(), reason="the system does not tell processes apart")
+def test_what_a_killed_server_had_signed_counts_where_another_one_of_its_budgets_goes_on(tmp_path: Path) -> None:
+    path, root = tmp_path / "users.db", Path(__file__).parents[3]
+    budgets, ledger = BudgetFile(path), Ledger(tmp_path / "serve.db")
+    admission = Admission(budgets, ledger, Settings, "devnet")
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(path), str(ledger.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, cwd=root,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        assert server.stdout.readline() == "sent\n"
+        server.kill()  # before it noted the receipt
+        server.wait()
+    (spent,) = asyncio.run(admission.spent())
+    assert (spent.amount, spent.calls) == (200, 1), "what was sent may be charged"
+    (charge,) = budgets.open_charges()
+    assert charge.receipt == ledger.receipts()[0].receipt_id
+    ledger.settle(Make().settlement(Make().authorization(), 70))
+    assert [one.amount for one in asyncio.run(admission.spent())] == [70]
 
 
 def test_a_file_of_before_processes_were_noted_is_read_and_written(tmp_path: Path) -> None:
