@@ -312,6 +312,12 @@ FORMS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
+def runs_of_letters(text: str) -> set[str]:
+    """Return each twenty letters in a row, without the spaces, and the whole of a shorter text."""
+    letters = "".join(text.split())
+    return {letters[at : at + 20] for at in range(max(1, len(letters) - 19))}
+
+
 @given(st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_six_words_in_a_row_are_left_of_random_notebooks_and_the_rest_is(
@@ -336,8 +342,9 @@ def test_no_six_words_in_a_row_are_left_of_random_notebooks_and_the_rest_is(
     # A text that was cut anywhere, within a word too, is still part of what it was cut from.
     cut = [" ".join(words[1:5]).join("  ") for words in six]
     honest = [text for text in honest if len(text.split()) > 1 and not any(one in f" {text} " for one in cut)]
-    letters = "".join
-    honest = [text for text in honest if not any(letters(text.split()) in letters(one.split()) for one in secrets)]
+    honest = [text for text in honest if not any(text in secret for secret in secrets)]
+    in_common = set[str]().union(*map(runs_of_letters, secrets))  # with so many, it is taken for a part of one
+    honest = [text for text in honest if in_common.isdisjoint(runs_of_letters(text))]
     cells += [code("it", FORMS[form](text)) for text, form in planted]
     cells += [code("it", stream(text)) for text in honest]
     folder = tmp_path / "n"
