@@ -212,9 +212,10 @@ class BatchRequest:
             raise ConfigError(f"max_failures must be a whole number of 1 or more, got {self.max_failures!r}.")
         if not isinstance(self.patience, (int, float)) or not self.patience >= 0:
             raise ConfigError(f"patience must be a number of seconds, got {self.patience!r}.")
-        if self.out is not None and not isinstance(self.out, (str, os.PathLike)):
+        place: object = self.out
+        if place is not None and not isinstance(place, (str, os.PathLike)):
             raise ConfigError(
-                f"out is a {type(self.out).__name__}.", remedy="Give the path of a folder, or the URL of a database."
+                f"out is a {type(place).__name__}.", remedy="Give the path of a folder, or the URL of a database."
             )
         if self.table is not None and not (isinstance(self.table, str) and is_url(self.out)):
             raise ConfigError("table names a table of a database.", remedy='Give its URL: out="sqlite:///answers.db".')
