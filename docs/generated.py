@@ -124,7 +124,7 @@ def _default(option: Option) -> str:
         return "yes" if value else "no"
     if value is None or value in ("", ()):
         return "–"
-    return f"{option.shown(value)} OPG" if option.unit else f"`{option.shown(value)}`"
+    return f"{option.shown(value)} {option.unit}" if option.unit else f"`{option.shown(value)}`"
 
 
 # -- errors ---------------------------------------------------------------------------------------------------------

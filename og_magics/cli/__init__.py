@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
-from ..core.errors import OGError
+from ..core.errors import ConfigError, OGError
 from ..core.options import SETTINGS
 from ..core.shared_ledger import is_server, ledger_argument
 
@@ -127,6 +127,13 @@ def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
     doctor.add_argument("--json", action="store_true", help="print JSON, for other programs")
 
 
+def _ledger(typed: str) -> Path:
+    try:
+        return ledger_argument(typed)
+    except ConfigError as error:  # argparse would print what was typed: a URL may hold a password
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _add_ledger(ledger: argparse.ArgumentParser) -> None:
     copy = ledger.add_subparsers(dest="action", metavar="copy", required=True).add_parser(
         "copy",
@@ -135,8 +142,8 @@ def _add_ledger(ledger: argparse.ArgumentParser) -> None:
         "URL of a shared ledger. The journal's chain of hashes is checked in the source, and in the copy before it "
         "counts; if it does not hold, nothing is copied.",
     )
-    copy.add_argument("source", type=ledger_argument)
-    copy.add_argument("target", type=ledger_argument)
+    copy.add_argument("source", type=_ledger)
+    copy.add_argument("target", type=_ledger)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -211,7 +218,7 @@ def _dispatch(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 def _add_receipts(receipts: argparse.ArgumentParser) -> None:
     receipts.add_argument("notebook", type=Path, nargs="?")
     receipts.add_argument(
-        "--ledger", type=ledger_argument, metavar="FILE", help="read this ledger: a path, or the URL of a shared one"
+        "--ledger", type=_ledger, metavar="FILE", help="read this ledger: a path, or the URL of a shared one"
     )
     receipts.add_argument(
         "--settle", action="store_true",
@@ -272,7 +279,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pcr", metavar="HASH", default="", help="require this measurement of the enclave's code in the registry")
     add(
         "--ledger",
-        type=ledger_argument,
+        type=_ledger,
         metavar="FILE",
         help="also audit this ledger; it must hold the notebook's receipts",
     )
@@ -322,7 +329,7 @@ def _scrub_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keep-answers", action="store_true", help="with --check: look for keys, tokens and paths only")
     add(
         "--ledger",
-        type=ledger_argument,
+        type=_ledger,
         metavar="FILE",
         help="also look for what this ledger holds; those beside are found",
     )

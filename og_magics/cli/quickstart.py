@@ -73,7 +73,8 @@ def _write(path: Path, *, force: bool) -> Path:
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written: {error.strerror}.", remedy="Name a place where files may be written."
+            f"{path} cannot be written: {error.strerror}.",
+            remedy="Go to a folder where you may write, and run it again there.",
         ) from None
     print(f"Wrote {path.absolute()}")
     return path

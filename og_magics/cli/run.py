@@ -201,6 +201,8 @@ def _read(path: Path) -> Any:
         read_notebook(path)
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
+    except ConfigError:  # a ValueError as well
+        raise
     except LedgerError as error:
         raise ConfigError(error.what, money=_NOTHING, remedy=error.remedy) from None
     except nbformat.ValidationError as error:

@@ -93,9 +93,9 @@ def _read(described: str) -> Mapping[str, Any]:
         path = Path(text).expanduser()
         try:
             text = path.read_text()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(
-                f"OG_DEVNET names {path}, which cannot be read: {error.strerror}.",
+                f"OG_DEVNET names {path}, which cannot be read: {getattr(error, 'strerror', '') or 'it is no text'}.",
                 remedy="Give the line that `og-magics devnet --json` prints, or a file with it.",
             ) from None
     try:

@@ -149,7 +149,11 @@ async def endpoint_at(
     address = PrivateURL(url)
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{address!r} is not the URL of a gateway.", remedy="Write it as https://host:port.")
+        raise ConfigError(
+            f"{address!r} is not the URL of a gateway.",
+            remedy="Write it as https://host:port (%og use --gateway URL, OG_GATEWAY_URL), or ask without it: "
+            "%og use --no-gateway.",
+        )
     gateway = GatewayClient(Enclave(address), timeout=timeout, verify=verify, bounds=bounds, key=key)
     try:
         gateway.enclave = _with_key(gateway.enclave, await gateway.signing_key())

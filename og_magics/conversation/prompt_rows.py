@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import ConfigError
@@ -69,7 +69,7 @@ def prompt_rows(given: Any, template: str | None = None) -> PromptRows:
         return PromptRows((), _Template(given, f"{{{COLUMN}}}" if template is None else template))
     if template is not None:
         raise ConfigError("A template needs a DataFrame, whose columns it names.", remedy="Pass the DataFrame first.")
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):  # of a dict, the keys would be asked
         raise ConfigError(f"prompts is a {type(given).__name__}.", remedy="Pass a list of prompts, or a DataFrame.")
     return PromptRows(given if isinstance(given, (list, tuple)) else list(given))
 

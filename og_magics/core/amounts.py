@@ -11,6 +11,9 @@ OPG_DECIMALS = 18
 OPG = 10**OPG_DECIMALS
 _WIDE = Context(prec=100)
 
+_LARGEST = 60
+"""Digits of an amount before its point, about; a token's units are numbers of 256 bits."""
+
 
 def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
     """Read base units from an amount of OPG given by a person, or of another `unit` with as many decimals.
@@ -22,7 +25,7 @@ def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
     """
     try:
         value = Decimal(repr(amount) if isinstance(amount, float) else str(amount).strip())
-        if not value.is_finite():
+        if not value.is_finite() or value.adjusted() > _LARGEST:
             raise InvalidOperation
     except InvalidOperation:
         raise ConfigError(f"{amount!r} is not an amount of {unit}.", remedy="Write a number such as 0.5.") from None

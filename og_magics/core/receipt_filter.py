@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from .errors import ConfigError
+from .models import resolve_model, resolve_provider
 from .receipt import Receipt
 from .status import STATUSES
 
@@ -53,21 +55,45 @@ def receipt_filter(
     until: Moment = None,
     status: Names = None,
 ) -> ReceiptFilter:
-    """Return the choice that these make together.
+    """Return the choice that these make together. A model or a provider is found by each name that it is asked by.
 
     Raises:
-        ConfigError: a time that is none, or a status that there is not.
+        ConfigError: a time that is none, a status that there is not, or a name that is no text.
     """
-    named = {"model": model, "provider": provider, "notebook": from_notebook}
-    texts = {name: found for name, given in named.items() if (found := _names(given)) is not None}
-    statuses = _names(status)
+    named = {
+        "model": _also(_names("model", model), resolve_model),
+        "provider": _also(_names("provider", provider), resolve_provider),
+        "notebook": _names("from_notebook", from_notebook),
+    }
+    texts = {name: found for name, found in named.items() if found is not None}
+    statuses = _names("status", status)
     for unknown in sorted((statuses or frozenset()) - STATUSES.keys()):
         raise ConfigError(f"No receipt has the status {unknown!r}.", remedy=f"There are {', '.join(STATUSES)}.")
     return ReceiptFilter(texts, statuses, _moment("since", since), _moment("until", until))
 
 
-def _names(given: Names) -> frozenset[str] | None:
-    return None if given is None else frozenset((given,) if isinstance(given, str) else map(str, given))
+def _names(name: str, given: Any) -> frozenset[str] | None:
+    if given is None:
+        return None
+    try:
+        found = frozenset((given,) if isinstance(given, str) else given)
+    except TypeError:
+        found = frozenset((given,))
+    for one in found:
+        if not isinstance(one, str):
+            raise ConfigError(f"{name} is {one!r}, which is no text.", remedy="Give a name, or a list of names.")
+    return frozenset(str.__str__(one) for one in found)  # the value of an enum, and not its name
+
+
+def _also(names: frozenset[str] | None, resolve: Callable[[str], str]) -> frozenset[str] | None:
+    """Return names, and what they stand for where a question is asked: "gpt-5" for "openai/gpt-5"."""
+    if names is None:
+        return None
+    found = set(names)
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            found.add(resolve(name))
+    return frozenset(found)
 
 
 def _moment(name: str, given: Any) -> int | None:
@@ -79,7 +105,7 @@ def _moment(name: str, given: Any) -> int | None:
             found = datetime(found.year, found.month, found.day)  # noqa: DTZ001 - its zone follows
         found = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
         past = found - datetime(1970, 1, 1, tzinfo=UTC)
-        return int((past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds)  # of pandas' NaT it is none
+        return int((past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds)  # a NaT has no number
     except (ValueError, TypeError, AttributeError):
         raise ConfigError(
             f"{name} is {given!r}, which is no time.",

@@ -7,10 +7,12 @@ import inspect
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from types import FrameType
 from typing import Any
 
@@ -30,6 +32,21 @@ def _between(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def _price(typed: str) -> str:
+    try:
+        if Decimal(typed).is_finite() and Decimal(typed) >= 0:
+            return typed
+    except ArithmeticError:
+        pass
+    raise argparse.ArgumentTypeError(f"{typed[:40]!r} is no price in USD, such as 0.20")
+
+
+def _address(typed: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", typed):
+        raise argparse.ArgumentTypeError(f"{typed[:50]!r} is no address: 0x and 40 hex digits")
+    return typed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,13 +79,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gateway", choices=("april", "newest"), default="newest", help="the version of the real gateway to imitate")
     add("--cap", metavar="OPG", help="the most that a payment session may cost; else what that version asks for")
     add("--max-timeout", type=int, metavar="S", help="seconds that an authorization may be valid; else likewise")
-    add("--opg-price", default="0.20", metavar="USD", help="the price of OPG; 0: none is known, and calls get a 503")
+    add(
+        "--opg-price",
+        type=_price,
+        default="0.20",
+        metavar="USD",
+        help="the price of OPG; 0: none is known, and calls get a 503",
+    )
     add("--token-delay", type=float, default=0.025, metavar="S", help="pause between two tokens of a stream")
     add("--scheme", choices=("upto", "exact"), default="upto", help=argparse.SUPPRESS)
     add("--chain", default="embedded", help="embedded, anvil, or the URL of a node")
     add("--upstream", metavar="URL", help="let this OpenAI-compatible server answer instead of the prepared answers")
     add("--model", metavar="FILE", help="let this .gguf file answer, on this machine, or `smollm2` (the extra `local`)")
-    add("--fund", action="append", default=[], metavar="ADDRESS", help="give OPG and gas to it (repeatable)")
+    add(
+        "--fund", type=_address, action="append", default=[], metavar="ADDRESS",
+        help="give OPG and gas to it (repeatable)",
+    )  # fmt: skip
     add("--parent-pid", type=int, metavar="PID", help="stop when this process is gone")
 
 

@@ -103,7 +103,7 @@ def import_receipts(path: str | os.PathLike[str]) -> list[Receipt]:
     except (ValueError, TypeError) as error:
         raise LedgerError(
             f"{path} does not hold receipts that can be read: {error}.",
-            remedy="Name a file that export_receipts wrote.",
+            remedy="Name a file that %og receipts or og-magics receipts wrote.",
         ) from None
 
 
@@ -131,7 +131,7 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
             raise
         raise LedgerError(
             f"{path} does not hold receipts that can be read: {error}.",
-            remedy="Name a file that export_receipts wrote.",
+            remedy="Name a file that %og receipts or og-magics receipts wrote.",
         ) from None
 
 

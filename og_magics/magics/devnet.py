@@ -44,6 +44,5 @@ def devnet(app: Session, line: str) -> str:
             raise ConfigError(
                 f"{path} cannot be written: {error.strerror}.", remedy="Name a place where files may be written."
             ) from None
-        maker = f"{model} answers" if (model := local_model()) else "its answers are prepared"
-    lines.append(f"Written to {flags.file}: OG_DEVNET={flags.file} makes other notebooks and scripts use it.")
+        lines.append(f"Written to {flags.file}: OG_DEVNET={flags.file} makes other notebooks and scripts use it.")
     return "\n".join(lines)

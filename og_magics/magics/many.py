@@ -79,4 +79,4 @@ class ManyMagics(NotebookMagics):
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isdecimal() else text

@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}. %og help shows the flags.")
+        raise UsageError(f"{self.prog}: {message.rstrip('.')}. %og help shows the flags.")
 
     def parse(self, line: str, *, prompt: bool) -> tuple[argparse.Namespace, str]:
         """Return the flags at the start of a line, and the rest as typed; without `prompt`, a rest is an error."""

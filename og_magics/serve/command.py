@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,10 @@ def run(args: argparse.Namespace) -> int:
         return _print_key(args.new_key, key := new_key(), hash_of(key))
     if (args.tls_cert is None) != (args.tls_key is None):
         raise ConfigError("A certificate needs its key.", remedy="Give both --tls-cert and --tls-key, or neither.")
+    if args.tls_cert is not None:
+        _require_certificate(args.tls_cert, args.tls_key)
+    if not 0 <= args.port <= 65535:
+        raise ConfigError(f"There is no port {args.port}.", remedy="Give a number up to 65535; 0 takes a free one.")
     hub = this_hub() if args.jupyterhub else None
     if hub is not None:
         if args.users is None:
@@ -88,6 +93,16 @@ def _print_key(name: str, key: str, hashed: str) -> int:
     quoted = name if name.isascii() and name.replace("-", "").replace("_", "").isalnum() else f'"{name}"'
     print(f'[{"owner" if name == "owner" else f"users.{quoted}"}]\nkey = "sha256:{hashed}"')
     return 0
+
+
+def _require_certificate(cert: Path, key: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except OSError as error:
+        raise ConfigError(
+            f"The certificate {cert} cannot be used with the key {key}: {error.strerror or error}.",
+            remedy="Name two files in PEM form that belong together.",
+        ) from None
 
 
 def _is_here(host: str) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..conversation import Answer, follow, prompt_rows
-from ..core.errors import LedgerError
+from ..core.errors import ConfigError, LedgerError
 from ..core.estimate import Estimate
 from ..core.models import TEE_LLM, catalogue, known_model, own_models
 from ..core.receipt_filter import Moment, Names, receipt_filter
 from ..core.runtime import runtime
 from ..core.settings import Settings
+from ..core.shared_ledger import is_server, shared_ledger
 from ..display import HEARTBEAT
 from ..ledger import FrameCache, Ledger, chosen_frame, ledger_of, readable_at
 from .asking import TurnMaker, built, current, of_many, options_from, turn_of
@@ -111,15 +113,16 @@ def receipts(
     are not read, so of a large ledger it is the quicker the fewer they are.
 
     Args:
-        notebook: path of the other notebook, or of a ledger.
-        model, provider, status: a value of that column, or several. from_notebook: the same of the column `notebook`,
-            for a ledger that several share.
+        notebook: path of the other notebook, or of a ledger; or the URL of a shared ledger.
+        model, provider, status: a value of that column, or several; models and providers also by the names by which
+            they are asked, as "gpt-5" and "xai". from_notebook: the same of the column `notebook`, for a ledger that
+            several share.
         since, until: the first time that is in, and the first that is not: a date, a datetime, or a text such as
             "2026-04-01"; UTC where it names no zone.
 
     Raises:
         LedgerError: the other notebook has no ledger, or it cannot be read.
-        ConfigError: a time that is none, or a status that there is not.
+        ConfigError: a time that is none, a status that there is not, or what is no path.
     """
     choice = receipt_filter(
         model=model, provider=provider, from_notebook=from_notebook, since=since, until=until, status=status
@@ -146,11 +149,11 @@ def verify(
     receipts: pd.DataFrame | str | Path | None = None, online: bool = True, *, expected_pcr: str = ""
 ) -> pd.DataFrame:
     """Check the proofs of receipts: all of this notebook, some of them (rows of `og.receipts()`), or another's,
-    which is named by the path of its notebook or of its ledger.
+    which is named by the path of its notebook or of its ledger, or by the URL of a shared one.
 
-    One row a receipt; columns `receipt_id`, then `enclave`, `registry`, `payment`, `data` and `ledger`, each True,
-    False or None (could not be asked, or is not there yet), then `reason`. What is wrong with the ledger as a whole is
-    in `.attrs["problems"]`. Receipts whose payment and enclave hold become "verified".
+    One row a receipt; columns `receipt_id`, then `enclave`, `attestation`, `registry`, `payment`, `data` and `ledger`,
+    each True, False or None (could not be asked, or is not there yet), then `reason`. What is wrong with the ledger as
+    a whole is in `.attrs["problems"]`. Receipts of which all six hold become "verified".
 
     Args:
         receipts: which ones.
@@ -159,13 +162,21 @@ def verify(
 
     Raises:
         LedgerError: the ledger cannot be read.
+        ConfigError: neither rows of receipts nor a path; or receipts that this notebook does not have, of which no
+            proof was checked.
     """
-    app = current()
-    if isinstance(receipts, (str, Path)):
+    if isinstance(receipts, (str, PathLike)):
         with _ledger_of(receipts) as ledger:
-            return app.records.verify(ledger, None, online=online, expected_pcr=expected_pcr)
-    chosen = None if receipts is None else set(receipts["receipt_id"])
-    return app.records.verify(app.ledger, chosen, online=online, expected_pcr=expected_pcr)
+            return current().records.verify(ledger, None, online=online, expected_pcr=expected_pcr)
+    chosen = None if receipts is None else _ids(receipts)
+    app = current()
+    proofs = app.records.verify(app.ledger, chosen, online=online, expected_pcr=expected_pcr)
+    if unknown := (chosen or set()) - set(proofs["receipt_id"]):
+        raise ConfigError(
+            f"{len(unknown)} of {len(chosen or ())} receipts are not this notebook's, so nothing is said of them.",
+            remedy="Give the path of their notebook: og.verify(PATH).",
+        )
+    return proofs
 
 
 def models() -> pd.DataFrame:
@@ -187,8 +198,32 @@ def models() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "provider", "name", "usd_input", "usd_output", "usd_flat", "note"])
 
 
-def _ledger_of(named: str | Path) -> Ledger:
-    """Open the ledger of a notebook; or a ledger itself, which is named by its file."""
+def _ids(rows: Any) -> set[str]:
+    """Return the ids of receipts that are given as rows of their DataFrame.
+
+    Raises:
+        ConfigError: they are not. A row by itself would be taken apart, and "nothing is wrong" be said of nothing.
+    """
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame) and "receipt_id" in rows:
+        return set(rows["receipt_id"])
+    kind = "a DataFrame without receipt_id" if isinstance(rows, pd.DataFrame) else f"a {type(rows).__name__}"
+    raise ConfigError(
+        f"og.verify was given {kind}, so nothing was checked.",
+        remedy="Give rows of og.receipts(), such as og.receipts().tail(1), or the path of a notebook.",
+    )
+
+
+def _ledger_of(named: str | PathLike[str]) -> Ledger:
+    """Open the ledger of a notebook; or a ledger itself, which is named by its file, or on a server by its URL."""
+    if not isinstance(named, (str, PathLike)):
+        raise ConfigError(
+            f"A notebook is named by its path, and not by a {type(named).__name__}.",
+            remedy="Give the path of the notebook.",
+        )
+    if is_server(named):
+        return Ledger(shared_ledger(named).path)
     path = Path(named).expanduser().absolute()
     if path.suffix != ".db":
         path = ledger_of(Settings(), path)

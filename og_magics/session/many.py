@@ -210,7 +210,14 @@ class BatchRequest:
         at_once_of(self.concurrency)
         if self.max_failures is not None and (not isinstance(self.max_failures, int) or self.max_failures < 1):
             raise ConfigError(f"max_failures must be a whole number of 1 or more, got {self.max_failures!r}.")
-        if self.table is not None and not is_url(self.out):
+        if not isinstance(self.patience, (int, float)) or not self.patience >= 0:
+            raise ConfigError(f"patience must be a number of seconds, got {self.patience!r}.")
+        place: object = self.out
+        if place is not None and not isinstance(place, (str, os.PathLike)):
+            raise ConfigError(
+                f"out is a {type(place).__name__}.", remedy="Give the path of a folder, or the URL of a database."
+            )
+        if self.table is not None and not (isinstance(self.table, str) and is_url(self.out)):
             raise ConfigError("table names a table of a database.", remedy='Give its URL: out="sqlite:///answers.db".')
         if self.cluster is not None and self.out is None:
             raise ConfigError("The answers of a cluster need a place.", remedy="Name it with out=.")

@@ -122,7 +122,7 @@ def prove(
     Raises:
         ConfigError: a measurement that is none.
     """
-    if expected_pcr and not _HEX.fullmatch(expected_pcr):
+    if expected_pcr and not (isinstance(expected_pcr, str) and _HEX.fullmatch(expected_pcr)):
         raise ConfigError(f"{expected_pcr!r} is no measurement of code.", remedy="Give its hex digits.")
     known = networks or {}
     facts = {name: _gather(known[name], group, data_of) for name, group in _by_network(receipts) if name in known}

@@ -236,6 +236,7 @@ class TestDevnet:
         assert devnet.rpc_url in told
         assert devnet.gateway_url in told
         assert "private_key" not in told
+        assert "OG_DEVNET=None" not in kernel.ask("%og devnet").text
         assert json.loads((tmp_path / "devnet.json").read_text())["rpc_url"] == devnet.rpc_url
 
     def test_on_another_network_it_says_so(self, kernel: Kernel) -> None:

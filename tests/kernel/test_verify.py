@@ -127,6 +127,13 @@ class TestOgVerify:
         assert "openai/gpt-5, individual" in shown["text/plain"]
         assert kernel.eval("[*og_receipts.status]") == ["verified"] * 3
 
+    def test_receipts_of_another_notebook_are_not_passed_over(self, kernel: Kernel) -> None:
+        kernel.ask("import og_magics as og\n%ogchat -n 3 hello")
+        kernel.ask("mine = og.receipts().tail(1)\nothers = mine.assign(receipt_id='01OTHER')")
+        assert kernel.eval("[*og.verify(mine, online=False).receipt_id] == [*mine.receipt_id]")
+        told = kernel.run("og.verify(others, online=False)").error("ConfigError")
+        assert "1 of 1 receipts are not this notebook's" in told
+
     def test_offline_the_chain_is_not_asked(self, kernel: Kernel) -> None:
         kernel.ask("%ogchat hello")
         cell = kernel.ask("%og verify --offline")

@@ -93,3 +93,16 @@ def test_a_certificate_without_its_key_is_refused(
 
     assert main(["serve", "--tls-cert", str(certificate[0])]) == 1
     assert "Give both --tls-cert and --tls-key" in capsys.readouterr().err
+
+
+def test_files_that_are_no_certificate_and_a_port_that_is_none_are_refused(
+    certificate: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from og_magics.cli import main
+
+    cert, key = map(str, certificate)
+    for wrong in (["--tls-cert", key, "--tls-key", cert], ["--tls-cert", f"{cert}.gone", "--tls-key", key]):
+        assert main(["serve", *wrong]) == 1
+        assert "cannot be used with the key" in capsys.readouterr().err
+    assert main(["serve", "--port", "70000"]) == 1
+    assert "There is no port 70000." in capsys.readouterr().err

@@ -119,7 +119,7 @@ class TestByURL:
 
     @pytest.mark.parametrize("url", ["127.0.0.1:9", "ftp://gateway", "https://"])
     def test_a_url_that_is_none_is_told(self, devnet: Devnet, llm_of: LLMOf, url: str) -> None:
-        with pytest.raises(OGError, match="is not the URL of a gateway"):
+        with pytest.raises(OGError, match=r"is not the URL of a gateway.*%og use --no-gateway"):
             llm_of(devnet, gateway_url=url).chat_sync("openai/gpt-5", ASK)
 
 

@@ -51,6 +51,22 @@ def test_a_receipt_that_cannot_be_read_is_an_error(tmp_path, capsys, form):
     assert "receipt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("wrong", [("--opg-price", "cheap"), ("--opg-price", "-1"), ("--fund", "0x12")])
+def test_a_devnet_with_a_wrong_option_is_wrong_usage_and_not_a_traceback(capsys, wrong):
+    with pytest.raises(SystemExit) as caught:
+        main(["devnet", *wrong])
+    assert caught.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_a_url_of_a_ledger_that_is_wrong_is_told_without_its_password(capsys):
+    with pytest.raises(SystemExit):
+        main(["receipts", "--ledger", "postgresql://anna:hunter2hunter2@db.example:port/team"])
+    told = capsys.readouterr().err
+    assert "its port or its host cannot be read" in told
+    assert "hunter2" not in told
+
+
 def test_models_are_listed_with_prices(capsys):
     assert main(["models"]) == 0
     out = capsys.readouterr().out

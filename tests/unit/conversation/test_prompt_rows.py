@@ -18,8 +18,8 @@ def test_a_list_is_taken_as_it_is() -> None:
     assert list(prompt_rows(str(n) for n in range(2))) == ["0", "1"]
 
 
-@pytest.mark.parametrize("given", ["text", b"bytes", 5])
-def test_one_text_is_refused(given: Any) -> None:
+@pytest.mark.parametrize("given", ["text", b"bytes", 5, {"a": "What is a hash?"}])
+def test_what_is_no_list_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError, match=r"(pass|Pass) a list of prompts"):
         prompt_rows(given)
 

@@ -29,7 +29,7 @@ def test_an_amount_is_read_exactly(given_by_a_person, units):
     assert parse_opg(given_by_a_person) == units
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", "nan", "inf", "-1", "0.0000000000000000001", "1,5", None])
+@pytest.mark.parametrize("nonsense", ["", "x", "nan", "inf", "-1", "0.0000000000000000001", "1,5", "1e999999", None])
 def test_what_is_no_amount_is_refused(nonsense):
     with pytest.raises(ConfigError):
         parse_opg(nonsense)

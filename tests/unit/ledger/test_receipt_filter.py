@@ -10,6 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from og_magics.core.errors import ConfigError
+from og_magics.core.models import TEE_LLM
 from og_magics.core.receipt_filter import receipt_filter
 from og_magics.ledger import FrameCache, Ledger, chosen_frame
 
@@ -108,7 +109,21 @@ def test_a_choice_reads_no_more_than_it_needs(ledger: Ledger, make: Any) -> None
     assert len(ledger.columns_of(receipt_filter(model=NAMES[0]))["receipt_id"]) == 1
 
 
-@pytest.mark.parametrize("given", [{"since": "yesterday"}, {"until": 5}, {"status": "lost"}, {"since": pd.NaT}])
+@pytest.mark.parametrize("typed", ["gpt-5", "openai/gpt-5", TEE_LLM.GPT_5, ["GPT_5"]])
+def test_a_model_is_found_by_each_name_that_asks_for_it(ledger: Ledger, make: Any, typed: Any) -> None:
+    fill(ledger, make)
+    found = chosen_frame(ledger, receipt_filter(model=typed))
+    assert len(found) == len(chosen_frame(ledger, receipt_filter(model="openai/gpt-5"))) > 0
+
+
+def test_a_provider_is_found_by_its_other_name() -> None:
+    assert receipt_filter(provider="xAI").texts["provider"] >= {"x-ai", "xAI"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"since": "yesterday"}, {"until": 5}, {"since": pd.NaT}, {"status": "lost"}, {"model": 5}, {"provider": [None]}],
+)
 def test_what_makes_no_sense_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError):
         receipt_filter(**given)
