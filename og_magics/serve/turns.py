@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_TOGETHER, _BETWEEN = 4, 0.01
+_TOGETHER, _BETWEEN = 3, 0.015
 """Calls that begin together, and seconds to the next ones, at least: a loop that is busy comes back to them later."""
 
 
