@@ -25,7 +25,8 @@ import asyncio, json, os, sys, time
 from benchmarks.asking import bare
 import og_magics as og
 
-prompts, at_once, rounds = json.loads(sys.argv[1])
+words, count, at_once, rounds = json.loads(sys.argv[1])
+prompts = [f"{words}number {number}" for number in range(count)]
 info = json.loads(os.environ["OG_DEVNET"])
 og.ask("warm", max_tokens=1, stream=False)
 ours, theirs, cpu, bare_cpu = [], [], [], []
@@ -91,7 +92,7 @@ def run(
 ) -> dict[str, Any]:
     """What a fresh process measured: seconds of each round, and what the ledger holds."""
     words = f"[[slow:{slow}]] " if slow else ""
-    asked = json.dumps([[f"{words}number {n}" for n in range(prompts)], at_once, rounds])
+    asked = json.dumps([words, prompts, at_once, rounds])
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, asked],
         env={**environment, "OG_LEDGER": f"{folder}/asking-{at_once}-{prompts}.db", "OG_DEVNET": json.dumps(info)},
