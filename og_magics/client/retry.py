@@ -74,7 +74,7 @@ def attempts(
         retries: how many repetitions there may be; each resends the same payment.
         repeatable: True while no answer has begun.
         note: shows the state of the call: here, why and how long it waits.
-        refused: is told each failure after which there is another attempt.
+        refused: is called with each failure after which there is another attempt.
     """
 
     def waiting(state: RetryCallState) -> None:

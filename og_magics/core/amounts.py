@@ -12,7 +12,7 @@ OPG = 10**OPG_DECIMALS
 _WIDE = Context(prec=100)
 
 _LARGEST = 60
-"""Digits of an amount before its point, about; a token's units are numbers of 256 bits."""
+"""Digits of an amount before its point, at most; a token's units are numbers of 256 bits."""
 
 
 def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
@@ -25,7 +25,7 @@ def parse_opg(amount: str | int | float | Decimal, unit: str = "OPG") -> int:
     """
     try:
         value = Decimal(repr(amount) if isinstance(amount, float) else str(amount).strip())
-        if not value.is_finite() or value.adjusted() > _LARGEST:
+        if not value.is_finite() or value.adjusted() >= _LARGEST:
             raise InvalidOperation
     except InvalidOperation:
         raise ConfigError(f"{amount!r} is not an amount of {unit}.", remedy="Write a number such as 0.5.") from None

@@ -112,7 +112,7 @@ def ledger_argument(text: str) -> Path:
 def shared_at(path: Path) -> SharedLedger | None:
     """Return the shared ledger that a file stands for; None for a ledger that is a file itself.
 
-    One that this process was not told by its URL is read from the file. Its password is then what libpq finds:
+    Where this process has not seen its URL, that is read from the file. Its password is then what libpq finds:
     PGPASSWORD or a password file.
     """
     if path.suffix != SUFFIX:

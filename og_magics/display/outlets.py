@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
@@ -59,7 +60,7 @@ def outlet_here() -> Outlet:
     return _Widgets() if _in_output_widget() else _Displays()
 
 
-class _Row:
+class _Row(ABC):
     """Parts of an answer, one below the other."""
 
     live = True
@@ -74,8 +75,9 @@ class _Row:
         for place in [*places[max(0, known - first) :], *reversed(places[: max(0, known - first)])]:
             self._put(place, bundles[place - first])
 
+    @abstractmethod
     def _put(self, place: int, bundle: Bundle) -> None:
-        raise NotImplementedError
+        """Show a bundle at a place of the row."""
 
 
 class _Displays(_Row):

@@ -166,7 +166,7 @@ class LedgerFile:
     def together(self) -> Iterator[None]:
         """Open one transaction for all that this thread writes within it: all of it is written, or nothing.
 
-        What memory is to know of it is told by `after`. An error of any of these writes ends them all.
+        What is kept of it in memory is set by `after`. An error of any of these writes ends them all.
         """
         with self._lock:
             with self.writing(brief=True) as connection:

@@ -58,7 +58,7 @@ class Ownership:
 
     Attributes:
         answers: ids of receipts that are this user's all the same; None where it was not looked at yet.
-        turns: keys of the same turns. said: the user was told that there are others.
+        turns: keys of the same turns. said: the user has seen that there are others.
     """
 
     answers: frozenset[str] | None = None

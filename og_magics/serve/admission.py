@@ -223,8 +223,8 @@ class Admission:
     def _count_settled(self, budgets: BudgetFile, hash: str) -> None:
         """Count the requests of one payment with their shares of it.
 
-        Where the gateway's word on each does not add up to the payment, a request that it told a cost of counts with
-        that, and the rest falls on those that ended untold: a process that died was asking them.
+        Where the costs that the gateway reports do not add up to the payment, a request with such a cost counts with
+        it, and the rest falls on those that ended without one: a process that died was asking them.
         """
         open_now = budgets.open_charges()
         asking = [one.receipt for one in open_now if one.id in self._running and one.receipt]

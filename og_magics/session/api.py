@@ -14,7 +14,7 @@ from ..core.models import TEE_LLM, catalogue, known_model, own_models
 from ..core.receipt_filter import Moment, Names, receipt_filter
 from ..core.runtime import runtime
 from ..core.settings import Settings
-from ..core.shared_ledger import is_server, shared_ledger
+from ..core.shared_ledger import is_server
 from ..display import HEARTBEAT
 from ..ledger import FrameCache, Ledger, chosen_frame, ledger_of, readable_at
 from .asking import TurnMaker, built, current, of_many, options_from, turn_of
@@ -223,7 +223,7 @@ def _ledger_of(named: str | PathLike[str]) -> Ledger:
             remedy="Give the path of the notebook.",
         )
     if is_server(named):
-        return Ledger(shared_ledger(named).path)
+        return Ledger(named)
     path = Path(named).expanduser().absolute()
     if path.suffix != ".db":
         path = ledger_of(Settings(), path)

@@ -57,7 +57,7 @@ _OWN = ("keystore", "devnet", "ledger", "prices")
 """Settings that each worker has of its own, as those that are secrets or URLs."""
 
 EVENT = ("name", "attempt", "answered", "failures", "cost", "waits")
-"""Fields of a state that are told while a share goes on."""
+"""Fields of a state that are sent while a share goes on."""
 _sessions: list[tuple[Settings, Session]] = []
 _making = new_lock()
 _paused: set[str] = set()
@@ -200,7 +200,7 @@ def ask_share(share: Share) -> ShareState:
     state = ShareState(share.name, secrets.token_hex(4))
     try:
         _ask(share, state)
-    except Exception as error:  # noqa: BLE001 - it is told to the one who asked
+    except Exception as error:  # noqa: BLE001 - it is raised where the run was asked for
         state.stopped_by = error
     state.stopped_by, state.first_error = _portable(state.stopped_by), _portable(state.first_error)
     state.ended = True
