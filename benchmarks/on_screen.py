@@ -1,7 +1,7 @@
 """`python -m benchmarks.on_screen`: how an answer flows on the screen, beside `print()` of the same text in the same run.
 
-A typist writes the same text at the same rate for both, and a page in Chromium watches the cell: when it gets longer,
-how long tasks of the page take, and how much of its height it loses. Needs the `dev` extra and Chromium.
+A typist writes the same text at the same rate for both, and a page in Chromium watches the cell: when its
+text changes, how long tasks of the page take, and how much of its height it loses. Needs the `dev` extra and Chromium.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _WATCH = """
 number => {
   const area = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[number].querySelector('.jp-Cell-outputArea');
   const seen = window.onScreen = {changes: [], tasks: [], lost: 0};
-  let longest = 0, height = 0, waiting = false;
+  let text = '', height = 0, waiting = false;
   const drawn = () => {
     waiting = false;
-    const length = area.textContent.length, now = area.scrollHeight;
-    if (length > longest) { longest = length; seen.changes.push(performance.now()); }
+    const shown = area.textContent.replace(/\\d+ tokens, \\d+\\/s/, ''), now = area.scrollHeight;  // without the status
+    if (shown !== text) { text = shown; seen.changes.push(performance.now()); }
     seen.lost += Math.max(0, height - now);
     height = now;
   };

@@ -30,7 +30,7 @@ _STATES = {
     "replaying": "showing a recorded answer",
 }
 
-_STATUS = 0.5
+_STATUS = 1.0
 """Seconds between updates of a status that has an output of its own."""
 
 
@@ -167,7 +167,11 @@ class _Rich:
         began, progress = time.monotonic(), self._progress
         self._tokens, self._steps = progress.tokens, progress.steps
         parts, first, label = progress.parts, self._pieces.closed, status(progress)
-        closed = self._pieces.close(parts)
+        closed = self._pieces.close(parts, progress.rate)
+        if (joined := self._pieces.join(parts)) is not None:
+            rest = [self._pieces.last(parts), {"text/markdown": f"*{label}*"}]
+            self._join_pieces(self._place(first), joined, rest, began)
+            return
         if not self._pieces.closed or not self._small:  # a loop has many outputs, and front ends show fifty
             self._send(first, [*closed, self._pieces.last(parts, label)], began)
             return
@@ -177,12 +181,20 @@ class _Rich:
             shown.append({"text/markdown": f"*{label}*"})
             self._next_status = began + _STATUS
         if any(seam > first for seam in self._pieces.seams):
-            self._join(first, shown)
+            self._join_blocks(first, shown)
         elif self._seams is not None and 0 < (place := self._seams.place - first) < len(shown):
             shown.insert(place, self._rules())
         self._send(self._place(first), shown, began)
 
-    def _join(self, first: int, shown: list[dict[str, str]]) -> None:
+    def _join_pieces(self, place: int, joined: dict[str, str], rest: list[dict[str, str]], began: float) -> None:
+        """Show one piece in place of all that are complete; `place` is that of the one that has grown until now."""
+        self._seams = Seams(2) if self._pieces.seams else None
+        if self._seams is not None:
+            rest.insert(1, self._rules())
+        self._outlet.join(place, joined, *rest)
+        self._note(0, [joined, *rest], began)
+
+    def _join_blocks(self, first: int, shown: list[dict[str, str]]) -> None:
         """Show the rules for the seams of these pieces, which come after; their places are there before."""
         self._seams = self._seams or Seams(self._pieces.closed + 1)
         if 0 < (place := self._seams.place - first) < len(shown):
@@ -204,6 +216,10 @@ class _Rich:
 
     def _send(self, first: int, shown: Sequence[Mapping[str, str]], began: float) -> None:
         self._outlet.put(first, *shown)
+        self._note(first, shown, began)
+
+    def _note(self, first: int, shown: Sequence[Mapping[str, str]], began: float) -> None:
+        """Note what was sent: the pace follows from it."""
         self._outputs = max(self._outputs, first + len(shown))
         size = sum(len(content.encode("utf-8", "replace")) for bundle in shown for content in bundle.values())
         self._pace.sent(size, time.monotonic() - began)

@@ -46,6 +46,9 @@ class Outlet(Protocol):
     def put(self, first: int, *bundles: Bundle) -> None:
         """Show pieces from a place of the row on; new ones stand after all others and come first."""
 
+    def join(self, growing: int, bundle: Bundle, *rest: Bundle) -> None:
+        """Show Markdown in place of all pieces before the one that has grown until now, and others in its place."""
+
     def finish(self, bundle: Bundle) -> str | None:
         """Show this in place of all pieces; return the id of its display, None where that cannot be updated later."""
 
@@ -75,6 +78,13 @@ class _Row(ABC):
         for place in [*places[max(0, known - first) :], *reversed(places[: max(0, known - first)])]:
             self._put(place, bundles[place - first])
 
+    def join(self, growing: int, bundle: Bundle, *rest: Bundle) -> None:
+        shown = [bundle, *rest]
+        self.put(0, *shown, *[{}] * (len(self._shown) - len(shown)))
+
+    def drop(self) -> None:
+        self.put(0, *[{}] * len(self._shown))
+
     @abstractmethod
     def _put(self, place: int, bundle: Bundle) -> None:
         """Show a bundle at a place of the row."""
@@ -86,21 +96,28 @@ class _Displays(_Row):
     def _put(self, place: int, bundle: Bundle) -> None:
         known = place < len(self._shown)
         if not known:
-            self._shown.append(uuid4().hex)
+            self._shown.append(uuid4().hex[:12])  # it is sent each time
         elif not bundle:
             show_bundle(_BLANK, display_id=self._shown[place], update=True)
         show_bundle(bundle, display_id=self._shown[place], update=known)
 
-    def finish(self, bundle: Bundle) -> str | None:
-        if len(self._shown) > 1:
-            self._put(len(self._shown), hiding(len(self._shown)))
-        self._put(0, bundle)
-        for place in range(1, len(self._shown)):
+    def join(self, growing: int, bundle: Bundle, *rest: Bundle) -> None:
+        end, mark = len(self._shown), f"og-{uuid4().hex}"
+        # What is drawn after each of these messages looks the same.
+        self._put(end, hiding(f".{mark}", end, range(1, growing)))
+        self._put(0, {"text/markdown": f'{bundle["text/markdown"]}\n\n<i class="{mark}"></i>'})
+        for place, one in enumerate(rest, 1):
+            self._put(place, one)
+        self._put(end, hiding(f".{mark}", end, range(1 + len(rest), end)))
+        for place in range(1 + len(rest), end + 1):
             self._put(place, {})
-        return str(self._shown[0])
 
-    def drop(self) -> None:
-        self.put(0, *[{}] * len(self._shown))
+    def finish(self, bundle: Bundle) -> str | None:
+        if (end := len(self._shown)) > 1:
+            self._put(end, hiding("sub", end, range(1, end)))  # its footer
+        for place, one in enumerate([bundle, *[{}] * (len(self._shown) - 1)]):
+            self._put(place, one)
+        return str(self._shown[0])
 
 
 class _Widgets(_Row):
@@ -111,7 +128,7 @@ class _Widgets(_Row):
 
     def _put(self, place: int, bundle: Bundle) -> None:
         if place < len(self._shown):
-            self._shown[place].outputs = (_output(bundle),)
+            self._shown[place].outputs = (_output(bundle),) if bundle else ()
         else:
             self._shown.append(_widget_of(bundle))
             show_widget(self._shown[place])
@@ -120,10 +137,6 @@ class _Widgets(_Row):
         self.drop()
         show_bundle(bundle)
         return None
-
-    def drop(self) -> None:
-        for row in self._shown:
-            row.outputs = ()
 
 
 class _Capture:
@@ -134,6 +147,9 @@ class _Capture:
     def put(self, first: int, *bundles: Bundle) -> None:
         pass
 
+    def join(self, growing: int, bundle: Bundle, *rest: Bundle) -> None:
+        pass
+
     def finish(self, bundle: Bundle) -> str | None:
         show_bundle(bundle)
         return None
@@ -142,16 +158,22 @@ class _Capture:
         pass
 
 
-def hiding(pieces: int) -> dict[str, str]:
-    """Return a bundle that stands after so many outputs, and hides all but the first once that has its footer.
+def hiding(mark: str, place: int, hidden: range) -> dict[str, str]:
+    """Return a bundle that hides places of a row once its first one has an element.
 
     A front end may paint between two messages. Without this rule the page would, for a moment, hold the answer twice,
     and then move by its height under who reads it.
+
+    Args:
+        mark: a CSS selector of the element.
+        place: that of this bundle in the row.
+        hidden: places before it.
     """
-    name = f"og-{uuid4().hex}"
-    output = ".jp-OutputArea-child"
-    before = f"{output}:has(sub):has({'+ * ' * pieces}.{name})"
-    return {"text/html": f'<style class="{name}">{before} ~ {output} {{display: none}}</style>'}
+    name, output = f"og-{uuid4().hex}", ".jp-OutputArea-child"
+    first = f"{output}:has({mark}):has({'+ * ' * place}.{name})"
+    since, until = "+ * " * (hidden.start - 1), " + *" * (place - hidden.stop)
+    chosen = f"{first} {since}~ {output}:has(~ *{until} .{name})"
+    return {"text/html": f'<style class="{name}">{chosen} {{display: none}}</style>'}
 
 
 def asks_once(shell: Any) -> bool:

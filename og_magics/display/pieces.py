@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from ..core.progress import Call, StreamPart
 from .borders import BorderFinder
@@ -14,6 +15,8 @@ from .tool_calls import part_markdown
 
 MOST = 40
 """Pieces of an answer. Front ends fold away what comes after 50 outputs."""
+_SLOW = 50
+"""Tokens a second below which nearly each of them is sent by itself, with the piece that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ SMALL = PieceSize(1_500, 0.1, 2_000)
 """For a cell that asks once."""
 LARGE = PieceSize(4_000, 1.0)
 """For a loop or a function, so that most answers are a single output, and many of them are not folded away."""
+_TINY = PieceSize(300, 0.0, 400)
+"""For a cell that asks once, while its answer is slow: a piece is hardly larger than the message around it."""
 
 
 class Pieces:
@@ -52,6 +57,7 @@ class Pieces:
         self._place = self._offset = 0  # where the last piece begins: a part, and a character of it
         self._prefix = ""
         self._rows = False
+        self._end, self._suffix = 0, ""  # of what stands before it, in its part
         self.seams: list[int] = []
         """The pieces that go on with a block of the piece before them."""
 
@@ -60,13 +66,33 @@ class Pieces:
         """The number of pieces that will not change any more: the place of the last one."""
         return self._closed
 
-    def close(self, parts: Sequence[StreamPart]) -> list[dict[str, str]]:
-        """Return the pieces that are complete since the last call; `parts` are all that have arrived."""
+    def close(self, parts: Sequence[StreamPart], rate: float = inf) -> list[dict[str, str]]:
+        """Return the pieces that are complete since the last call.
+
+        Args:
+            parts: all that have arrived.
+            rate: tokens a second: where they are slow, the pieces of a cell that asks once are smaller.
+        """
+        size = _TINY if rate < _SLOW and self._size is SMALL else self._size
         found = []
-        while self._closed < MOST - 1 and (piece := self._cut(parts)):
+        while self._closed < MOST - 1 and (piece := self._cut(parts, size)):
             self._closed += 1
             found.append(piece)
         return found
+
+    def join(self, parts: Sequence[StreamPart]) -> dict[str, str] | None:
+        """Return one piece in place of all that are complete, if there is no room for another one; else None.
+
+        The one that still grows is then the second.
+        """
+        if self._closed < MOST - 1:
+            return None
+        self.seams = [1] if self._closed in self.seams else []
+        self._closed = 1
+        before = [_unix(part) for part in parts[: self._place + (self._end > 0)]]
+        if self._end:
+            before[-1] = f"{str(before[-1])[: self._end]}{self._suffix}"
+        return self._markdown(before)
 
     def last(self, parts: Sequence[StreamPart], status: str = "") -> dict[str, str]:
         """Return the piece that still grows, and a line below it."""
@@ -79,12 +105,12 @@ class Pieces:
             rest[0] = self._prefix + rest[0][self._offset :]
         return rest
 
-    def _cut(self, parts: Sequence[StreamPart]) -> dict[str, str] | None:
+    def _cut(self, parts: Sequence[StreamPart], size: PieceSize) -> dict[str, str] | None:
         """Divide the last piece at its first border, if it has one; return what stands before it."""
         rest = self._rest(parts)
-        wanted = int(self._before * self._size.share)
-        least = 1 if self._rows else max(self._size.least, wanted)
-        inside = max(self._size.inside, wanted)
+        wanted = int(self._before * size.share)
+        least = 1 if self._rows else max(size.least, wanted)
+        inside = max(size.inside, wanted)
         held = 0
         for place, part in enumerate(rest):
             if place and held >= least:
@@ -96,6 +122,7 @@ class Pieces:
                     shown = [*rest[:place], part[: border.offset] + border.suffix]
                     piece = self._close(shown, place, begun + border.offset + border.skipped)
                     self._prefix, self._rows = border.prefix, border.rows
+                    self._end, self._suffix = self._offset - border.skipped, border.suffix
                     if border.within:
                         self.seams.append(self._closed + 1)
                     return piece
@@ -109,12 +136,16 @@ class Pieces:
         self._before += sum(map(_size, shown))
         self._place += places
         self._offset, self._prefix, self._rows = offset, "", False
+        self._end, self._suffix = 0, ""
         self._finders.clear()
         return piece
 
     def _drawn(self, parts: Sequence[StreamPart], status: str = "") -> dict[str, str]:
         if self._rows and len(parts) == 1:
             return {"text/html": rows_html(str(parts[0]), status)}
+        return self._markdown(parts, status)
+
+    def _markdown(self, parts: Sequence[StreamPart], status: str = "") -> dict[str, str]:
         return {"text/markdown": "\n\n".join([*map(self._part, parts), *([f"*{status}*"] if status else [])])}
 
     def _part(self, part: StreamPart) -> str:

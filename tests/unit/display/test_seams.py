@@ -10,28 +10,32 @@ from benchmarks.typist import text_of
 from og_magics.core.progress import Progress
 from og_magics.display import live
 from og_magics.display.borders import BorderFinder
+from og_magics.display.outlets import _Row
+from og_magics.display.pieces import MOST
 from og_magics.display.seams import Seams
 
 
-class Row:
+class Row(_Row):
     """An outlet that notes what each place was shown, in its order."""
 
-    live = True
-
     def __init__(self) -> None:
-        self.places: list[dict[str, str]] = []
+        super().__init__()
         self.sent: list[tuple[int, dict[str, str]]] = []
 
-    def put(self, first: int, *bundles: Any) -> None:
-        for place, bundle in enumerate(bundles, first):
-            assert place <= len(self.places), "no place is left out"
-            self.places[place : place + 1] = [bundle]
-            self.sent.append((place, bundle))
+    @property
+    def places(self) -> list[dict[str, str]]:
+        return self._shown
+
+    def _put(self, place: int, bundle: Any) -> None:
+        assert place <= len(self._shown), "no place is left out"
+        self._shown[place : place + 1] = [bundle]
+        self.sent.append((place, bundle))
 
 
-def streamed(text: str, monkeypatch: pytest.MonkeyPatch, step: int = 200) -> Row:
-    """Stream a text into a cell, so many characters at a time."""
+def streamed(text: str, monkeypatch: pytest.MonkeyPatch, step: int = 200, rate: float = 80.0) -> Row:
+    """Stream a text into a cell, so many characters at a time, as if it came at a rate of so many tokens a second."""
     row, progress = Row(), Progress()
+    monkeypatch.setattr(Progress, "rate", rate)
     monkeypatch.setattr(live, "outlet_here", lambda: row)
     shown = live._Rich(progress, "model", "md", small=True)
     shown._pace.wait = lambda: 0.0  # type: ignore[method-assign]
@@ -77,6 +81,19 @@ def test_the_text_of_the_pieces_is_all_of_the_text(monkeypatch: pytest.MonkeyPat
     shown = "\n".join(data.get("text/markdown", "") for data in row.places)
     for line in text.split("\n"):
         assert line.strip() in shown
+
+
+@pytest.mark.parametrize("kind", ["prose", "code", "list", "table"])
+def test_after_many_pieces_became_one_the_row_goes_on_behind_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = text_of(kind, 5000)
+    row = streamed(text, monkeypatch, rate=20)
+    long = [data["text/markdown"] for place, data in row.sent if place == 0 and len("".join(data.values())) > 9_000]
+    assert len(long) == 1
+    assert text.startswith(long[0].removesuffix("```\n"))
+    assert len(row.places) <= MOST + 2  # the status, and the rules
+    filled = [bool(data) for data in row.places]
+    assert filled == sorted(filled, reverse=True), "what is empty stands behind all pieces"
+    assert ("margin-top:0" in str(row.places[2])) is (kind != "prose")
 
 
 def test_rules_name_the_outputs_around_their_own() -> None:
