@@ -12,7 +12,7 @@ from typing import Any
 
 from .served import Served
 
-MODEL = "typist"
+MODEL, OTHER = "typist", "typist-2"
 _PROMPT = re.compile(r"(\w+), (\d+) tokens, (\d+) a second")
 _TOKEN = 4
 """Characters of a token."""
@@ -115,7 +115,9 @@ class Typist(Served):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 known = self.path == "/v1/models"
-                body = json.dumps({"data": [{"id": MODEL}]} if known else {"detail": "Not Found"}).encode()
+                body = json.dumps(
+                    {"data": [{"id": MODEL}, {"id": OTHER}]} if known else {"detail": "Not Found"}
+                ).encode()
                 self._begin(200 if known else 404, "application/json")
                 self.wfile.write(body)
 

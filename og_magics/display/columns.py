@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -21,9 +22,10 @@ from .footer import folded_footer, footer
 from .live import status
 from .markdown import to_html
 from .outlets import republisher, show_bundle, updated_in_place
+from .pieces import SMALL, Pieces
 from .receipt_tables import PaymentPage
 from .sanitize import printable
-from .throttle import Pace
+from .throttle import FramePace
 
 _MESSAGE = 900
 """Bytes of a display message besides its content."""
@@ -153,7 +155,7 @@ def live_columns_for(
 
 
 class _Rich:
-    """A single display whose bytes on the wire stay linear in all the text."""
+    """A single display: each answer's last piece is made anew, and all is sent."""
 
     def __init__(self, names: Sequence[str], progress: Sequence[Progress], *, marks: bool = False) -> None:
         self._names = names
@@ -161,7 +163,9 @@ class _Rich:
         self._marks = marks
         self._id = uuid4().hex
         self._begun = False
-        self._pace = Pace(_MESSAGE)
+        self._pace = FramePace()
+        self._pieces = [Pieces(SMALL, as_html=True) for _ in names]
+        self._closed = [""] * len(names)
         self._tokens: list[int] = []
         self._states: list[str] = []
         self._kept: dict[int, tuple[str, str, str]] = {}
@@ -177,15 +181,16 @@ class _Rich:
         states = ["ended" if place in ended else one.state for place, one in enumerate(self._progress)]
         if self._begun and tokens == self._tokens and states == self._states:
             return
-        # Pace counts what was sent. What happens once in a column is shown at once: first words, and the end.
+        # What happens once in a column is shown at once: its first words, and its end.
         once = not self._begun or states.count("ended") > self._states.count("ended")
         first = sum(map(bool, tokens)) > sum(map(bool, self._tokens))
-        if not once and not self._pace.due(sum(one.size for one in self._progress), at_once=first):
+        if not once and not first and (self._pace.wait() or not self._pace.affords(sum(tokens))):
             return
+        began = time.monotonic()
         self._tokens, self._states = tokens, states
         html = _table(*zip(*(self._live(place, ended.get(place)) for place in range(len(self._names))), strict=True))
-        self._pace.sent(len(html.encode("utf-8", "replace")))
         self._display({"text/html": html})
+        self._pace.sent(_MESSAGE + len(html.encode("utf-8", "replace")), time.monotonic() - began)
 
     def finish(
         self,
@@ -227,11 +232,17 @@ class _Rich:
         """Head, body and foot of a column; made once where it has ended."""
         name, progress = self._names[place], self._progress[place]
         if ended is None:
-            return _html_head(name, "", status(progress)), _scrolling(to_html(progress.text)), ""
+            return _html_head(name, "", status(progress)), _scrolling(self._streamed(place)), ""
         if place not in self._kept:
             foot = _html_foot(ended, lambda network, transaction: "")
             self._kept[place] = _html_head(name, *_summary_of(ended)), _html_body(ended, _html_answer(ended)), foot
         return self._kept[place]
+
+    def _streamed(self, place: int) -> str:
+        """Return the HTML of what has arrived of an answer."""
+        text = [self._progress[place].text]
+        self._closed[place] += "".join(piece["text/html"] for piece in self._pieces[place].close(text))
+        return self._closed[place] + self._pieces[place].last(text)["text/html"]
 
     def _display(self, bundle: Mapping[str, Any]) -> None:
         show_bundle(bundle, display_id=self._id, update=self._begun)

@@ -9,6 +9,7 @@ from math import inf
 
 from ..core.progress import Call, StreamPart
 from .borders import BorderFinder
+from .markdown import to_html
 from .sanitize import fenced
 from .table_rows import rows_html
 from .tool_calls import part_markdown
@@ -46,11 +47,13 @@ class Pieces:
 
     Args:
         as_code: the text is no Markdown yet: it is shown as code until it is complete.
+        as_html: a piece is HTML, for a place that has no Markdown; there are no parts but one text.
     """
 
-    def __init__(self, size: PieceSize, *, as_code: bool = False) -> None:
+    def __init__(self, size: PieceSize, *, as_code: bool = False, as_html: bool = False) -> None:
         self._size = size
         self._as_code = as_code
+        self._as_html = as_html
         self._finders: defaultdict[int, BorderFinder] = defaultdict(BorderFinder)  # by the place of a part
         self._closed = 0
         self._before = 0
@@ -143,6 +146,8 @@ class Pieces:
     def _drawn(self, parts: Sequence[StreamPart], status: str = "") -> dict[str, str]:
         if self._rows and len(parts) == 1:
             return {"text/html": rows_html(str(parts[0]), status)}
+        if self._as_html:
+            return {"text/html": "".join(map(to_html, map(str, parts)))}
         return self._markdown(parts, status)
 
     def _markdown(self, parts: Sequence[StreamPart], status: str = "") -> dict[str, str]:

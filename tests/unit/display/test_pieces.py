@@ -94,3 +94,18 @@ def test_a_call_between_two_texts_stays_where_it_is_when_pieces_are_joined() -> 
     shown = joined["text/markdown"]
     assert shown.index("Then I answer.") < shown.index("weather") < shown.index("## Part 1")
     assert "\r" not in shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_as_html_the_pieces_say_what_the_whole_says(kind: str) -> None:
+    text = text_of(kind, 4_000) + ("\n\n" if kind == "prose" else "\n") + "<img src=x onerror=alert(1)> costs $5"
+    pieces, closed = Pieces(SMALL, as_html=True), []
+    for end in [*range(100, len(text), 100), len(text)]:
+        closed += pieces.close([text[:end]])
+    html = "".join(piece["text/html"] for piece in [*closed, pieces.last([text])])
+    assert len(closed) >= 3
+    assert "<img" not in html
+    if kind == "prose":
+        assert html == to_html(text)
+    heads = {"number", "what", "it", "says", "amount", "checked"} if kind == "table" else set()
+    assert [one for one in words(html) if one not in heads] == [one for one in words(to_html(text)) if one not in heads]
