@@ -49,8 +49,9 @@ def run(folder: Path, home: Path, *, busy: bool) -> tuple[int, float, str]:
 
 
 def _failures(said: str) -> str:
-    """Return what pytest says of failed tests, without the list of those that were skipped."""
+    """Return what pytest says of failed tests, without the list of those that were skipped, and idle threads."""
     found = said[said.find("= FAILURES") :] if "= FAILURES" in said else said
+    found = re.sub(r"(?m)^~+ Stack of .*\n(?:  .*\n)+", "", found)
     return "\n".join(line for line in found.splitlines() if not line.startswith("SKIPPED"))[-60_000:]
 
 

@@ -30,7 +30,7 @@ _STATES = {
     "replaying": "showing a recorded answer",
 }
 
-_STATUS = 1.0
+_STATUS = 2.0
 """Seconds between updates of a status that has an output of its own."""
 
 

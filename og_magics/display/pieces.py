@@ -38,7 +38,7 @@ SMALL = PieceSize(1_500, 0.1, 2_000)
 """For a cell that asks once."""
 LARGE = PieceSize(4_000, 1.0)
 """For a loop or a function, so that most answers are a single output, and many of them are not folded away."""
-_TINY = PieceSize(300, 0.0, 400)
+_TINY = PieceSize(250, 0.0, 300)
 """For a cell that asks once, while its answer is slow: a piece is hardly larger than the message around it."""
 
 

@@ -284,13 +284,18 @@ print(next(items), flush=True)
         assert (done.returncode, done.stdout, done.stderr) == (0, "0\nclosed\n", "")
 
     def test_an_interrupt_closes_the_source_before_it_is_raised(self) -> None:
-        script = (
-            self.SCRIPT + "try:\n    list(items)\nexcept KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
+        script = self.SCRIPT + (
+            "try:\n    print(next(items), flush=True)\n    list(items)\n"
+            "except KeyboardInterrupt:\n    print('interrupted', flush=True)\n"
         )
         with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "0\n"
+            assert process.stdout.readline() == "1\n"
             time.sleep(0.1)
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=30)[0] == "closed\ninterrupted\n"
+            try:
+                assert process.communicate(timeout=60)[0] == "closed\ninterrupted\n"
+            finally:
+                process.kill()
             assert process.returncode == 0
