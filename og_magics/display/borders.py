@@ -17,6 +17,8 @@ _MARKS = re.compile(r"(?<!`)(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|\\[\\$]|(
 _MARKER = re.compile(r"(\s*)\d{1,9}(?=[.)])")
 _UNDECIDED = re.compile(r"\s*(?:#{1,6}|[-*+_=]+|\d{1,9}[.)]?|[`~]+)?\s*")
 """The beginning of a line of which nobody can say yet what it is: a mark, or a word that begins like one."""
+_INDENT = 4
+"""Spaces before a line by which it is no end of a block of code."""
 _LARGE, _GROWTH = 8_000, 10
 """A text in which no border was found is read again at its next line; if it has more characters than this, when it has
 grown by this part of it: reading stays linear."""
@@ -68,11 +70,15 @@ class BorderFinder:
         if lines:
             end = text.find("\n", inside - 1) + 1
             return Border(end, within=True) if 0 < end < len(text) else None
-        if complete < min(least, inside) or complete == self._fruitless or _UNDECIDED.fullmatch(text, complete):
+        undecided = _UNDECIDED.fullmatch(text, complete)
+        indented = len(text) - complete >= _INDENT and text[complete:].isspace()
+        if complete < min(least, inside) or complete == self._fruitless or (undecided and not indented):
             return None
         if complete > _LARGE and complete * _GROWTH < self._fruitless * (_GROWTH + 1):
             return None
         # A line counts as soon as it has begun: a border before it is found before much of it is shown.
+        if undecided:  # whatever comes behind so much space, it is a line of the code around it
+            return next((one for one in _borders(f"{text}x", least, inside) if one.suffix), None)
         border = next(_borders(text, least, inside), None)
         self._fruitless = complete if border is None else 0
         return border

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ MOST = 40
 """Pieces of an answer. Front ends fold away what comes after 50 outputs."""
 _SLOW = 50
 """Tokens a second below which nearly each of them is sent by itself, with the piece that it belongs to."""
+_BEGUN = re.compile(r"\n {0,3}\Z")
+"""A line that nothing is on yet: it may go to the next piece, and is shown there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ SMALL = PieceSize(1_500, 0.1, 2_000)
 """For a cell that asks once."""
 LARGE = PieceSize(4_000, 1.0)
 """For a loop or a function, so that most answers are a single output, and many of them are not folded away."""
-_TINY = PieceSize(250, 0.0, 300)
+_TINY = PieceSize(250, 0.0, 400)
 """For a cell that asks once, while its answer is slow: a piece is hardly larger than the message around it."""
 
 
@@ -99,7 +102,10 @@ class Pieces:
 
     def last(self, parts: Sequence[StreamPart], status: str = "") -> dict[str, str]:
         """Return the piece that still grows, and a line below it."""
-        return self._drawn(self._rest(parts), status)
+        rest = self._rest(parts)
+        if rest and isinstance(rest[-1], str):
+            rest[-1] = _BEGUN.sub("", rest[-1])
+        return self._drawn(rest, status)
 
     def _rest(self, parts: Sequence[StreamPart]) -> list[StreamPart]:
         """Return what has arrived since the last border."""

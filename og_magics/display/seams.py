@@ -25,9 +25,10 @@ class Seams:
 
     def bundle(self, seams: Iterable[tuple[int, int]]) -> dict[str, str]:
         """Return the output for seams: the places of an upper and a lower half."""
-        # A paragraph at the end of an upper half is the status line that goes away with this.
+        # A paragraph at the end of an upper half is the status line that goes away with this. The space below the upper
+        # half goes away when there is something in the lower one.
         rules = "".join(
-            f"{self._at(upper)} {_SHOWN}>:not(p):last-child{{margin-bottom:0}}"
+            f"{self._at(upper)}:has({'+*' * (lower - upper)} {_SHOWN}>*) {_SHOWN}>:not(p):last-child{{margin-bottom:0}}"
             f"{self._at(lower)} {_SHOWN}>:first-child{{margin-top:0;min-height:{_LEAST}px}}"
             f"{self._at(lower)} {_SHOWN}>table:first-child{{height:{_LEAST}px}}"  # of a table that is the least, too
             for upper, lower in seams

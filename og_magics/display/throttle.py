@@ -11,8 +11,9 @@ _FLOOR = 0.05
 """Seconds between updates, at the least."""
 _RATE = 150_000
 """Bytes a second of the piece that grows: a front end has them drawn before the next ones come."""
-_SHARE = 3
-"""After a piece was made, so many times as long goes to other work: the answer is being read meanwhile."""
+_SHARE, _LONGEST_SHARE = 2, 0.1
+"""After a piece was made, so many times as long goes to other work: the answer is being read meanwhile. At most so many
+seconds: the first piece of its kind takes long."""
 _FREE, _PRINTED = 32_000, 800
 """Bytes that may be sent in any case, and for each token: one and a half times those of the message that prints it."""
 
@@ -35,4 +36,4 @@ class FramePace:
     def sent(self, size: int, seconds: float = 0.0) -> None:
         """Note that a frame of so many bytes was sent, which took so many seconds to make."""
         self._sent += size
-        self._next = time.monotonic() + max(_FLOOR - seconds, size / _RATE, seconds * _SHARE)
+        self._next = time.monotonic() + max(_FLOOR - seconds, size / _RATE, min(seconds * _SHARE, _LONGEST_SHARE))

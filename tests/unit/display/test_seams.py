@@ -11,7 +11,7 @@ from og_magics.core.progress import Progress
 from og_magics.display import live
 from og_magics.display.borders import BorderFinder
 from og_magics.display.outlets import _Row
-from og_magics.display.pieces import MOST
+from og_magics.display.pieces import MOST, SMALL, Pieces
 from og_magics.display.seams import Seams
 
 
@@ -101,7 +101,8 @@ def test_rules_name_the_outputs_around_their_own() -> None:
     shown = seams.bundle([(0, 1), (1, 3)])["text/html"]
     name = shown.partition('class="')[2].partition('"')[0]
     assert (
-        f".jp-OutputArea-child:has(+*+* .{name}) .jp-RenderedHTMLCommon>:not(p):last-child{{margin-bottom:0}}" in shown
+        f".jp-OutputArea-child:has(+*+* .{name}):has(+* .jp-RenderedHTMLCommon>*) "
+        ".jp-RenderedHTMLCommon>:not(p):last-child{margin-bottom:0}" in shown
     )
     assert f".jp-OutputArea-child:has(+* .{name}) .jp-RenderedHTMLCommon>:first-child{{margin-top:0;" in shown
     assert f".jp-OutputArea-child:has(.{name})+* .jp-RenderedHTMLCommon>:first-child{{margin-top:0;" in shown
@@ -113,3 +114,25 @@ def test_a_border_says_if_it_stands_within_a_block(kind: str, within: bool) -> N
     border = BorderFinder().find(text, 1500, 4000)
     assert border is not None
     assert border.within is within
+
+
+CODE = "```python\n" + "total = total + 1\n" * 30
+
+
+@pytest.mark.parametrize(
+    ("begun", "found"), [("", False), ("   ", False), ("    ", True), ("    x", True), ("``", False), ("x", True)]
+)
+def test_a_line_of_code_goes_to_the_next_piece_as_soon_as_it_cannot_end_the_block(begun: str, found: bool) -> None:
+    border = BorderFinder().find(CODE + begun, 1, len(CODE) - 5)
+    assert (border is not None and border.offset == len(CODE)) is found
+
+
+def test_an_indented_line_outside_of_code_waits_for_what_it_is() -> None:
+    text = "- one\n\n" + "para\n\n" * 100
+    assert BorderFinder().find(text + "    ", len(text) - 2, 4000) is None
+
+
+def test_a_line_that_has_nothing_on_it_yet_is_not_shown() -> None:
+    pieces = Pieces(SMALL)
+    assert pieces.last([CODE + "  "]) == pieces.last([CODE.rstrip()])
+    assert pieces.last([CODE + "    "]) != pieces.last([CODE.rstrip()])
