@@ -77,14 +77,17 @@ class Pieces:
 
         Args:
             parts: all that have arrived.
-            rate: tokens a second: where they are slow, the pieces of a cell that asks once are smaller.
+            rate: tokens a second: where they are slow, the pieces of a cell that asks once are smaller, but for the
+                first: most answers are a single output, at whatever rate they come.
         """
-        size = _TINY if rate < _SLOW and self._size is SMALL else self._size
         found = []
-        while self._closed < MOST - 1 and (piece := self._cut(parts, size)):
+        while self._closed < MOST - 1 and (piece := self._cut(parts, self._size_at(rate))):
             self._closed += 1
             found.append(piece)
         return found
+
+    def _size_at(self, rate: float) -> PieceSize:
+        return _TINY if rate < _SLOW and self._closed and self._size is SMALL else self._size
 
     def join(self, parts: Sequence[StreamPart]) -> dict[str, str] | None:
         """Return one piece in place of all that are complete, if there is no room for another one; else None.

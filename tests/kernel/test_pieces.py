@@ -71,7 +71,7 @@ def test_only_the_last_piece_is_sent_again_and_the_first_has_all_of_it_at_the_en
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("tokens", "rate", "most"), [(2500, 400, 1.5), (600, 30, 2)])
+@pytest.mark.parametrize(("tokens", "rate", "most"), [(2500, 400, 1.5), (1200, 48, 2.5)])
 @pytest.mark.parametrize("kind", ["prose", "code", "table", "list"])
 def test_the_bytes_are_hardly_more_than_those_of_printing_each_token(
     typed: Kernel, kind: str, tokens: int, rate: int, most: float

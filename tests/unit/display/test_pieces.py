@@ -30,7 +30,8 @@ class Shown:
                 self.joins += 1
             assert len(self.row) == pieces.closed + 1
             self.row[-1] = pieces.last([text[:end]])
-            self.sent = max(self.sent, len(self.row[-1].get("text/markdown", "")))
+            if pieces.closed:
+                self.sent = max(self.sent, len(self.row[-1].get("text/markdown", "")))
             self.most = max(self.most, len(self.row))
 
 
@@ -75,6 +76,11 @@ def test_a_joined_block_of_code_is_closed_and_goes_on_in_the_next_piece() -> Non
     assert shown.joins
     assert shown.row[0]["text/markdown"].endswith("\n```\n")
     assert all(one["text/markdown"].startswith("```python\n") for one in shown.row[1:])
+
+
+@pytest.mark.parametrize("rate", [SLOW, FAST])
+def test_an_answer_of_usual_length_is_one_piece_at_any_rate(rate: float) -> None:
+    assert Shown(text_of("prose", 350), rate, step=9).most == 1
 
 
 def test_in_a_loop_the_pieces_of_a_slow_answer_stay_large() -> None:
