@@ -31,8 +31,8 @@ _LONGEST, _USUAL = {"jupyterlab": 150.0, "notebook": 400.0}, {"jupyterlab": 70.0
 """Milliseconds between two changes on the screen: the most, and for 95 of 100."""
 _MOST_BYTES, _LONGEST_TASK, _MOST_LOST = 1.5, 100.0, 40.0
 """Beside `print()`; milliseconds; pixels."""
-_ANSWERS = {"ogchat": 1, "ogcompare": 2}
-"""That a magic streams at the same time."""
+_MODELS = {"ogchat": (MODEL,), "ogcompare": (MODEL, OTHER)}
+"""That a magic asks at the same time."""
 Case = tuple[str, int, int]
 """A kind of text, tokens a second, and how many there are."""
 _RATES, _LENGTHS = (20, 80, 400), (1000, 10_000)
@@ -126,7 +126,7 @@ def measure(front_end: str, cases: Sequence[Case], magic: str) -> Iterator[tuple
 def _both(lab: Lab, typist: Typist, case: Case, magic: str) -> tuple[Flow, Flow]:
     kind, rate, tokens = case
     asked = prompt(kind, tokens, rate)
-    models = f"-m {MODEL}" if magic == "ogchat" else f"-m {MODEL} -m {OTHER}"
+    models = " ".join(f"-m {model}" for model in _MODELS[magic])
     ours = _flow(lab, f"%%{magic} {models} -n 20000\n{asked}", case)
     return ours, _flow(lab, _PRINT.format(model=MODEL, prompt=asked, url=typist.url), case)
 
@@ -172,7 +172,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every kind, rate and length: about two hours a front end")
     parser.add_argument("--quick", action="store_true", help="two cases: whether it runs")
     parser.add_argument("--front-end", choices=FRONT_ENDS, action="append", help="may be repeated; both without it")
-    parser.add_argument("--magic", choices=_ANSWERS, default="ogchat", help="ogcompare asks two models")
+    parser.add_argument("--magic", choices=_MODELS, default="ogchat", help="ogcompare asks two models")
     parser.add_argument("--kind", choices=KINDS, action="append", help="of the text; may be repeated, as the next two")
     parser.add_argument("--rate", type=int, action="append", help="tokens a second")
     parser.add_argument("--tokens", type=int, action="append", help="tokens of the text")
@@ -190,7 +190,7 @@ def main() -> int:
                 lines = [(*named, "", *[""] * len(heads), f"not measured: {type(found).__name__}: {_one_line(found)}")]
             else:
                 ours, printed = found
-                misses = ", ".join(ours.misses(front_end, printed, _ANSWERS[args.magic])) or "none"
+                misses = ", ".join(ours.misses(front_end, printed, len(_MODELS[args.magic]))) or "none"
                 lines = [(*named, f"%%{args.magic}", *ours.cells(), misses), (*named, "print()", *printed.cells(), "")]
             for line in lines:
                 print("| " + " | ".join(line) + " |", flush=True)

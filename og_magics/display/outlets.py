@@ -79,11 +79,15 @@ class _Row(ABC):
             self._put(place, bundles[place - first])
 
     def join(self, growing: int, bundle: Bundle, *rest: Bundle) -> None:
-        shown = [bundle, *rest]
-        self.put(0, *shown, *[{}] * (len(self._shown) - len(shown)))
+        self._fill(bundle, *rest)
 
     def drop(self) -> None:
-        self.put(0, *[{}] * len(self._shown))
+        self._fill()
+
+    def _fill(self, *bundles: Bundle) -> None:
+        """Show these from the first place on, and then nothing in the places after them."""
+        for place, bundle in enumerate([*bundles, *[{}] * (len(self._shown) - len(bundles))]):
+            self._put(place, bundle)
 
     @abstractmethod
     def _put(self, place: int, bundle: Bundle) -> None:
@@ -115,8 +119,7 @@ class _Displays(_Row):
     def finish(self, bundle: Bundle) -> str | None:
         if (end := len(self._shown)) > 1:
             self._put(end, hiding("sub", end, range(1, end)))  # its footer
-        for place, one in enumerate([bundle, *[{}] * (len(self._shown) - 1)]):
-            self._put(place, one)
+        self._fill(bundle)
         return str(self._shown[0])
 
 
