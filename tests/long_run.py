@@ -274,7 +274,7 @@ def _ask_with_faults(
     away: float, concurrency: str, out: str,
 ) -> None:  # fmt: skip
     rows, began = report.rows, time.monotonic()
-    told = began
+    reported = began
     deaths = sorted(chance.randrange(rows // 20, rows * 9 // 10) for _ in range(kills))
 
     def vanish() -> None:
@@ -293,9 +293,11 @@ def _ask_with_faults(
         for line in asking.stdout or ():
             said = json.loads(line)
             report.rate.append((time.monotonic() - began, said["answered"], said["memory"], said["limit"]))
-            if time.monotonic() >= told + _APART:
-                told = time.monotonic()
-                print(f"{told - began:8.1f} s {said['answered']:9,} answered {said['memory']:5} MiB", file=sys.stderr)
+            if time.monotonic() >= reported + _APART:
+                reported = time.monotonic()
+                print(
+                    f"{reported - began:8.1f} s {said['answered']:9,} answered {said['memory']:5} MiB", file=sys.stderr
+                )
             report.failed = said["failed"]
             while events and said["answered"] >= events[0][0]:
                 events.pop(0)[1]()

@@ -185,8 +185,8 @@ class InPage:
                     seen.outputs = [output for cell in cells for output in cell.outputs]
                 yield place, seen
             for place in places:
-                if told := self._untried(place):
-                    yield place, Seen(skipped=told)
+                if reason := self._untried(place):
+                    yield place, Seen(skipped=reason)
 
     def _untried(self, place: Place) -> str:
         return _NO_SUBSHELL if place.subshell else ""
@@ -318,8 +318,8 @@ def rows(work: Path, names: Sequence[str] = (), chosen: Sequence[str] = ()) -> I
                     left.remove(place)
                     yield Row(place, front_end.name, seen)
             except Exception as error:
-                told = f"not seen: {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
-                yield from (Row(place, front_end.name, Seen(), [told]) for place in left)
+                reason = f"not seen: {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
+                yield from (Row(place, front_end.name, Seen(), [reason]) for place in left)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,9 +23,9 @@ def main(arguments: list[str]) -> int:
     readme = arguments == ["README"]
     folder = _IMAGES if readme else Path(arguments[0]).absolute()
     test = _BROWSER / ("test_pictures.py" if readme else "test_screens.py")
-    told = {"OG_PICTURES": "1"} if readme else {"OG_SCREENS": str(folder)}
+    variables = {"OG_PICTURES": "1"} if readme else {"OG_SCREENS": str(folder)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
-    done = subprocess.run(command, cwd=test.parents[2], env=os.environ | told, check=False)
+    done = subprocess.run(command, cwd=test.parents[2], env=os.environ | variables, check=False)
     taken = [path for path in folder.glob("*.*") if path.suffix in (".png", ".gif")]
     print(*(f"{path.name:<24} {path.stat().st_size:>9,} bytes" for path in sorted(taken)), sep="\n")
     return done.returncode

@@ -81,16 +81,16 @@ def test_the_notebook_that_the_readme_opens_is_there():
 def clone(tmp_path_factory) -> Path:
     """The repository as Binder clones it: what is committed, and what could be."""
     folder = tmp_path_factory.mktemp("binder") / "og_magics"
-    told = subprocess.run(
+    listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         check=False,
     )
-    if told.returncode:  # where there is no repository
+    if listed.returncode:  # where there is no repository
         leave = shutil.ignore_patterns(".venv*", ".git", ".og", "artifacts", "*_cache", "__pycache__")
         return Path(shutil.copytree(ROOT, folder, ignore=leave))
-    for name in filter(None, told.stdout.decode().split("\0")):
+    for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
