@@ -135,11 +135,16 @@ class Progress:
         return None if self._first is None else self._first - self._began
 
     @property
+    def answering_for(self) -> float:
+        """Seconds since the first piece of text, 0 before it."""
+        return 0.0 if self._first is None else time.monotonic() - self._first
+
+    @property
     def rate(self) -> float:
         """Pieces of text a second, since the first; 0 before the second."""
         if self._first is None or self.tokens < 2:
             return 0.0
-        return self.tokens / max(time.monotonic() - self._first, 0.001)
+        return self.tokens / max(self.answering_for, 0.001)
 
     def note(self, state: str) -> None:
         """Set the state."""

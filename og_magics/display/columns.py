@@ -184,7 +184,8 @@ class _Rich:
         # What happens once in a column is shown at once: its first words, and its end.
         once = not self._begun or states.count("ended") > self._states.count("ended")
         first = sum(map(bool, tokens)) > sum(map(bool, self._tokens))
-        if not once and not first and (self._pace.wait() or not self._pace.affords(sum(tokens))):
+        seconds = max(one.answering_for for one in self._progress)
+        if not once and not first and (self._pace.wait() or not self._pace.affords(sum(tokens), seconds)):
             return
         began = time.monotonic()
         self._tokens, self._states = tokens, states

@@ -37,7 +37,7 @@ class PieceSize:
     inside: int = 4_000
 
 
-SMALL = PieceSize(1_500, 0.1, 2_000)
+SMALL = PieceSize(1_500, 0.05, 2_000)
 """For a cell that asks once."""
 LARGE = PieceSize(4_000, 1.0)
 """For a loop or a function, so that most answers are a single output, and many of them are not folded away."""

@@ -16,6 +16,8 @@ _SHARE, _LONGEST_SHARE = 2, 0.1
 seconds: the first piece of its kind takes long."""
 _FREE, _PRINTED = 32_000, 800
 """Bytes that may be sent in any case, and for each token: one and a half times those of the message that prints it."""
+_ANYWAY = 120_000
+"""Bytes a second that may be sent in any case: so a slow answer flows, though printing it would send less."""
 
 
 class FramePace:
@@ -29,9 +31,12 @@ class FramePace:
         """Return the seconds until the next frame may be sent, 0 if it may be sent now."""
         return max(0.0, self._next - time.monotonic())
 
-    def affords(self, tokens: int) -> bool:
-        """Return True if what was sent is not more than printing so many tokens would send, and half as much again."""
-        return self._sent <= _FREE + _PRINTED * tokens
+    def affords(self, tokens: int, seconds: float) -> bool:
+        """Return True if what was sent is little for an answer that has so many tokens since so many seconds.
+
+        That is what printing its tokens would send, and half as much again, or what any front end takes in that time.
+        """
+        return self._sent <= _FREE + max(_PRINTED * tokens, _ANYWAY * seconds)
 
     def sent(self, size: int, seconds: float = 0.0) -> None:
         """Note that a frame of so many bytes was sent, which took so many seconds to make."""

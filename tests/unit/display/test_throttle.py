@@ -21,10 +21,17 @@ def test_what_takes_long_to_make_once_does_not_hold_up_what_comes() -> None:
 
 def test_what_is_sent_whole_may_send_half_as_much_again_as_printing() -> None:
     pace = FramePace()
-    assert pace.affords(0)
+    assert pace.affords(0, 0)
     pace.sent(32_800)
-    assert not pace.affords(0)
-    assert pace.affords(1)
+    assert not pace.affords(0, 0)
+    assert pace.affords(1, 0)
     pace.sent(800_000)
-    assert not pace.affords(1_000)
-    assert pace.affords(1_001)
+    assert not pace.affords(1_000, 1)
+    assert pace.affords(1_001, 1)
+
+
+def test_a_slow_answer_may_send_more_than_printing_would() -> None:
+    pace = FramePace()
+    pace.sent(32_000 + 1_200_000)
+    assert not pace.affords(40 * 9, 9.0)
+    assert pace.affords(40 * 10, 10.0)
