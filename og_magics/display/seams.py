@@ -24,19 +24,40 @@ class Seams:
         self._name = f"og-{uuid4().hex}"
 
     def bundle(self, seams: Iterable[tuple[int, int]]) -> dict[str, str]:
-        """Return the output for seams: the places of an upper and a lower half."""
-        # A paragraph at the end of an upper half is the status line that goes away with this. The space below the upper
-        # half goes away when there is something in the lower one.
+        """Return the output for seams, in their order: the places of an upper and a lower half."""
         rules = "".join(
-            f"{self._at(upper)}:has({'+*' * (lower - upper)} {_SHOWN}>*) {_SHOWN}>:not(p):last-child{{margin-bottom:0}}"
-            f"{self._at(lower)} {_SHOWN}>:first-child{{margin-top:0;min-height:{_LEAST}px}}"
-            f"{self._at(lower)} {_SHOWN}>table:first-child{{height:{_LEAST}px}}"  # of a table that is the least, too
-            for upper, lower in seams
+            self._rules(self._between(upper, last), self._between(lower, end), lower - upper)
+            for upper, last, lower, end in self._runs(seams)
         )
         return {"text/html": f'<style class="{self._name}">{rules}</style>'}
+
+    def _runs(self, seams: Iterable[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
+        """Return seams whose outputs follow one another as one: the first and the last upper half, and lower half."""
+        runs: list[tuple[int, int, int, int]] = []
+        for upper, lower in seams:
+            if runs and self.place < runs[-1][0] and runs[-1][3] == upper:
+                first, _, second, _ = runs.pop()
+                runs.append((first, upper, second, lower))
+            else:
+                runs.append((upper, upper, lower, lower))
+        return runs
+
+    @staticmethod
+    def _rules(upper: str, lower: str, apart: int) -> str:
+        # A paragraph at the end of an upper half is the status line that goes away with this. The space below the upper
+        # half goes away when there is something in the lower one.
+        return (
+            f"{upper}:has({'+*' * apart} {_SHOWN}>*) {_SHOWN}>:not(p):last-child{{margin-bottom:0}}"
+            f"{lower} {_SHOWN}>:first-child{{margin-top:0;min-height:{_LEAST}px}}"
+            f"{lower} {_SHOWN}>table:first-child{{height:{_LEAST}px}}"  # of a table that is the least, too
+        )
 
     def _at(self, place: int) -> str:
         """Return the selector of the output at a place of the row."""
         if place < self.place:
             return f"{_OUTPUT}:has({'+*' * (self.place - place)} .{self._name})"
         return f"{_OUTPUT}:has(.{self._name}){'+*' * (place - self.place)}"
+
+    def _between(self, first: int, last: int) -> str:
+        """Return the selector of the outputs from a place to another; two places stand behind this one."""
+        return self._at(first) if first == last else f"{self._at(first - 1)}~*:not({self._at(last)}~*)"
