@@ -51,6 +51,8 @@ def to_armored_html(markdown: str, references: References | None = None) -> str:
 
 def reads_as(shown: str, meant: str, references: References | None = None) -> bool:
     """Return True if Markdown with our own tags in it shows what an untrusted Markdown text means."""
+    if shown == meant and "<" not in shown and not references:
+        return True  # the two parsers differ in HTML alone
     wanted = _renderer().render(meant, {"references": dict(references or {})})
     return _comparable(_reader().render(shown)) == _comparable(wanted)
 
