@@ -48,6 +48,7 @@ class Seams:
         # half goes away when there is something in the lower one.
         return (
             f"{upper}:has({'+*' * apart} {_SHOWN}>*) {_SHOWN}>:not(p):last-child{{margin-bottom:0}}"
+            f"{lower}{{padding-top:0!important}}"  # which it has in the box that Notebook 7 puts long outputs into
             f"{lower} {_SHOWN}>:first-child{{margin-top:0;min-height:{_LEAST}px}}"
             f"{lower} {_SHOWN}>table:first-child{{height:{_LEAST}px}}"  # of a table that is the least, too
         )

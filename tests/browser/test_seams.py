@@ -8,7 +8,10 @@ from playwright.sync_api import Browser
 from og_magics.display.seams import Seams
 
 _OUTPUT = '<div class="jp-OutputArea-child"><div class="jp-RenderedHTMLCommon">{}</div></div>'
-_BASE = "<style>.jp-RenderedHTMLCommon > * {margin: 20px 0; height: 10px; border-collapse: collapse}</style>"
+_BASE = """<style>
+.jp-RenderedHTMLCommon > * {margin: 20px 0; height: 10px; border-collapse: collapse}
+div.scrolled .jp-OutputArea-child.jp-OutputArea-child {padding-top: 6px}
+</style>"""
 _BEFORE = 3
 """Outputs of the cell before the row."""
 
@@ -30,20 +33,22 @@ def test_the_rules_mean_the_halves_and_nothing_else(
 ) -> None:
     row = [_OUTPUT.format(block)] * 20
     row[place] = _OUTPUT.format(Seams(place).bundle(seams)["text/html"])
-    area = "<div>" + _OUTPUT.format(block) * _BEFORE + "".join(row) + "</div>"
+    area = "<div class=scrolled>" + _OUTPUT.format(block) * _BEFORE + "".join(row) + "</div>"
     page = browser.new_page()
-    page.set_content(f"<!doctype html>{_BASE}{area}<div>{_OUTPUT.format(block) * 3}</div>")
+    page.set_content(f"<!doctype html>{_BASE}{area}<div class=scrolled>{_OUTPUT.format(block) * 3}</div>")
     found = page.evaluate(
         """() => [...document.querySelectorAll('.jp-OutputArea-child')].map(output => {
           const style = getComputedStyle(output.querySelector('pre, table') || output);
-          return [style.marginTop === '20px', style.marginBottom === '20px', parseFloat(style.height) >= 44];
+          const space = getComputedStyle(output).paddingTop === '6px';
+          return [space, style.marginTop === '20px', style.marginBottom === '20px', parseFloat(style.height) >= 44];
         })"""
     )
     page.close()
     uppers, lowers = ({_BEFORE + one for one in halves} for halves in zip(*seams, strict=True))
-    for at, (above, below, high) in enumerate(found):
+    for at, (space, above, below, high) in enumerate(found):
         if at != _BEFORE + place:
-            assert (above, below, high) == (at not in lowers, at not in uppers, at in lowers), at
+            upper, lower = at in uppers, at in lowers
+            assert (space, above, below, high) == (not lower, not lower, not upper, lower), at
 
 
 def test_an_upper_half_keeps_its_space_until_there_is_a_lower_one(browser: Browser) -> None:
