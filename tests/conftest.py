@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,12 @@ MORE = int(os.environ.get("OG_TEST_MORE", "1"))
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: many tests wait for a chain or a clock, and take none meanwhile."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted, also where a shell began this in the background: it ignores that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
