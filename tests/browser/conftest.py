@@ -72,8 +72,8 @@ def chromium() -> str:
     """The browser's path. Without one there is nothing to test here; CI must have one."""
     found = find_chromium()
     if found is None:
-        told = "Chromium is not on PATH: apt-get install chromium"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+        reason = "Chromium is not on PATH: apt-get install chromium"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return found
 
 
@@ -147,8 +147,8 @@ def voila(browser: Browser, server: Server, tmp_path_factory: pytest.TempPathFac
 
 def _need(module: str) -> None:
     if find_spec(module) is None:
-        told = f"{module} is not installed: pip install {module}"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+        reason = f"{module} is not installed: pip install {module}"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
 
 @contextlib.contextmanager

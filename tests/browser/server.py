@@ -43,9 +43,9 @@ class Server:
             self.set(name, values)
         kept = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
         folders = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "run", "PATH": "shared"}
-        told = {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()}
-        told |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "spaces")}
-        self._environment = kept | told | {"HOME": str(home), "IPYTHONDIR": str(home / "ipython")}
+        paths = {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()}
+        paths |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "spaces")}
+        self._environment = kept | paths | {"HOME": str(home), "IPYTHONDIR": str(home / "ipython")}
         self.url = ""
 
     def start(self) -> subprocess.Popen[str]:

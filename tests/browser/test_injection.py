@@ -34,18 +34,18 @@ scope => {
     + "image use animate set foreignobject maction";
   const asked = new Set("src srcset href xlink:href action formaction poster background data srcdoc ping".split(" "));
   for (const element of typeof scope === "string" ? document.querySelectorAll(scope + " *") : scope) {
-    const told = element.outerHTML.slice(0, 200);
-    if (never.split(" ").includes(element.localName.toLowerCase())) found.push(told);
-    if (element.localName === "style" && /url\\(|@import|expression\\(/i.test(element.textContent)) found.push(told);
+    const markup = element.outerHTML.slice(0, 200);
+    if (never.split(" ").includes(element.localName.toLowerCase())) found.push(markup);
+    if (element.localName === "style" && /url\\(|@import|expression\\(/i.test(element.textContent)) found.push(markup);
     for (const { name, value } of element.attributes) {
       const plain = value.replace(/[\\u0000-\\u0020]/g, "").toLowerCase();
       // JupyterLab itself makes links of what looks like an address in plain text.
       if (element.closest(".jp-RenderedText") && !/^(java|vb)script:/.test(plain)) continue;
-      if (/^on/i.test(name)) found.push(told);
-      else if (name === "style" && /url\\(|expression|position:fixed/.test(plain)) found.push(told);
+      if (/^on/i.test(name)) found.push(markup);
+      else if (name === "style" && /url\\(|expression|position:fixed/.test(plain)) found.push(markup);
       else if (asked.has(name) && (element.localName === "a" || element.closest("math"))) {
-        if (/^[a-z][a-z0-9+.-]*:/.test(plain) && !/^(https?|mailto|tel):/.test(plain)) found.push(told);
-      } else if (asked.has(name) && !plain.startsWith("data:image/") && !plain.startsWith("#")) found.push(told);
+        if (/^[a-z][a-z0-9+.-]*:/.test(plain) && !/^(https?|mailto|tel):/.test(plain)) found.push(markup);
+      } else if (asked.has(name) && !plain.startsWith("data:image/") && !plain.startsWith("#")) found.push(markup);
     }
   }
   return found;

@@ -94,13 +94,13 @@ def compare(info: Mapping[str, Any], payers: Iterable[str], ledgers: Iterable[Pa
         by_payer[one.payer].append(one)
     for transfer in books.transfers:
         rows = [one for one in by_payer[transfer.payer] if one.pays(transfer)]
-        told = f"the transfer {transfer.payment_hash} of {transfer.amount} from {transfer.payer}"
+        named = f"the transfer {transfer.payment_hash} of {transfer.amount} from {transfer.payer}"
         if len(rows) != 1:
-            books.problems.append(f"{told} has {len(rows)} authorization rows: {rows}")
+            books.problems.append(f"{named} has {len(rows)} authorization rows: {rows}")
         for one in rows:
             books.paid.setdefault(one, []).append(transfer)
             books.problems += [
-                f"{one.ledger}: {told} {flaw}" for flaw in _flaws(one, transfer, info, *held[one.ledger])
+                f"{one.ledger}: {named} {flaw}" for flaw in _flaws(one, transfer, info, *held[one.ledger])
             ]
     books.problems += [
         f"{one.ledger}: {one.hash} was paid {len(t)} times" for one, t in books.paid.items() if len(t) > 1

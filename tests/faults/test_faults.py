@@ -182,8 +182,8 @@ async def _ask_in_peace(run: Run, llm: LLM, name: str, form: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _llm(run: Run, devnet: Running, folder: Path, **settings: Any) -> Any:
-    told = devnet.settings(folder / f"fault-{run.number}.db", timeout=TIMEOUT, watch=False, **settings)
-    llm = LLM(run.key, settings=told)
+    chosen = devnet.settings(folder / f"fault-{run.number}.db", timeout=TIMEOUT, watch=False, **settings)
+    llm = LLM(run.key, settings=chosen)
     try:
         yield llm
     finally:
